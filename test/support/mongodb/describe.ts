@@ -1,0 +1,28 @@
+import { MongoClient } from 'mongodb'
+import { failFast } from './options.ts'
+
+export interface ServerDescription {
+  /** As the server says it, such as `5.0.0`. */
+  version: string
+  wireVersion: number
+  /** Whether this is MongoDB itself: imitations do not say which commit they were built from. */
+  real: boolean
+}
+
+/** Throws where no server answers at `uri`. */
+export async function describeServer(uri: string): Promise<ServerDescription> {
+  const client = new MongoClient(uri, failFast)
+  try {
+    const admin = client.db('admin')
+    const build = await admin.command({ buildInfo: 1 })
+    // The Java server knows no `hello`.
+    const greeting = await admin.command({ isMaster: 1 })
+    return {
+      version: String(build.version),
+      wireVersion: Number(greeting.maxWireVersion),
+      real: typeof build.gitVersion === 'string',
+    }
+  } finally {
+    await client.close()
+  }
+}
