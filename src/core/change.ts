@@ -1,0 +1,53 @@
+import type { Path } from './paths.ts'
+
+/** How a stored value is compared with a given one; `exists` compares with `true` or `false`. */
+export type Comparator = '=' | '!=' | '<' | '<=' | '>' | '>=' | 'in' | 'exists'
+
+/** A condition on one path, decided in the same atomic step as the operations it guards, as a MongoDB filter is. */
+export interface Guard {
+  readonly path: Path
+  readonly comparator: Comparator
+  readonly arg: unknown
+}
+
+/** What `$push` does beside adding. Applied in MongoDB's order: insert at `position`, `sort`, `slice`. */
+export interface PushModifiers {
+  /** `-100` keeps the last 100 elements, `100` the first. */
+  readonly slice?: number
+  /** `1` or `-1` for the elements themselves, or by fields of elements that are objects. */
+  readonly sort?: 1 | -1 | { readonly [field: string]: 1 | -1 }
+  /** Where to insert; negative counts from the end. */
+  readonly position?: number
+}
+
+/** One MongoDB operator on one path. Arguments are checked literals. */
+export type Operation =
+  | { readonly op: '$set'; readonly path: Path; readonly arg: unknown }
+  | { readonly op: '$unset'; readonly path: Path }
+  | { readonly op: '$rename'; readonly path: Path; readonly to: Path }
+  | { readonly op: '$inc' | '$mul'; readonly path: Path; readonly arg: unknown }
+  | { readonly op: '$min' | '$max'; readonly path: Path; readonly arg: unknown }
+  | { readonly op: '$currentDate'; readonly path: Path }
+  | {
+      readonly op: '$push'
+      readonly path: Path
+      readonly arg: readonly unknown[]
+      readonly modifiers: PushModifiers
+    }
+  | { readonly op: '$addToSet'; readonly path: Path; readonly arg: readonly unknown[] }
+  | { readonly op: '$pop'; readonly path: Path; readonly arg: 1 | -1 }
+  | { readonly op: '$pull'; readonly path: Path; readonly comparator: PullComparator; readonly arg: unknown }
+  | { readonly op: '$pullAll'; readonly path: Path; readonly arg: readonly unknown[] }
+
+export type PullComparator = Exclude<Comparator, 'exists'>
+
+/** A folded chain: applied whole, in one atomic step, or not at all. No two of its operations overlap. */
+export interface Change {
+  /** All must hold; otherwise nothing is written. */
+  readonly guards: readonly Guard[]
+  readonly operations: readonly Operation[]
+  /** Moves the end of the session's life, never past its absolute limit. */
+  readonly expires?: Date
+  /** The session's own idle lifetime from now on, milliseconds. */
+  readonly maxAge?: number
+}

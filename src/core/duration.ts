@@ -1,0 +1,23 @@
+import parse from 'parse-duration'
+import { ConfigurationError } from './errors.ts'
+
+const words = /^(?:\d+(?:\.\d+)?\s*[a-z]+[\s,]*)+$/i
+const word = /\d+(?:\.\d+)?\s*[a-z]+/gi
+
+/** Reads the duration called `name`: milliseconds, or words such as `'14 days'` and `'1h 30m'`. */
+export function milliseconds(name: string, duration: number | string): number {
+  const ms = typeof duration === 'string' ? spoken(duration.trim()) : duration
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 1 || ms > Number.MAX_SAFE_INTEGER) {
+    throw new ConfigurationError(
+      `${name} is not a positive duration: ${JSON.stringify(duration) ?? String(duration)}; ` +
+        "give milliseconds or words such as '14 days', '1 month' or '2h'",
+    )
+  }
+  return Math.round(ms)
+}
+
+/** Word by word, because `parse-duration` passes over what it does not know: '3 bananas 2 days' is not two days. */
+function spoken(text: string): number {
+  if (!words.test(text)) return Number.NaN
+  return (text.match(word) ?? []).reduce((sum, part) => sum + (parse(part) ?? Number.NaN), 0)
+}

@@ -1,0 +1,109 @@
+/** What this library throws on purpose. Tell errors apart by `code`; a message may change in any release. */
+export abstract class SessionError extends Error {
+  /** Stable across releases. */
+  abstract readonly code: `SESSION_${string}`
+  /** The HTTP status Koa answers with. */
+  abstract readonly status: number
+  /** Response headers, which Koa sends with the error. */
+  headers?: Record<string, string | string[]>
+
+  /** Whether the visitor may read the message: Koa shows it only then. */
+  get expose(): boolean {
+    return this.status < 500
+  }
+}
+
+/** An option, or the way the library is set up, cannot work. Thrown at start, or at the first use of what is missing. */
+export class ConfigurationError extends SessionError {
+  override readonly name = 'ConfigurationError'
+  readonly code = 'SESSION_CONFIGURATION'
+  readonly status = 500
+}
+
+/** A path or a value that a session cannot hold. It was refused before anything was sent. */
+export class FieldError extends SessionError {
+  override readonly name = 'FieldError'
+  readonly code = 'SESSION_FIELD'
+  readonly status = 500
+  /** The path as it was given, or as far as it could be read. */
+  readonly path: string
+
+  constructor(message: string, path: string) {
+    super(message)
+    this.path = path
+  }
+}
+
+/** The store refused the change, as MongoDB refuses `$inc` of a string. The stored session is untouched. */
+export class CommandError extends SessionError {
+  override readonly name = 'CommandError'
+  readonly code = 'SESSION_COMMAND'
+  readonly status = 500
+  /** The path whose operation was refused, where the store tells. */
+  readonly path: string | undefined
+
+  constructor(message: string, path?: string, options?: ErrorOptions) {
+    super(message, options)
+    this.path = path
+  }
+}
+
+/** The session was destroyed, regenerated or expired before this change reached it; nothing was written. */
+export class SessionEndedError extends SessionError {
+  override readonly name = 'SessionEndedError'
+  readonly code = 'SESSION_ENDED'
+  readonly status = 401
+
+  constructor(message = 'The session has ended; sign in again', options?: ErrorOptions) {
+    super(message, options)
+  }
+}
+
+/** A CSRF token that is missing, or that was not made for this session. */
+export class InvalidCSRFTokenError extends SessionError {
+  override readonly name = 'InvalidCSRFTokenError'
+  readonly code = 'SESSION_CSRF'
+  readonly status = 403
+
+  constructor(message = 'Invalid CSRF token') {
+    super(message)
+  }
+}
+
+/** The change would have made the session larger than it may be; the stored session is untouched. */
+export class SessionTooLargeError extends SessionError {
+  override readonly name = 'SessionTooLargeError'
+  readonly code = 'SESSION_TOO_LARGE'
+  readonly status = 413
+
+  constructor(message = 'The session would become too large', options?: ErrorOptions) {
+    super(message, options)
+  }
+}
+
+/** The change needs a cookie, and the response's headers have already been sent; nothing was stored. */
+export class HeadersSentError extends SessionError {
+  override readonly name = 'HeadersSentError'
+  readonly code = 'SESSION_HEADERS_SENT'
+  readonly status = 500
+}
+
+/** The store is down, slow, or did not confirm a change. */
+export class StoreUnavailableError extends SessionError {
+  override readonly name = 'StoreUnavailableError'
+  readonly code = 'SESSION_STORE_UNAVAILABLE'
+  readonly status = 503
+  /** `'none'`: nothing was written. `'unknown'`: the change may or may not have been applied. */
+  readonly outcome: 'none' | 'unknown'
+  override headers: Record<string, string | string[]> = { 'Retry-After': '5' }
+
+  constructor(message: string, outcome: 'none' | 'unknown', options?: ErrorOptions) {
+    super(message, options)
+    this.outcome = outcome
+  }
+}
+
+/** Another record, perhaps an ended one, holds the id. A store's `insert` rejects with it; it never reaches the app. */
+export class IdTakenError extends Error {
+  override readonly name = 'IdTakenError'
+}

@@ -1,0 +1,131 @@
+import { FieldError } from './errors.ts'
+
+/** A checked path: parts joined by dots, the first of them a field's name. */
+export type Path = string
+
+/** What a command takes as a path: parts joined by dots, or a list of parts taken verbatim. */
+export type PathLike = string | readonly (string | number)[]
+
+export const MAX_PART_BYTES = 128
+export const MAX_DEPTH = 16
+
+/** What the session and its handle call their own; a field of that name could not be told from it. */
+const own = [
+  ...['set', 'unset', 'rename', 'inc', 'mul', 'min', 'max', 'currentDate', 'push', 'pushAll', 'addToSet'],
+  ...['pop', 'pull', 'pullAll', 'take', 'if', 'get', 'update', 'touch', 'destroy', 'regenerate'],
+  ...['createCSRF', 'assertCSRF', 'id', 'isNew', 'created', 'expires', 'maxAge', 'then'],
+] as const
+
+/** Names that cannot be fields at compile time; the check at the call knows `Object.prototype` and `_…` too. */
+// biome-ignore lint/complexity/noBannedTypes: its own names are what is meant
+export type ReservedName = (typeof own)[number] | keyof Object | '__proto__' | 'prototype' | `_${string}`
+
+const reserved = new Set<string>([...own, ...Object.getOwnPropertyNames(Object.prototype)])
+
+/** `_bsontype` would make BSON's serializer take a plain object for one of its own types. */
+const forbidden = new Set(['__proto__', 'constructor', 'prototype', '_bsontype'])
+
+/** Whether stored data may be shown under this key; what is written never has another. */
+export function isVisibleKey(key: string): boolean {
+  return !forbidden.has(key)
+}
+
+export function isFieldName(name: string): boolean {
+  return !reserved.has(name) && !name.startsWith('_') && !forbidden.has(name)
+}
+
+/** Says what is wrong with one part of a path or one key of a value, or nothing. */
+export function faultOfPart(part: string): string | undefined {
+  if (part === '') return 'is empty'
+  if (part[0] === '$') return 'begins with $'
+  if (part.includes('\0')) return 'holds a NUL'
+  if (forbidden.has(part)) return 'is not allowed'
+  if (!part.isWellFormed()) return 'holds a lone surrogate'
+  if (part.length * 3 > MAX_PART_BYTES && Buffer.byteLength(part) > MAX_PART_BYTES) {
+    return `is longer than ${MAX_PART_BYTES} bytes`
+  }
+  return undefined
+}
+
+/** Most paths are names in the program's text, so each is checked once; bounded, because some are a visitor's. */
+const known = new Map<string, readonly string[]>()
+const MOST_KNOWN = 1000
+
+/** Checks a path and returns it in dotted form. Throws `FieldError` for what DESIGN calls no path. */
+export function pathOf(path: PathLike): Path {
+  if (typeof path === 'string') {
+    if (!known.has(path)) remember(path, checked(path.split('.'), path))
+    return path
+  }
+  if (!Array.isArray(path)) {
+    throw new FieldError(`A path is a string or a list of parts, not ${describe(path)}`, '')
+  }
+  const parts = path.map(part => partOf(part, path))
+  return checked(parts, parts.join('.')).join('.')
+}
+
+/** The parts of a path that `pathOf` has checked. */
+export function partsOf(path: Path): readonly string[] {
+  return known.get(path) ?? path.split('.')
+}
+
+/** Whether a part may address an element of an array. */
+export function isIndex(part: string): boolean {
+  return /^(?:0|[1-9]\d*)$/.test(part)
+}
+
+/** Whether one is the other or holds it. */
+export function overlap(a: Path, b: Path): boolean {
+  return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`)
+}
+
+function remember(path: string, parts: readonly string[]): void {
+  if (known.size >= MOST_KNOWN) known.clear()
+  known.set(path, parts)
+}
+
+function partOf(part: unknown, path: readonly unknown[]): string {
+  if (typeof part === 'number' && Number.isSafeInteger(part) && part >= 0) return String(part)
+  const shown = path.map(String).join(', ')
+  if (typeof part !== 'string') {
+    throw new FieldError(`A part of a path is a string or an array index, not ${describe(part)}`, shown)
+  }
+  if (part.includes('.')) {
+    throw new FieldError(
+      `The part ${quote(part)} of a path holds a dot, which would make it two parts: remove the dot, ` +
+        'or give the parts one by one',
+      shown,
+    )
+  }
+  return part
+}
+
+function checked(parts: readonly string[], path: string): readonly string[] {
+  if (parts.length === 0) throw new FieldError('A path needs at least one part', path)
+  if (parts.length > MAX_DEPTH) {
+    throw new FieldError(`The path ${quote(path)} is deeper than ${MAX_DEPTH} parts`, path)
+  }
+  for (const part of parts) {
+    const fault = faultOfPart(part)
+    if (fault) throw new FieldError(`The part ${quote(part)} of the path ${quote(path)} ${fault}`, path)
+  }
+  const name = parts[0] as string
+  if (!isFieldName(name)) {
+    throw new FieldError(
+      `${quote(name)} cannot be a field: names that begin with _ and the session's own names are reserved`,
+      path,
+    )
+  }
+  return parts
+}
+
+/** Quoted so that no control character reaches a log, and short. */
+export function quote(text: string): string {
+  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+}
+
+export function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value !== 'object') return typeof value
+  return value.constructor?.name ?? 'an object'
+}

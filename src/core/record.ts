@@ -1,0 +1,85 @@
+import { type Fields, isPlain } from './values.ts'
+
+/** SHA-256 of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
+export type SessionId = string
+
+/** What a store keeps of a session. */
+export interface SessionRecord {
+  readonly id: SessionId
+  readonly created: Date
+  /** From this instant on the session does not exist, whether or not its record is still there. */
+  readonly expires: Date
+  /** The absolute limit, which no touching passes. */
+  readonly absolute?: Date
+  /** The idle lifetime, milliseconds. */
+  readonly maxAge: number
+  /** Moves with every write. */
+  readonly rev: number
+  readonly fields: Fields
+}
+
+/** What `destroy` and `regenerate` leave for a while, so that late requests are told from new visitors. */
+export interface Tombstone {
+  readonly ended: Date
+  /** Only after `regenerate` with `grace`: lets who holds the old secret derive the new one. */
+  readonly next?: string
+}
+
+/** A record as stores with named columns or keys write it; readable in the database. */
+export interface StoredRecord {
+  _id: SessionId
+  created: Date
+  expires: Date
+  absolute?: Date
+  maxAge: number
+  rev: number
+  data: Fields
+}
+
+export interface StoredTombstone {
+  _id: SessionId
+  expires: Date
+  ended: Date
+  next?: string
+}
+
+export function isEnded(found: SessionRecord | Tombstone): found is Tombstone {
+  return 'ended' in found
+}
+
+export function toStored({ id, fields, ...rest }: SessionRecord): StoredRecord {
+  return { _id: id, ...rest, data: fields }
+}
+
+/** Whether a stored document is of our shape. Whoever wrote another one, it must not be taken for a session. */
+export function isStoredRecord(document: unknown): document is StoredRecord {
+  if (!isPlain(document)) return false
+  const { _id, created, expires, absolute, maxAge, rev, data } = document
+  return (
+    typeof _id === 'string' &&
+    created instanceof Date &&
+    expires instanceof Date &&
+    (absolute === undefined || absolute instanceof Date) &&
+    typeof maxAge === 'number' &&
+    Number.isFinite(maxAge) &&
+    typeof rev === 'number' &&
+    isPlain(data)
+  )
+}
+
+export function fromStored({
+  _id,
+  created,
+  expires,
+  absolute,
+  maxAge,
+  rev,
+  data,
+}: StoredRecord): SessionRecord {
+  return { id: _id, created, expires, ...(absolute && { absolute }), maxAge, rev, fields: data }
+}
+
+/** When a session that is used now would end: idle lifetime or absolute limit, whichever comes first. */
+export function endOfLife(record: Pick<SessionRecord, 'expires' | 'absolute'>): Date {
+  return record.absolute && record.absolute < record.expires ? record.absolute : record.expires
+}

@@ -1,0 +1,67 @@
+import type { Change } from './change.ts'
+import type { Path } from './paths.ts'
+import type { SessionId, SessionRecord, Tombstone } from './record.ts'
+import type { Fields } from './values.ts'
+
+/**
+ * Where sessions live. Each method is one atomic step on one record.
+ *
+ * A record whose `expires` or `absolute` instant has come does not exist for any of them but `insert`, whether or
+ * not it is still stored. A store that cannot answer rejects with `StoreUnavailableError`.
+ */
+export interface Store {
+  /** Adds a record. Rejects with `IdTakenError` while any record, an ended one included, holds its id. */
+  insert(record: SessionRecord): Promise<void>
+
+  /** The whole record; a tombstone where the session was ended lately; `undefined` where there is none. */
+  load(id: SessionId): Promise<SessionRecord | Tombstone | undefined>
+
+  /** As `load`, with no more of the fields than the given paths. */
+  read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined>
+
+  /**
+   * Applies all of `change` or none, and moves `rev`. An update never inserts.
+   * `answer` says which fields to give back; without it the store gives back nothing, not even `rev`.
+   * Rejects with `CommandError` where MongoDB would refuse an operation.
+   */
+  update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome>
+
+  /**
+   * Ends a session for good, leaving `tombstone` until `until`. With `rev`, only while the record is at that revision.
+   * True if this call ended it; a session that does not exist, or has ended, is not an error.
+   */
+  end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean>
+
+  /** Removes the record, or what is left of it, without a trace. */
+  delete(id: SessionId): Promise<void>
+
+  /** Prepares indexes; may be called every time. */
+  ensureIndex?(): Promise<void>
+
+  /** Lets go of what the store itself opened. */
+  close?(): Promise<void>
+}
+
+/** Which fields an update gives back: as they were before it, or as it left them. */
+export interface Answer {
+  readonly paths: readonly Path[]
+  readonly when: 'before' | 'after'
+}
+
+export interface Excerpt {
+  readonly rev: number
+  /** Nested as they are stored; a path that does not exist is absent. */
+  readonly fields: Fields
+}
+
+/**
+ * What became of a change: applied, with the revision it made and the fields asked for;
+ * `'refused'`: a guard did not hold; `'ended'`: a tombstone stands there; `'absent'`: there is no such session.
+ */
+export type Outcome = Applied | 'refused' | 'ended' | 'absent'
+
+export interface Applied {
+  /** Present if the caller asked for an answer. */
+  readonly rev?: number
+  readonly fields?: Fields
+}
