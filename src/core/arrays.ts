@@ -1,0 +1,65 @@
+import type { PushModifiers } from './change.ts'
+import { compare, equal } from './compare.ts'
+import { isContainer, isPlain } from './values.ts'
+
+/** As MongoDB's `$push` with `$each`: inserts, then sorts, then slices. */
+export function pushed(
+  array: readonly unknown[],
+  items: readonly unknown[],
+  modifiers: PushModifiers,
+): unknown[] {
+  const { position = array.length, sort, slice } = modifiers
+  const result = array.toSpliced(position, 0, ...items)
+  if (sort !== undefined) result.sort(orderOf(sort))
+  if (slice === undefined) return result
+  return slice < 0 ? result.slice(slice) : result.slice(0, slice)
+}
+
+/** As MongoDB's `$addToSet` with `$each`: adds what is not there yet, in the order given. */
+export function united(array: readonly unknown[], items: readonly unknown[]): readonly unknown[] {
+  const added: unknown[] = []
+  for (const item of items) {
+    if (!isAmong(array, item) && !isAmong(added, item)) added.push(item)
+  }
+  return added.length > 0 ? [...array, ...added] : array
+}
+
+export function popped(array: readonly unknown[], end: 1 | -1): readonly unknown[] {
+  if (array.length === 0) return array
+  return end === 1 ? array.slice(0, -1) : array.slice(1)
+}
+
+export function without(
+  array: readonly unknown[],
+  isRemoved: (element: unknown) => boolean,
+): readonly unknown[] {
+  const kept = array.filter(element => !isRemoved(element))
+  return kept.length < array.length ? kept : array
+}
+
+export function isAmong(array: readonly unknown[], value: unknown): boolean {
+  return array.some(element => equal(element, value))
+}
+
+function orderOf(sort: NonNullable<PushModifiers['sort']>): (a: unknown, b: unknown) => number {
+  if (typeof sort === 'number') return (a, b) => compare(a, b) * sort
+  const keys = Object.entries(sort).map(([field, direction]) => ({ parts: field.split('.'), direction }))
+  return (a, b) => {
+    for (const { parts, direction } of keys) {
+      const order = compare(sortKey(a, parts), sortKey(b, parts)) * direction
+      if (order !== 0) return order
+    }
+    return 0
+  }
+}
+
+/** What is missing sorts as null, and so does any element that is no object. */
+function sortKey(element: unknown, parts: readonly string[]): unknown {
+  if (!isPlain(element)) return null
+  let current: unknown = element
+  for (const part of parts) {
+    if (!isContainer(current) || !Object.hasOwn(current, part)) return null
+    current = (current as Record<string, unknown>)[part]
+  }
+  return current ?? null
+}

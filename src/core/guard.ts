@@ -1,0 +1,97 @@
+import type { Guard, PullComparator } from './change.ts'
+import { compare, equal, rankOf } from './compare.ts'
+import { isNaNumber } from './numbers.ts'
+import { isIndex, partsOf } from './paths.ts'
+import { type Fields, isPlain } from './values.ts'
+
+/** Decides about one value that a path leads to; `undefined` stands for a missing one. */
+type Test = (value: unknown) => boolean
+
+/** Whether all guards hold, as a MongoDB filter of them would match. */
+export function holds(guards: readonly Guard[], fields: Fields): boolean {
+  return guards.every(guard => isMet(guard, fields))
+}
+
+function isMet({ path, comparator, arg }: Guard, fields: Fields): boolean {
+  const parts = partsOf(path)
+  switch (comparator) {
+    case '!=':
+      return !someAt(fields, parts, 0, value => isEqual(value, arg))
+    case 'exists':
+      return someAt(fields, parts, 0, value => value !== undefined) === arg
+    default:
+      return someAt(fields, parts, 0, value => satisfies(value, comparator, arg))
+  }
+}
+
+/**
+ * Whether `$pull` with a comparator removes this element. It is a filter on the element, so MongoDB looks into one that
+ * is an array, one level deep, as it does in any filter: `$pull: { a: { $gte: 2 } }` removes both `3` and `[1, 3]`.
+ * (An exact match is `$pullAll`.)
+ */
+export function isPulled(element: unknown, comparator: PullComparator, arg: unknown): boolean {
+  if (comparator === '!=') return !someOf(element, value => isEqual(value, arg))
+  return someOf(element, value => satisfies(value, comparator, arg))
+}
+
+function satisfies(value: unknown, comparator: Exclude<PullComparator, '!='>, arg: unknown): boolean {
+  switch (comparator) {
+    case '=':
+      return isEqual(value, arg)
+    case 'in':
+      return (arg as readonly unknown[]).some(item => isEqual(value, item))
+    default:
+      return isOrdered(value, comparator, arg)
+  }
+}
+
+/** `null` matches what is missing. */
+function isEqual(value: unknown, arg: unknown): boolean {
+  return value === undefined ? arg === null : equal(value, arg)
+}
+
+/** Only values of one type are ordered (MongoDB's "type bracketing"); NaN is neither less nor greater. */
+function isOrdered(value: unknown, comparator: '<' | '<=' | '>' | '>=', arg: unknown): boolean {
+  const orEqual = comparator === '<=' || comparator === '>='
+  if (value === undefined) return orEqual && arg === null
+  if (rankOf(value) !== rankOf(arg)) return false
+  if (isNaNumber(value) || isNaNumber(arg)) return orEqual && isNaNumber(value) && isNaNumber(arg)
+  const order = compare(value, arg)
+  if (order === 0) return orEqual
+  return order < 0 === (comparator === '<' || comparator === '<=')
+}
+
+/**
+ * Whether the test accepts any of the values that a path leads to. On the way, an array stands for each of its
+ * objects, and a numeric part also for the element of that index; at the end, for its elements and for itself.
+ */
+function someAt(fields: Fields, parts: readonly string[], start: number, test: Test): boolean {
+  let current = fields
+  for (let index = start; ; index++) {
+    const part = parts[index] as string
+    const value = Object.hasOwn(current, part) ? current[part] : undefined
+    const isLast = index === parts.length - 1
+    if (Array.isArray(value)) return isLast ? someOf(value, test) : someIn(value, parts, index + 1, test)
+    if (isLast) return test(value)
+    if (!isPlain(value)) return test(undefined)
+    current = value
+  }
+}
+
+function someIn(array: readonly unknown[], parts: readonly string[], start: number, test: Test): boolean {
+  const part = parts[start] as string
+  const position = isIndex(part) ? Number(part) : -1
+  const isLast = start === parts.length - 1
+  return array.some((element, index) => {
+    if (isPlain(element) && someAt(element, parts, start, test)) return true
+    if (index !== position) return false
+    // MongoDB does not look into an element that the path's last part addresses by its index.
+    if (isLast) return test(element)
+    if (Array.isArray(element)) return someIn(element, parts, start + 1, test)
+    return isPlain(element) && someAt(element, parts, start + 1, test)
+  })
+}
+
+function someOf(value: unknown, test: Test): boolean {
+  return (Array.isArray(value) && value.some(test)) || test(value)
+}
