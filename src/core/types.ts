@@ -1,0 +1,211 @@
+import type { Commands, Guards } from './commandtypes.ts'
+import type { PathLike } from './paths.ts'
+import type { PathTo, ReadAt } from './pathtypes.ts'
+import type { Read, Untyped, ValidData } from './valuetypes.ts'
+
+export type { Chain, GuardedChain } from './commandtypes.ts'
+export type { ValueAt } from './pathtypes.ts'
+export type { Untyped, ValidData } from './valuetypes.ts'
+
+/**
+ * What this app's sessions hold, declared once for all of it. Every field is absent from a new session,
+ * whatever is declared; inside objects, declare as optional what is not always written together with the
+ * rest.
+ *
+ *     declare module 'koa-atomic-session' {
+ *       interface SessionData {
+ *         user_id: ObjectId
+ *         views: number
+ *       }
+ *     }
+ */
+// biome-ignore lint/suspicious/noEmptyInterface: it is for users to fill
+export interface SessionData {}
+
+/**
+ * The sessions' type where `Session(app)` is given none: `SessionData` once it is declared; until then
+ * anything goes. A field of `SessionData` that a session cannot hold is refused where it is used, because a
+ * declaration cannot be.
+ */
+export type DefaultData = keyof SessionData extends never
+  ? Untyped
+  : SessionData extends ValidData<SessionData>
+    ? SessionData
+    : ValidData<SessionData>
+
+/**
+ * A session that may not have been loaded: what `ctx.session` is. Commands and `get` act on the stored
+ * session directly, in one round trip, and a command resolves to the fields it touched. Nothing is sent, and
+ * no cookie set, unless it is used.
+ */
+export interface SessionHandle<Data = DefaultData>
+  extends Commands<Data, Nothing, 'touched'>,
+    Guards<Data, Nothing, 'touched'>,
+    Tokens,
+    Reading<Data> {
+  /**
+   * Loads the session, once per request. For a visitor who has none it is a new, empty one, for which the
+   * store is not asked and which is stored only when something is written to it.
+   *
+   * @throws {StoreUnavailableError} A store that cannot answer is never an empty session.
+   */
+  (options?: LoadOptions): Promise<LoadedSession<Data>>
+
+  /**
+   * Extends the session's life. Given a `maxAge`, milliseconds or words such as `'30 days'`, the session
+   * keeps it from now on; on a new session it is remembered for when that is stored. Never passes
+   * `absoluteMaxAge`.
+   *
+   * @throws {SessionEndedError}
+   */
+  touch(maxAge?: number | string): Promise<void>
+
+  /**
+   * Ends the session for good, clears the cookie and creates no other. Ending one that has ended is not an
+   * error.
+   */
+  destroy(): Promise<void>
+
+  /**
+   * A brand-new stored session with a new id; the old one is ended. For every change of privilege, signing in
+   * above all (OWASP, session fixation).
+   *
+   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it.
+   * @throws {HeadersSentError}
+   */
+  regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>
+}
+
+/**
+ * A loaded session: its fields, deeply read-only, and its own members. Commands change it; assigning throws.
+ */
+export type LoadedSession<Data = DefaultData> = SessionFields<Data> & SessionMembers<Data>
+
+/**
+ * A session's fields as they are read. All may be absent: a new session has none. Deeply read-only, because
+ * what is assigned would be lost: use a command.
+ */
+export type SessionFields<Data> = { readonly [K in keyof Data]?: Read<Exclude<Data[K], undefined>> }
+
+/** What a loaded session has beside its fields; no field may have one of these names. */
+export interface SessionMembers<Data = DefaultData>
+  extends Commands<Data, LoadedSession<Data>, 'session'>,
+    Guards<Data, LoadedSession<Data>, 'session'>,
+    Tokens,
+    Reading<Data> {
+  /**
+   * The hash of the cookie's secret: safe to log, and what `Sessions.end` takes. `undefined` while nothing is
+   * stored, and once the session has ended.
+   */
+  readonly id: string | undefined
+  /** Whether nothing is stored yet. */
+  readonly isNew: boolean
+  /** When the session was first stored or, while it is new, when it was made. */
+  readonly created: Date
+  /** From this instant on the session does not exist, unless it is extended. */
+  readonly expires: Date
+  /** How long the session lives after its last use, milliseconds. */
+  readonly maxAge: number
+
+  /**
+   * Reads the session again. A command refreshes its session by itself, so this is for what others have
+   * written.
+   *
+   * @throws {StoreUnavailableError}
+   */
+  update(this: void): Promise<LoadedSession<Data>>
+  /**
+   * The session, for `session.set('message', 'hello').then(session.update)` as in 1.0.0; asks nothing of the
+   * store.
+   */
+  update(this: void, result: unknown): Promise<LoadedSession<Data>>
+
+  /**
+   * Extends the session's life. Given a `maxAge`, milliseconds or words such as `'30 days'`, the session
+   * keeps it from now on; on a new session it is remembered for when that is stored. Never passes
+   * `absoluteMaxAge`.
+   *
+   * @throws {SessionEndedError}
+   */
+  touch(maxAge?: number | string): Promise<LoadedSession<Data>>
+
+  /**
+   * Ends the session for good, clears the cookie and creates no other. Ending one that has ended is not an
+   * error.
+   */
+  destroy(): Promise<void>
+
+  /**
+   * A brand-new stored session with a new id; the old one is ended. For every change of privilege, signing in
+   * above all (OWASP, session fixation).
+   *
+   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it.
+   * @throws {HeadersSentError}
+   */
+  regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>
+}
+
+export interface LoadOptions {
+  /**
+   * Whether using the session keeps it alive; `false` is for requests that nobody makes, such as polling.
+   * @default true
+   */
+  readonly extend?: boolean
+}
+
+export interface RegenerateOptions<Data = DefaultData> {
+  /**
+   * What the new session takes over: everything, nothing, or the fields named. What is written meanwhile is
+   * carried too.
+   * @default false
+   */
+  readonly keep?: boolean | readonly (keyof Data & string)[]
+}
+
+/** Reading fields, on a handle and on a loaded session. */
+export interface Reading<Data> {
+  /**
+   * Reads one field and no more of a stored session; from the picture if the session is loaded. `undefined`:
+   * it is not there.
+   *
+   * @throws {FieldError} at the call, for what is no path.
+   * @throws {StoreUnavailableError}
+   */
+  get<const P extends PathLike>(path: PathTo<Data, P>): Promise<ReadAt<Data, P> | undefined>
+  /**
+   * Reads several fields, in one round trip: a value or `undefined` for each path, all of the same instant.
+   */
+  get<const P extends PathLike, const Q extends PathLike, const More extends readonly PathLike[]>(
+    path: PathTo<Data, P>,
+    second: PathTo<Data, Q>,
+    ...more: { readonly [I in keyof More]: PathTo<Data, More[I]> }
+  ): Promise<
+    [
+      ReadAt<Data, P> | undefined,
+      ReadAt<Data, Q> | undefined,
+      ...{ -readonly [I in keyof More]: ReadAt<Data, More[I]> | undefined },
+    ]
+  >
+}
+
+/** CSRF tokens, on a handle and on a loaded session. */
+export interface Tokens {
+  /**
+   * A token for this session's forms and requests, different each time. The store is not read; for a visitor
+   * without a session one is stored, acknowledged before the response leaves. After OWASP's signed double
+   * submit, keyed by the session.
+   *
+   * @throws {HeadersSentError} when a new session's cookie cannot be sent any more.
+   */
+  createCSRF(): string
+
+  /**
+   * Returns if `token` was made for this session, whatever else it may be; the store is not read.
+   *
+   * @throws {InvalidCSRFTokenError} (403) otherwise.
+   */
+  assertCSRF(token: unknown): void
+}
+
+/** What a chain on the handle has touched before its first command. */
+type Nothing = Record<never, never>

@@ -1,0 +1,137 @@
+import type { ObjectId } from 'bson'
+import type { LoadedSession, SessionHandle, Untyped, ValidData } from '../../src/core/types.ts'
+import type { Bytes, Int64 } from '../../src/core/valuetypes.ts'
+import { type Folder, handle, index, is, type Shop, session, text } from './shop.ts'
+
+declare function Session<Data extends ValidData<Data>>(): SessionHandle<Data>
+declare const untyped: SessionHandle<Untyped>
+
+export async function loading() {
+  is<LoadedSession<Shop>>()(await handle())
+  is<LoadedSession<Shop>>()(await handle({ extend: false }))
+  // @ts-expect-error: no such option
+  handle({ extends: false })
+}
+
+export function fields() {
+  // A new session has none of them.
+  is<number | undefined>()(session.views)
+  is<'admin' | 'user' | undefined>()(session.role)
+  is<ObjectId | null | undefined>()(session.user_id)
+  is<Date | undefined>()(session.seen)
+  is<readonly string[] | undefined>()(session.tags)
+  is<string | undefined>()(session.cart?.lines[0]?.gift?.text)
+  is<Bytes | undefined>()(session.key)
+  is<number | Int64 | undefined>()(session.big)
+  is<readonly [string, number] | undefined>()(session.pair)
+  is<unknown>()(session.anything)
+  const { views, cart } = { ...session }
+  is<number | undefined>()(views)
+  is<number | undefined>()(cart?.total)
+  // @ts-expect-error: no such field
+  session.view
+  // @ts-expect-error: an assignment would be lost: set('views', 1)
+  session.views = 1
+  // @ts-expect-error: the same
+  if (session.cart) session.cart.total = 1
+  // @ts-expect-error: push('tags', 'a')
+  session.tags?.push('a')
+  // @ts-expect-error: unset('name')
+  delete session.name
+}
+
+export async function members() {
+  is<string | undefined>()(session.id)
+  is<boolean>()(session.isNew)
+  is<Date>()(session.created)
+  is<Date>()(session.expires)
+  is<number>()(session.maxAge)
+  is<LoadedSession<Shop>>()(await session.update())
+  is<LoadedSession<Shop>>()(await session.set('views', 1).then(session.update))
+  is<LoadedSession<Shop>>()(await session.touch())
+  is<LoadedSession<Shop>>()(await session.touch('30 days'))
+  is<void>()(await session.destroy())
+  is<LoadedSession<Shop>>()(await session.regenerate({ keep: ['cart', 'user_id'] }))
+  is<string>()(session.createCSRF())
+  is<void>()(session.assertCSRF(text as unknown))
+  is<void>()(await handle.touch(1000))
+  is<void>()(await handle.destroy())
+  is<LoadedSession<Shop>>()(await handle.regenerate({ keep: true }))
+  is<string>()(handle.createCSRF())
+  is<void>()(handle.assertCSRF(text as unknown))
+  // @ts-expect-error: read-only
+  session.id = ''
+  // @ts-expect-error: no such field
+  session.regenerate({ keep: ['carts'] })
+  // @ts-expect-error: the handle has not been loaded
+  handle.id
+  // @ts-expect-error: the same
+  handle.views
+}
+
+export async function reading() {
+  is<number | undefined>()(await handle.get('views'))
+  is<string | undefined>()(await handle.get('cart.lines.0.gift.text'))
+  is<string | undefined>()(await session.get(['prefs', text]))
+  is<number | undefined>()(await handle.get(`cart.lines.${index}.qty`))
+  is<[number | undefined, string | undefined, boolean | undefined]>()(
+    await handle.get('views', ['prefs', text], 'verified'),
+  )
+  is<string | undefined>()(await handle.get('address').then(it => it?.city))
+  is<ObjectId | null | undefined>()(await handle.get('user_id'))
+  is<string | undefined>()(await handle.get('payment.last4'))
+  is<number | undefined>()(await handle.get('folder.folders.0.folders.0.folders.0.size'))
+  is<number | string | undefined>()(await handle.get(text ? 'views' : 'name'))
+  // @ts-expect-error: no such field
+  handle.get('view')
+  // @ts-expect-error: no such path
+  handle.get('views', 'cart.totl')
+  // @ts-expect-error: which one?
+  handle.get()
+}
+
+/** Without a type, anything goes. */
+export async function anythingGoes() {
+  const loaded = await untyped()
+  loaded.cart.total.whatever()
+  is<string | undefined>()(loaded.id)
+  untyped.set('a', 1).set('a.b.c', [1]).set({ d: 1, 'e.f': 2 }).set(text, 1).set([text, text], 1)
+  untyped.inc('a.b').push('c', 1).unset('d', 'e.f').rename('a', 'b').pull('c', '<', 5).currentDate('e')
+  untyped.set([text].concat(text), 1).min(text, 5)
+  untyped.if('a', '>=', 1).if(text, 1).take('b')
+  const { views } = await untyped.inc('views')
+  views.toFixed()
+  // biome-ignore lint/suspicious/noExplicitAny: that is what it is
+  is<any>()(await untyped.get('a.b'))
+  // @ts-expect-error: reserved all the same
+  untyped.set('destroy', 1)
+  // @ts-expect-error: the same
+  untyped.set('_id', 1)
+}
+
+/** Fields of any name beside those declared. */
+export async function openEnded() {
+  interface Open {
+    views: number
+    [field: string]: unknown
+  }
+  const open = Session<Open>()
+  open.inc('views').set('other', 1).set('other.below', 1).set(text, 1)
+  is<{ views: number }>()(await open.inc('views'))
+  // @ts-expect-error: not a number
+  open.set('views', '1')
+}
+
+export function whatASessionHolds() {
+  Session<Shop>()
+  Session<{ views: number }>()
+  Session<{ tree: Folder }>()
+  Session<Untyped>()
+  Session<Record<string, string>>()
+  Session<{ name?: string }>()
+  Session<{ name?: string | undefined; age: number | null }>()
+  Session<{ 0: string; dates: Date[]; bytes: Buffer; user: ObjectId }>()
+  // biome-ignore lint/suspicious/noExplicitAny: a user may have one
+  Session<{ prefs: any; list: readonly string[] }>()
+  Session<{ deep: { id: string; then: string; _private: number } }>()
+}
