@@ -1,0 +1,120 @@
+import type { Change } from './change.ts'
+import { commands } from './commands.ts'
+import { CommandError } from './errors.ts'
+import { Fold } from './fold.ts'
+import type { Path } from './paths.ts'
+
+/** What carries out a chain: it applies the change and says what the chain resolves to. */
+export interface Performer {
+  /** Counts the chain as pending until it has settled; `failure` tells of one that nobody handled. */
+  track(chain: Promise<unknown>, failure: () => unknown): void
+  /**
+   * Sends the change. `taken` is the field whose former value is the result; `asked`, whether anybody waits for one.
+   * `undefined`: applied, and nothing was asked back.
+   */
+  perform(change: Change, taken: Path | undefined, asked: boolean): Promise<Result | undefined>
+  /** The result of a chain for which nothing was asked back, and that is awaited all the same. */
+  afterwards(change: Change): Promise<unknown>
+}
+
+/** Boxed, because a chain may well resolve to `undefined`. */
+export interface Result {
+  readonly value: unknown
+}
+
+type Command = keyof typeof commands
+
+/**
+ * The commands of one chain, which become one change. It is sent two microtasks after it was begun: late enough that an
+ * `await` in the same expression has been seen, so that nothing need be asked back where nobody waits; early enough to be
+ * under way by the end of the tick.
+ */
+class Chain implements PromiseLike<unknown> {
+  readonly #performer: Performer
+  readonly #fold = new Fold()
+  readonly #sent: Promise<Result | undefined>
+  #state: 'open' | 'sent' | 'broken' = 'open'
+  /** Somebody waits for the result, and so also handles a failure. */
+  #asked = false
+  #failure: unknown
+
+  constructor(performer: Performer) {
+    this.#performer = performer
+    this.#sent = Promise.resolve()
+      .then(nothing)
+      .then(() => this.#send())
+    performer.track(this.#sent, () => (this.#asked || this.#state === 'broken' ? undefined : this.#failure))
+  }
+
+  /** Adds a command, or throws and makes sure that no part of the chain is ever sent. */
+  add(name: Command, args: readonly unknown[]): this {
+    if (this.#state !== 'open') {
+      throw new CommandError(`.${name}() came too late: its chain had been sent; begin a new one`)
+    }
+    try {
+      const command = commands[name] as (draft: Fold, ...args: readonly unknown[]) => void
+      command(this.#fold, ...args)
+      return this
+    } catch (error) {
+      this.#state = 'broken'
+      this.#failure = error
+      throw error
+    }
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a chain is awaited as a promise is
+  then<A = unknown, B = never>(
+    fulfilled?: ((value: unknown) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#asked = true
+    return this.#result().then(fulfilled, rejected)
+  }
+
+  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {
+    return this.then(undefined, rejected)
+  }
+
+  finally(settled?: (() => void) | null): Promise<unknown> {
+    return this.then().finally(settled)
+  }
+
+  async #result(): Promise<unknown> {
+    const result = await this.#sent
+    if (this.#failure !== undefined) throw this.#failure
+    return result ? result.value : this.#performer.afterwards(this.#fold.change())
+  }
+
+  /** Never rejects, since a failure that nobody handles is the request's, not the process's. */
+  async #send(): Promise<Result | undefined> {
+    if (this.#state === 'broken') return undefined
+    this.#state = 'sent'
+    try {
+      return await this.#performer.perform(this.#fold.change(), this.#fold.taken, this.#asked)
+    } catch (error) {
+      this.#failure = error
+      return undefined
+    }
+  }
+}
+
+for (const name of Object.keys(commands) as Command[]) {
+  Object.defineProperty(Chain.prototype, name, {
+    value(this: Chain, ...args: unknown[]) {
+      return this.add(name, args)
+    },
+  })
+}
+
+/** Gives `target` every command; each begins a chain for what `performerOf` finds. */
+export function defineCommands<T extends object>(target: T, performerOf: (self: T) => Performer): void {
+  for (const name of Object.keys(commands) as Command[]) {
+    Object.defineProperty(target, name, {
+      value(this: T, ...args: unknown[]) {
+        return new Chain(performerOf(this)).add(name, args)
+      },
+    })
+  }
+}
+
+function nothing(): void {}

@@ -1,0 +1,185 @@
+import type { Comparator, Guard, Operation, PullComparator, PushModifiers } from './change.ts'
+import { FieldError } from './errors.ts'
+import { describe, type Path, type PathLike, pathOf, quote } from './paths.ts'
+import { isBSON, isPlain, literal } from './values.ts'
+
+/** What a command becomes goes in here, in the order of the calls. */
+export interface Draft {
+  operation(operation: Operation): void
+  guard(guard: Guard): void
+  /** The field whose former value is the chain's result. */
+  take(path: Path): void
+}
+
+const comparators: readonly string[] = ['=', '!=', '<', '<=', '>', '>=', 'in', 'exists']
+const modifierNames: readonly string[] = ['slice', 'sort', 'position']
+
+/** Every command: its name, its arguments, and what it becomes. Arguments are literals, checked and copied here. */
+export const commands = {
+  set(draft: Draft, target: PathLike | Record<string, unknown>, ...values: unknown[]) {
+    if (isPlain(target)) {
+      for (const [name, value] of Object.entries(target)) set(draft, pathOf(name), value)
+      return
+    }
+    const path = pathOf(target as PathLike)
+    if (values.length === 0)
+      throw new FieldError(`set(${quote(path)}) needs a value; unset() removes a field`, path)
+    set(draft, path, values[0])
+  },
+
+  unset(draft: Draft, ...paths: PathLike[]) {
+    if (paths.length === 0) throw new FieldError('unset() needs a path', '')
+    for (const path of paths) draft.operation({ op: '$unset', path: pathOf(path) })
+  },
+
+  rename(draft: Draft, from: PathLike, target: PathLike) {
+    draft.operation({ op: '$rename', path: pathOf(from), to: pathOf(target) })
+  },
+
+  inc(draft: Draft, target: PathLike, by: unknown = 1) {
+    arithmetic(draft, '$inc', target, by)
+  },
+
+  mul(draft: Draft, target: PathLike, by: unknown) {
+    arithmetic(draft, '$mul', target, by)
+  },
+
+  min(draft: Draft, target: PathLike, value: unknown) {
+    const path = pathOf(target)
+    draft.operation({ op: '$min', path, arg: literal(value, path) })
+  },
+
+  max(draft: Draft, target: PathLike, value: unknown) {
+    const path = pathOf(target)
+    draft.operation({ op: '$max', path, arg: literal(value, path) })
+  },
+
+  currentDate(draft: Draft, target: PathLike) {
+    draft.operation({ op: '$currentDate', path: pathOf(target) })
+  },
+
+  push(draft: Draft, target: PathLike, value: unknown, modifiers?: PushModifiers) {
+    const path = pathOf(target)
+    const arg = [literal(value, path)]
+    draft.operation({ op: '$push', path, arg, modifiers: checkedModifiers(modifiers, path) })
+  },
+
+  pushAll(draft: Draft, target: PathLike, values: readonly unknown[], modifiers?: PushModifiers) {
+    const path = pathOf(target)
+    const arg = listOf('pushAll', values, path)
+    draft.operation({ op: '$push', path, arg, modifiers: checkedModifiers(modifiers, path) })
+  },
+
+  addToSet(draft: Draft, target: PathLike, ...values: unknown[]) {
+    const path = pathOf(target)
+    if (values.length === 0) throw new FieldError(`addToSet(${quote(path)}) needs a value`, path)
+    draft.operation({ op: '$addToSet', path, arg: listOf('addToSet', values, path) })
+  },
+
+  pop(draft: Draft, target: PathLike, end: unknown = 1) {
+    const path = pathOf(target)
+    if (end !== 1 && end !== -1) {
+      throw new FieldError(`pop(${quote(path)}, …) takes 1 for the last element or -1 for the first`, path)
+    }
+    draft.operation({ op: '$pop', path, arg: end })
+  },
+
+  pull(draft: Draft, target: PathLike, ...condition: unknown[]) {
+    const path = pathOf(target)
+    if (condition.length === 0) throw new FieldError(`pull(${quote(path)}) needs a value`, path)
+    const { comparator, arg } = comparison(condition, path)
+    if (comparator === 'exists') {
+      throw new FieldError(`pull(${quote(path)}, 'exists', …) has no meaning: elements exist`, path)
+    }
+    // As a list of literals: MongoDB would read an object given to $pull as a query.
+    if (comparator === '=') draft.operation({ op: '$pullAll', path, arg: [arg] })
+    else draft.operation({ op: '$pull', path, comparator: comparator satisfies PullComparator, arg })
+  },
+
+  pullAll(draft: Draft, target: PathLike, values: readonly unknown[]) {
+    const path = pathOf(target)
+    draft.operation({ op: '$pullAll', path, arg: listOf('pullAll', values, path) })
+  },
+
+  take(draft: Draft, target: PathLike) {
+    const path = pathOf(target)
+    draft.operation({ op: '$unset', path })
+    draft.take(path)
+  },
+
+  if(draft: Draft, target: PathLike, ...condition: unknown[]) {
+    const path = pathOf(target)
+    if (condition.length === 0) throw new FieldError(`if(${quote(path)}) needs a value to compare with`, path)
+    draft.guard({ path, ...comparison(condition, path) })
+  },
+}
+
+function set(draft: Draft, path: Path, value: unknown): void {
+  draft.operation({ op: '$set', path, arg: literal(value, path) })
+}
+
+function arithmetic(draft: Draft, op: '$inc' | '$mul', target: PathLike, by: unknown): void {
+  const path = pathOf(target)
+  const arg = literal(by, path)
+  if (!isNumeric(arg)) {
+    throw new FieldError(`${op.slice(1)}(${quote(path)}, …) takes a number, not ${describe(by)}`, path)
+  }
+  draft.operation({ op, path, arg })
+}
+
+function isNumeric(value: unknown): boolean {
+  if (isBSON(value)) return value._bsontype === 'Long' || value._bsontype === 'Decimal128'
+  return typeof value === 'number' || typeof value === 'bigint'
+}
+
+function listOf(command: string, values: unknown, path: Path): unknown[] {
+  if (!Array.isArray(values)) {
+    throw new FieldError(`${command}(${quote(path)}, …) takes an array, not ${describe(values)}`, path)
+  }
+  return literal(values, path) as unknown[]
+}
+
+function comparison(condition: unknown[], path: Path): { comparator: Comparator; arg: unknown } {
+  if (condition.length === 1) return { comparator: '=', arg: literal(condition[0], path) }
+  const [comparator, value] = condition
+  if (!isComparator(comparator)) {
+    throw new FieldError(
+      `${quote(String(comparator))} is no comparator; there are ${comparators.join(' ')}`,
+      path,
+    )
+  }
+  if (comparator === 'exists' && typeof value !== 'boolean') {
+    throw new FieldError(`'exists' takes true or false, not ${describe(value)}`, path)
+  }
+  return { comparator, arg: comparator === 'in' ? listOf("'in'", value, path) : literal(value, path) }
+}
+
+function isComparator(value: unknown): value is Comparator {
+  return typeof value === 'string' && comparators.includes(value)
+}
+
+function checkedModifiers(modifiers: PushModifiers | undefined, path: Path): PushModifiers {
+  if (modifiers === undefined) return {}
+  const wrong = isPlain(modifiers)
+    ? Object.entries(modifiers).find(([name, value]) => !isModifier(name, value, path))?.[0]
+    : describe(modifiers)
+  if (wrong !== undefined) {
+    throw new FieldError(
+      `The push modifiers for ${quote(path)} are wrong at ${quote(wrong)}: there are slice and position ` +
+        '(integers) and sort (1, -1 or { field: 1 | -1 })',
+      path,
+    )
+  }
+  const { sort } = modifiers
+  return { ...modifiers, ...(typeof sort === 'object' && { sort: { ...sort } }) }
+}
+
+function isModifier(name: string, value: unknown, path: Path): boolean {
+  if (!modifierNames.includes(name)) return false
+  if (name !== 'sort') return Number.isSafeInteger(value)
+  if (!isPlain(value)) return value === 1 || value === -1
+  // Checked as a path below the field, since that is what MongoDB makes of it.
+  const fields = Object.keys(value)
+  for (const field of fields) pathOf(`${path}.${field}`)
+  return fields.length > 0 && fields.every(field => value[field] === 1 || value[field] === -1)
+}

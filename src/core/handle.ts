@@ -1,0 +1,55 @@
+import { inspect } from 'node:util'
+import { defineCommands } from './chain.ts'
+import { assertToken, createToken } from './csrf.ts'
+import type { PathLike } from './paths.ts'
+import { type Keep, readFields, regenerate, sessionOf, touch } from './session.ts'
+import type { LoadedSession, LoadOptions, SessionHandle } from './types.ts'
+import type { Visit } from './visit.ts'
+
+const visits = new WeakMap<object, Visit>()
+
+/** The session that is not loaded yet: a function that loads it, with every command beside. */
+export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
+  let session: LoadedSession<Data> | undefined
+  const handle = async (options?: LoadOptions) => {
+    if (options?.extend === false) visit.doNotExtend()
+    await visit.load()
+    session ??= sessionOf<Data>(visit)
+    return session
+  }
+  visits.set(handle, visit)
+  return Object.setPrototypeOf(handle, members)
+}
+
+type Handle = () => Promise<unknown>
+
+const members: Handle = Object.create(Function.prototype, {
+  get: visiting(async (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
+  touch: visiting(async (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
+  destroy: visiting(visit => visit.destroy()),
+  regenerate: visiting(async (visit, handle, options?: Keep) => {
+    await regenerate(visit, options)
+    return handle()
+  }),
+  createCSRF: visiting(visit => createToken(visit.tokenSecret())),
+  assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.secret, token)),
+  [inspect.custom]: { value: () => '[Function: session]' },
+})
+
+defineCommands(members, visitOf)
+
+function visitOf(handle: Handle): Visit {
+  const visit = visits.get(handle)
+  if (!visit) throw new TypeError('Call the commands on ctx.session itself: ctx.session.set(…)')
+  return visit
+}
+
+function visiting<A extends unknown[], R>(
+  act: (visit: Visit, handle: Handle, ...args: A) => R,
+): PropertyDescriptor {
+  return {
+    value(this: Handle, ...args: A): R {
+      return act(visitOf(this), this, ...args)
+    },
+  }
+}

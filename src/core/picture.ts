@@ -1,0 +1,54 @@
+import { type Path, partsOf } from './paths.ts'
+import type { SessionRecord } from './record.ts'
+import { type Fields, isContainer, isPlain } from './values.ts'
+
+/** One revision of a stored session, never changed: the next revision is another picture. */
+export type Picture = Omit<SessionRecord, 'id'>
+
+/** The picture one revision on, where only `paths` differ and `fields` holds what is there now. */
+export function completed(picture: Picture, rev: number, paths: readonly Path[], fields: Fields): Picture {
+  let next = picture.fields
+  for (const path of paths) next = grafted(next, fields, partsOf(path), 0) as Fields
+  return { ...picture, rev, fields: next }
+}
+
+/** What stands at a path, or `undefined`. Only what a container holds itself: nothing of its prototype. */
+export function valueAt(fields: Fields, path: Path): unknown {
+  let value: unknown = fields
+  for (const part of partsOf(path)) {
+    if (!isContainer(value) || !Object.hasOwn(value, part)) return undefined
+    value = (value as Fields)[part]
+  }
+  return value
+}
+
+/** The fields at the given paths, nested as they are. */
+export function excerpt(fields: Fields, paths: readonly Path[]): Fields {
+  return paths.reduce<Fields>((sum, path) => grafted(sum, fields, partsOf(path), 0) as Fields, {})
+}
+
+/** `onto` with what `source` has at the path; shares with `onto` all that the path does not touch. */
+function grafted(onto: unknown, source: unknown, parts: readonly string[], depth: number): unknown {
+  // A scalar or an array on the way: no operation reaches below it, so what was known of it still holds.
+  if (!isPlain(source)) return onto === undefined ? source : onto
+  const part = parts[depth] as string
+  const last = depth === parts.length - 1
+  const copy: Fields = isPlain(onto) ? { ...onto } : {}
+  if (Object.hasOwn(source, part)) {
+    copy[part] = last ? source[part] : grafted(copy[part], source[part], parts, depth + 1)
+  } else if (last || isPlain(copy[part])) {
+    delete copy[part]
+  }
+  return copy
+}
+
+/** The given paths without those below an array's element, which stores answer with the array, and without repeats. */
+export function answerable(paths: readonly Path[]): Path[] {
+  if (paths.length === 1 && !/\d/.test(paths[0] as Path)) return paths as Path[]
+  const whole = paths.map(path => {
+    const parts = partsOf(path)
+    const index = parts.findIndex((part, at) => at > 0 && /^\d+$/.test(part))
+    return index < 0 ? path : parts.slice(0, index).join('.')
+  })
+  return [...new Set(whole)].filter(path => !whole.some(other => path.startsWith(`${other}.`)))
+}

@@ -1,0 +1,196 @@
+import { inspect } from 'node:util'
+import { defineCommands, type Performer } from './chain.ts'
+import { assertToken, createToken } from './csrf.ts'
+import { milliseconds } from './duration.ts'
+import { FieldError } from './errors.ts'
+import { isFieldName, type PathLike, pathOf } from './paths.ts'
+import { valueAt } from './picture.ts'
+import { endOfLife } from './record.ts'
+import type { LoadedSession } from './types.ts'
+import { copied, isPlain } from './values.ts'
+import { notAssignable, viewOf } from './view.ts'
+import { answerFor, type Visit } from './visit.ts'
+
+/** What `regenerate` is given, before it is checked. */
+export interface Keep {
+  readonly keep?: boolean | readonly PathLike[]
+}
+
+/** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
+class Session {
+  readonly #visit: Visit
+  readonly #performer: Performer
+  readonly #shown: Session
+
+  private constructor(visit: Visit) {
+    this.#visit = visit
+    this.#shown = new Proxy(this, showing)
+    this.#performer = performerFor(visit, this.#shown)
+  }
+
+  /** The session as the app sees it. */
+  static shown(visit: Visit): Session {
+    return new Session(visit).#shown
+  }
+
+  static visitOf(session: Session): Visit {
+    return session.#visit
+  }
+
+  static performerOf(session: Session): Performer {
+    return session.#performer
+  }
+
+  get id(): string | undefined {
+    return this.#visit.id
+  }
+
+  get isNew(): boolean {
+    return this.#visit.id === undefined
+  }
+
+  get created(): Date {
+    return new Date(this.#visit.picture.created)
+  }
+
+  get expires(): Date {
+    return new Date(endOfLife(this.#visit.picture))
+  }
+
+  get maxAge(): number {
+    return this.#visit.picture.maxAge
+  }
+
+  async get(...paths: PathLike[]): Promise<unknown> {
+    return readFields(this.#visit, paths)
+  }
+
+  async update(...result: unknown[]): Promise<Session> {
+    if (result.length === 0) await this.#visit.load(true)
+    return this.#shown
+  }
+
+  async touch(maxAge?: number | string): Promise<Session> {
+    await touch(this.#visit, maxAge)
+    await this.#visit.load()
+    return this.#shown
+  }
+
+  async destroy(): Promise<void> {
+    await this.#visit.destroy()
+  }
+
+  async regenerate(options?: Keep): Promise<Session> {
+    await regenerate(this.#visit, options)
+    await this.#visit.load()
+    return this.#shown
+  }
+
+  createCSRF(): string {
+    return createToken(this.#visit.tokenSecret())
+  }
+
+  assertCSRF(token: unknown): void {
+    assertToken(this.#visit.secret, token)
+  }
+
+  /** Fields only: neither the cookie's secret nor anything that leads to it. */
+  [inspect.custom](_depth: number, options: object): string {
+    return `Session ${inspect({ ...this }, options)}`
+  }
+}
+
+defineCommands(Session.prototype, Session.performerOf)
+
+/** Chains of a loaded session resolve to it, refreshed. */
+function performerFor(visit: Visit, shown: Session): Performer {
+  const refreshed = async () => {
+    await visit.load()
+    return shown
+  }
+  return {
+    track: (chain, failure) => visit.track(chain, failure),
+    perform: async (change, taken, asked) => {
+      const outcome = await visit.apply(change, answerFor(change, taken, asked))
+      if (outcome === null) return { value: null }
+      if (!asked) return undefined
+      await refreshed()
+      return { value: taken ? copied(valueAt(outcome.fields ?? {}, taken)) : shown }
+    },
+    afterwards: refreshed,
+  }
+}
+
+/** Fields are the proxy's own properties, and the only ones; members come from the session and are bound to it. */
+const showing: ProxyHandler<Session> = {
+  get(session, key) {
+    if (isField(session, key)) return viewOf(fieldsOf(session)[key], key)
+    const member: unknown = Reflect.get(session, key)
+    return typeof member === 'function' ? member.bind(session) : member
+  },
+  has(session, key) {
+    return isField(session, key) || Reflect.has(session, key)
+  },
+  ownKeys(session) {
+    return Object.keys(fieldsOf(session)).filter(isFieldName)
+  },
+  getOwnPropertyDescriptor(session, key) {
+    if (!isField(session, key)) return undefined
+    return {
+      value: viewOf(fieldsOf(session)[key], key),
+      enumerable: true,
+      configurable: true,
+      writable: false,
+    }
+  },
+  set(_session, key) {
+    throw notAssignable(String(key))
+  },
+  defineProperty(_session, key) {
+    throw notAssignable(String(key))
+  },
+  deleteProperty(_session, key) {
+    throw notAssignable(String(key), true)
+  },
+  setPrototypeOf() {
+    throw new FieldError("A session's prototype cannot be changed", '')
+  },
+  preventExtensions() {
+    throw new FieldError(
+      'A session is read-only as it is, and its fields change with each command: it cannot be frozen',
+      '',
+    )
+  },
+}
+
+function fieldsOf(session: Session) {
+  return Session.visitOf(session).picture.fields
+}
+
+function isField(session: Session, key: string | symbol): key is string {
+  return typeof key === 'string' && Object.hasOwn(fieldsOf(session), key) && isFieldName(key)
+}
+
+/** The session of a visit that has been loaded. */
+export function sessionOf<Data>(visit: Visit): LoadedSession<Data> {
+  return Session.shown(visit) as unknown as LoadedSession<Data>
+}
+
+/** One value for one path, a list of them for several. */
+export async function readFields(visit: Visit, paths: readonly PathLike[]): Promise<unknown> {
+  if (paths.length === 0) throw new FieldError('get() needs a path', '')
+  const values = await visit.get(paths.map(pathOf))
+  return paths.length === 1 ? values[0] : values
+}
+
+export async function touch(visit: Visit, maxAge: number | string | undefined): Promise<void> {
+  await visit.touch(maxAge === undefined ? undefined : milliseconds('maxAge', maxAge))
+}
+
+export async function regenerate(visit: Visit, options: Keep = {}): Promise<void> {
+  const keep: unknown = isPlain(options) ? (options.keep ?? false) : undefined
+  if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
+    throw new FieldError('regenerate() takes { keep }: true, false or a list of the fields to keep', '')
+  }
+  await visit.regenerate(typeof keep === 'boolean' ? keep : keep.map(pathOf))
+}

@@ -1,0 +1,448 @@
+import type { Performer, Result } from './chain.ts'
+import type { Change, Operation } from './change.ts'
+import { ask } from './deadline.ts'
+import { HeadersSentError, IdTakenError, SessionEndedError } from './errors.ts'
+import { touchedPaths } from './fold.ts'
+import { holds } from './guard.ts'
+import { idOf, newSecret, type Secret } from './ids.ts'
+import { applied } from './operators.ts'
+import type { Path } from './paths.ts'
+import { answerable, completed, excerpt, type Picture, valueAt } from './picture.ts'
+import { Queue } from './queue.ts'
+import type { SessionId, Tombstone } from './record.ts'
+import type { Answer, Applied, Store } from './store.ts'
+import { comesBackAlike, copied, type Fields } from './values.ts'
+
+/** What the visitor's cookie says, once its signature has been verified. */
+export interface Presented {
+  readonly secret: Secret
+  /** When the cookie was issued, milliseconds since the epoch. */
+  readonly issued: number
+  readonly maxAge: number
+}
+
+/** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
+export interface Carrier {
+  presented(): Presented | undefined
+  /** False once the response's headers have been sent. */
+  canCarry(): boolean
+  /** Gives the visitor this id, from now until `expires`. */
+  carry(presented: Presented, expires: Date): void
+  /** Takes back what `carry` gave, because nothing was stored under it. */
+  withdraw(): void
+  /** Makes the visitor forget the id. */
+  clear(): void
+}
+
+export interface Lifetimes {
+  readonly maxAge: number
+  readonly touchAfter: number
+  readonly absoluteMaxAge: number | undefined
+}
+
+export interface VisitOptions extends Lifetimes {
+  readonly store: () => Store | Promise<Store>
+  /** The longest one store call may take, milliseconds. */
+  readonly timeout: number
+}
+
+/** How long a tombstone stands: longer than any request that was under way when its session ended. */
+export const TOMBSTONE_LIFE = 60_000
+
+/** A second id that is taken already is no accident; a third is no id generator. */
+const MOST_IDS = 3
+
+/**
+ * What is known of the session:
+ * - `new`: none is stored; the first change that leaves something creates it.
+ * - `presented`: the visitor brought an id, and the store has not been asked about it yet.
+ * - `live`: the store has it.
+ * - `late`: it had ended before this request asked; it reads as empty, and only `regenerate` may follow.
+ * - `ended`: it ended after this request had seen it, through somebody else.
+ * - `destroyed`: this request ended it.
+ */
+export type State = 'new' | 'presented' | 'live' | 'late' | 'ended' | 'destroyed'
+
+/** One request's dealings with one session: its id, its picture, and its calls to the store, one after another. */
+export class Visit implements Performer {
+  readonly queue = new Queue()
+  readonly #carrier: Carrier
+  readonly #options: VisitOptions
+  #state: State
+  #secret: Secret | undefined
+  #id: SessionId | undefined
+  #issued: number
+  /** The idle lifetime: the session's own, or what `touch(maxAge)` asked of one that is not stored yet. */
+  #maxAge: number
+  #picture: Picture | undefined
+  /** The picture is behind what this request has written, or what others were seen to have written. */
+  #stale = false
+  /** The session was used, so it is extended if its cookie is old enough. */
+  #used = false
+  #extend = true
+  /** The visitor's id is not, or no longer, known to the store. */
+  #unknown = false
+
+  constructor(carrier: Carrier, options: VisitOptions) {
+    this.#carrier = carrier
+    this.#options = options
+    const presented = carrier.presented()
+    this.#state = presented ? 'presented' : 'new'
+    this.#secret = presented?.secret
+    this.#id = presented && idOf(presented.secret)
+    this.#issued = presented?.issued ?? 0
+    this.#maxAge = presented?.maxAge ?? options.maxAge
+  }
+
+  /** The id of a session that the store is known to have. */
+  get id(): SessionId | undefined {
+    return this.#state === 'live' ? this.#id : undefined
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  /** What the session looked like when it was last read, or would look like if it were stored now. */
+  get picture(): Picture {
+    if (this.#picture) return this.#picture
+    const blank = this.#blank({}, this.#maxAge)
+    if (!this.#isStored()) this.#picture = blank
+    return blank
+  }
+
+  track(chain: Promise<unknown>, failure: () => unknown): void {
+    this.queue.track(chain, failure)
+  }
+
+  /** For the handle: resolves to the fields touched, to what was taken, or to `null` where a guard did not hold. */
+  async perform(change: Change, taken: Path | undefined, asked: boolean): Promise<Result | undefined> {
+    const touched = touchedPaths(change.operations)
+    const outcome = await this.apply(change, answerFor(change, taken, asked))
+    if (outcome === null) return { value: null }
+    const { fields } = outcome
+    if (!fields) return undefined
+    return { value: copied(taken ? valueAt(fields, taken) : excerpt(fields, touched)) }
+  }
+
+  async afterwards(change: Change): Promise<unknown> {
+    return copied(await this.#excerpt(touchedPaths(change.operations)))
+  }
+
+  /** Carries out a change after those before it; `null`: a guard did not hold. Keeps the picture up to date. */
+  apply(change: Change, answer?: Answer): Promise<Applied | null> {
+    return this.queue.run(() => this.#change(change, answer))
+  }
+
+  /** Makes sure there is a picture, and that it shows what this request has written. */
+  load(again = false): Promise<void> {
+    return this.queue.run(async () => {
+      this.#used = true
+      const known = this.#picture && !this.#stale
+      if (this.#isStored() && (again || !known)) await this.#read()
+      if (this.#state === 'ended' && again) throw new SessionEndedError()
+    })
+  }
+
+  /** Reads fields without loading the session: a value for each path. */
+  async get(paths: readonly Path[]): Promise<unknown[]> {
+    const fields = await this.#excerpt(paths)
+    return paths.map(path => copied(valueAt(fields, path)))
+  }
+
+  /** Lets this request use the session without keeping it alive. */
+  doNotExtend(): void {
+    this.#extend = false
+  }
+
+  /** Moves the end of the session's life; with `maxAge`, gives it that lifetime from now on. */
+  touch(maxAge?: number): Promise<void> {
+    return this.queue.run(async () => {
+      if (maxAge !== undefined) this.#maxAge = maxAge
+      if (this.#state === 'new') this.#picture = undefined
+      else await this.#change(this.#extension(maxAge), { paths: [], when: 'after' })
+    })
+  }
+
+  /** Ends the session. The visitor forgets it, unless another request may have given the visitor a newer one. */
+  destroy(): Promise<void> {
+    return this.queue.run(async () => {
+      const id = this.#id
+      if (!id || !this.#isStored()) return
+      const gone = (await this.#end(id)) || !(await this.#ask('none', store => store.load(id)))
+      if (gone) this.#carrier.clear()
+      this.#picture = undefined
+      this.#state = gone ? 'destroyed' : 'late'
+    })
+  }
+
+  /** A brand-new stored session under a new id, with the fields that `keep` names; the old one is ended. */
+  regenerate(keep: boolean | readonly Path[]): Promise<void> {
+    return this.queue.run(async () => {
+      if (this.#state === 'ended') throw new SessionEndedError()
+      this.#assertCarries()
+      if (keep !== false && this.#isStored() && (!this.#picture || this.#stale)) await this.#read()
+      while (!(await this.#succeed(keep))) await this.#read()
+    })
+  }
+
+  /** The secret that CSRF tokens are bound to. For a new visitor, a session is stored to have one. */
+  tokenSecret(): Secret {
+    if (this.#secret) return this.#secret
+    this.#assertCarries()
+    this.#secret = newSecret()
+    let failure: unknown
+    const stored = this.queue.run(async () => {
+      if (this.#state === 'new') await this.#create({})
+    })
+    this.track(
+      stored.catch(error => {
+        failure = error
+      }),
+      () => failure,
+    )
+    return this.#secret
+  }
+
+  /** What tokens are checked against. */
+  get secret(): Secret | undefined {
+    return this.#secret
+  }
+
+  /**
+   * Before the response leaves: extends a session that was only read and whose cookie is old enough, and makes the
+   * visitor forget an id that nothing is stored under.
+   */
+  async finish(): Promise<void> {
+    if (this.#state === 'new' && this.#unknown && this.#carrier.canCarry()) this.#carrier.clear()
+    if (this.#state !== 'live' || !this.#isDue()) return
+    await this.apply({ guards: [], operations: [] }).catch(error => {
+      if (!(error instanceof SessionEndedError)) throw error
+    })
+  }
+
+  async #change(change: Change, answer?: Answer): Promise<Applied | null> {
+    this.#used = true
+    if (this.#state === 'new') return this.#createBy(change, answer)
+    const id = this.#id
+    if (!id || !this.#isStored()) throw new SessionEndedError()
+    const sent = change.expires || !this.#isDue() ? change : { ...change, ...this.#extension() }
+    const outcome = await this.#ask('unknown', store => store.update(id, sent, answer))
+    if (outcome === 'absent' || outcome === 'ended') {
+      this.#met(outcome === 'ended' ? { ended: new Date() } : undefined)
+      if (outcome === 'ended') throw new SessionEndedError()
+      return change.expires ? {} : this.#createBy(change, answer)
+    }
+    this.#state = 'live'
+    if (outcome === 'refused') return null
+    this.#note(sent, outcome, answer)
+    return outcome
+  }
+
+  /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
+  #note({ operations, expires }: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
+    const picture = this.#picture
+    const next = picture && rev === picture.rev + 1
+    if (next && answer?.when === 'after' && fields) {
+      this.#picture = completed(picture, rev, answer.paths, fields)
+    } else if (next && operations.length === 1) {
+      // Only `take` asks for what was before, and removing needs no answer.
+      this.#picture = { ...picture, rev, fields: applied(picture.fields, operations) }
+    } else {
+      this.#stale = true
+    }
+    if (!expires) return
+    if (this.#picture) this.#picture = { ...this.#picture, expires, maxAge: this.#maxAge }
+    this.#carry(expires)
+  }
+
+  /** The first change of a new session: stored if it leaves something, since an empty session is as good as none. */
+  async #createBy(change: Change, answer?: Answer): Promise<Applied | null> {
+    if (!holds(change.guards, {})) return null
+    const fields = applied({}, change.operations)
+    if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
+    this.#assertCarries()
+    await this.#create(fields)
+    if (this.#stale && answer) await this.#read()
+    return answer?.when === 'before' ? { rev: 0, fields: {} } : { rev: 1, fields: this.picture.fields }
+  }
+
+  async #create(fields: Fields): Promise<void> {
+    const planned = this.#secret ?? newSecret()
+    this.#secret = planned
+    const picture = { ...this.#blank(fields, this.#maxAge), rev: 1 }
+    // Before it is stored: a response that leaves meanwhile must not leave without what was kept for its visitor.
+    this.#carry(picture.expires)
+    try {
+      this.#adopt(await this.#insert(picture, planned), picture)
+    } catch (error) {
+      this.#carrier.withdraw()
+      throw error
+    }
+    if (this.#secret !== planned) this.#carry(picture.expires)
+  }
+
+  /** One attempt at a successor that has all that was acknowledged; false if the old session moved on meanwhile. */
+  async #succeed(keep: boolean | readonly Path[]): Promise<boolean> {
+    const old = this.#isStored() ? this.#id : undefined
+    const seen = this.#state === 'live'
+    const { fields, maxAge, absolute } = this.picture
+    const kept = keep === true ? fields : keep === false ? {} : excerpt(fields, keep)
+    const next: Picture = {
+      ...this.#blank(kept, keep === true || !old ? maxAge : this.#options.maxAge),
+      // Rotation of the same session must not outlive its absolute limit.
+      ...(keep === true && absolute && { absolute }),
+      rev: 1,
+    }
+    const secret = await this.#insert(next, newSecret())
+    if (old) {
+      const ended = await this.#end(old, keep === false ? undefined : this.picture.rev).catch(async error => {
+        await this.#remove(secret)
+        throw error
+      })
+      if (!ended && seen) {
+        await this.#remove(secret)
+        return false
+      }
+    }
+    this.#maxAge = next.maxAge
+    this.#adopt(secret, next)
+    this.#carry(next.expires)
+    return true
+  }
+
+  /** Inserts under `secret`'s id or, should that be taken, under another's; never over another session. */
+  async #insert(picture: Picture, secret: Secret): Promise<Secret> {
+    for (let left = MOST_IDS; ; left--) {
+      try {
+        const id = idOf(secret)
+        await this.#ask('unknown', store => store.insert({ id, ...picture }))
+        return secret
+      } catch (error) {
+        if (!(error instanceof IdTakenError) || left === 1) throw error
+        secret = newSecret()
+      }
+    }
+  }
+
+  #adopt(secret: Secret, picture: Picture): void {
+    this.#secret = secret
+    this.#id = idOf(secret)
+    this.#picture = picture
+    this.#stale = !comesBackAlike(picture.fields)
+    this.#state = 'live'
+    this.#unknown = false
+  }
+
+  async #read(): Promise<void> {
+    const id = this.#id as SessionId
+    const found = this.#met(await this.#ask('none', store => store.load(id)))
+    this.#picture = found
+    this.#stale = false
+    if (found) this.#maxAge = found.maxAge
+  }
+
+  #excerpt(paths: readonly Path[]): Promise<Fields> {
+    return this.queue.run(async () => {
+      this.#used = true
+      if (this.#state === 'ended') throw new SessionEndedError()
+      if (!this.#isStored()) return {}
+      if (this.#picture && !this.#stale) return excerpt(this.#picture.fields, paths)
+      const id = this.#id as SessionId
+      return this.#met(await this.#ask('none', store => store.read(id, answerable(paths))))?.fields ?? {}
+    })
+  }
+
+  /** Takes note of what the store has under the id. Throws if it no longer has what this request had seen. */
+  #met<T extends object>(found: T | Tombstone | undefined): T | undefined {
+    if (found && !('ended' in found)) {
+      this.#state = 'live'
+      return found
+    }
+    this.#picture = undefined
+    if (this.#state === 'live') {
+      this.#state = 'ended'
+      throw new SessionEndedError()
+    }
+    this.#maxAge = this.#options.maxAge
+    if (found) this.#state = 'late'
+    else {
+      this.#state = 'new'
+      this.#unknown = true
+      this.#secret = undefined
+      this.#id = undefined
+    }
+    return undefined
+  }
+
+  #end(id: SessionId, rev?: number): Promise<boolean> {
+    const now = Date.now()
+    const until = new Date(now + TOMBSTONE_LIFE)
+    return this.#ask('unknown', store => store.end(id, { ended: new Date(now) }, until, rev))
+  }
+
+  /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */
+  async #remove(secret: Secret): Promise<void> {
+    await this.#ask('unknown', store => store.delete(idOf(secret))).catch(() => {})
+  }
+
+  #ask<T>(outcome: 'none' | 'unknown', call: (store: Store) => Promise<T>): Promise<T> {
+    return ask(this.#options.store(), this.#options.timeout, outcome, call)
+  }
+
+  #isStored(): boolean {
+    return this.#state === 'live' || this.#state === 'presented'
+  }
+
+  #isDue(): boolean {
+    const age = Date.now() - this.#issued
+    return this.#used && this.#extend && age >= this.#options.touchAfter && this.#carrier.canCarry()
+  }
+
+  #extension(maxAge?: number): Change {
+    const expires = new Date(Date.now() + this.#maxAge)
+    return { guards: [], operations: [], expires, ...(maxAge !== undefined && { maxAge }) }
+  }
+
+  #carry(expires: Date): void {
+    this.#issued = Date.now()
+    const presented = { secret: this.#secret as Secret, issued: this.#issued, maxAge: this.#maxAge }
+    this.#carrier.carry(presented, expires)
+  }
+
+  #assertCarries(): void {
+    if (this.#carrier.canCarry()) return
+    throw new HeadersSentError(
+      'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +
+        'create its CSRF token before the headers are sent',
+    )
+  }
+
+  #blank(fields: Fields, maxAge: number): Picture {
+    const created = new Date()
+    const absoluteMaxAge = this.#options.absoluteMaxAge
+    return {
+      fields,
+      rev: 0,
+      created,
+      expires: new Date(created.getTime() + maxAge),
+      ...(absoluteMaxAge !== undefined && { absolute: new Date(created.getTime() + absoluteMaxAge) }),
+      maxAge,
+    }
+  }
+}
+
+/** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
+export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
+  if (taken) return { paths: answerable([taken]), when: 'before' }
+  if (!asked && !change.operations.some(hasFleetingResult)) return undefined
+  return { paths: answerable(touchedPaths(change.operations)), when: 'after' }
+}
+
+/**
+ * Numbers may be awaited later, as tickets whose worth is that no two are alike: what a later read would find is not what
+ * this change made. They are small, so they are asked back always.
+ */
+function hasFleetingResult({ op }: Operation): boolean {
+  return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
+}

@@ -1,0 +1,68 @@
+import {
+  CommandError,
+  ConfigurationError,
+  FieldError,
+  HeadersSentError,
+  IdTakenError,
+  InvalidCSRFTokenError,
+  SessionEndedError,
+  SessionError,
+  SessionTooLargeError,
+  StoreUnavailableError,
+} from './core/errors.ts'
+import { sessionWith } from './koa/install.ts'
+import { type MongoDBCollection, mongoStore } from './stores/mongodb.ts'
+
+export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
+export type { SessionId, SessionRecord, Tombstone } from './core/record.ts'
+export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
+export type {
+  Chain,
+  DefaultData,
+  LoadedSession,
+  LoadOptions,
+  RegenerateOptions,
+  SessionData,
+  SessionHandle,
+  Untyped,
+} from './core/types.ts'
+export type { SessionContext } from './koa/install.ts'
+export type { SessionOptions } from './koa/options.ts'
+export type { Sessions } from './koa/sessions.ts'
+export type { MongoDBCollection, MongoDBStoreOptions } from './stores/mongodb.ts'
+
+const named = {
+  CommandError,
+  ConfigurationError,
+  FieldError,
+  HeadersSentError,
+  IdTakenError,
+  InvalidCSRFTokenError,
+  mongoStore,
+  SessionEndedError,
+  SessionError,
+  SessionTooLargeError,
+  StoreUnavailableError,
+}
+
+/** The function itself, with the rest of the module as its properties, so that `require()` gives both. */
+const Session = Object.assign(
+  sessionWith((collection: MongoDBCollection) => mongoStore({ collection })),
+  named,
+)
+
+export {
+  CommandError,
+  ConfigurationError,
+  FieldError,
+  HeadersSentError,
+  IdTakenError,
+  InvalidCSRFTokenError,
+  mongoStore,
+  Session as default,
+  Session as 'module.exports',
+  SessionEndedError,
+  SessionError,
+  SessionTooLargeError,
+  StoreUnavailableError,
+}

@@ -1,0 +1,134 @@
+import { format } from 'node:util'
+import type Koa from 'koa'
+import { FieldError } from '../core/errors.ts'
+import { handleOf } from '../core/handle.ts'
+import type { DefaultData, SessionHandle, ValidData } from '../core/types.ts'
+import { Visit } from '../core/visit.ts'
+import { keysOf, SessionCookie } from './cookie.ts'
+import { type SessionOptions, settle } from './options.ts'
+import { Sessions, type StoreMaker } from './sessions.ts'
+
+declare module 'koa' {
+  interface DefaultContext {
+    /** The visitor's session: call it to load it, or call its commands on it. */
+    readonly session: SessionHandle<DefaultData>
+  }
+}
+
+/**
+ * For an app whose sessions are typed by themselves, not through `SessionData`:
+ *
+ *     const app = new Koa<Koa.DefaultState, SessionContext<Cart>>()
+ *     const sessions = Session<Cart>(app)
+ */
+export interface SessionContext<Data> {
+  /** The visitor's session: call it to load it, or call its commands on it. */
+  readonly session: SessionHandle<Data>
+}
+
+/** Any app, of whatever state and context. */
+// biome-ignore lint/suspicious/noExplicitAny: a Koa app is invariant in both
+type AnyApp = Koa<any, any>
+
+/** What one request uses of its session, once it has asked for it. */
+interface Use {
+  readonly visit: Visit
+  readonly cookie: SessionCookie
+  readonly handle: SessionHandle<unknown>
+}
+
+/** Makes `Session(app, options)`, given what makes a store of a collection. */
+export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
+  /**
+   * Gives every request of `app` a session, at `ctx.session`, and holds each response until the changes made for it are
+   * acknowledged. Call it before other middleware is used.
+   *
+   * @throws {ConfigurationError} for options that cannot work.
+   */
+  return function Session<Data extends ValidData<Data> = DefaultData>(
+    app: AnyApp,
+    options: SessionOptions = {},
+  ): Sessions<Collection, Data> {
+    const settings = settle(options, app)
+    const sessions = new Sessions<Collection, Data>(makeStore, options.store)
+    const keys = keysOf(app)
+    const visitOptions = { ...settings, store: () => sessions.ready() }
+    const used = Symbol(settings.property)
+    type UsingContext = Koa.Context & { [used]?: Use }
+
+    const use = (ctx: UsingContext): Use => {
+      const cookie = new SessionCookie(ctx, settings, keys)
+      const visit = new Visit(cookie, visitOptions)
+      if (!ctx.res.headersSent) ctx.vary('Cookie')
+      ctx[used] = { visit, cookie, handle: handleOf(visit) }
+      return ctx[used]
+    }
+
+    Object.defineProperty(app.context, settings.property, {
+      configurable: true,
+      get(this: UsingContext) {
+        return this.req && (this[used] ?? use(this)).handle
+      },
+      set() {
+        throw new FieldError(
+          `ctx.${settings.property} cannot be assigned: use its commands, destroy() or regenerate()`,
+          settings.property,
+        )
+      },
+    })
+
+    // First of all, whenever this is called: a change made by any middleware is waited for.
+    app.middleware.unshift((ctx: UsingContext, next) =>
+      next().then(
+        () => ctx[used] && answered(ctx, ctx[used]),
+        error => {
+          if (ctx[used]) return failed(ctx, ctx[used], error)
+          throw error
+        },
+      ),
+    )
+    return sessions
+  }
+}
+
+/** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
+async function answered(ctx: Koa.Context, { visit, cookie }: Use): Promise<void> {
+  await visit.queue.settled()
+  const [failure, ...others] = [...visit.queue.failures(), ...(await finished(visit))]
+  for (const other of others) report(ctx, other)
+  visit.queue.close(error => report(ctx, error))
+  if (failure !== undefined) throw withCookie(failure, cookie)
+}
+
+async function finished(visit: Visit): Promise<unknown[]> {
+  try {
+    await visit.finish()
+    return []
+  } catch (error) {
+    return [error]
+  }
+}
+
+/** The handler's own error is the response's; what went wrong beside it is reported. */
+async function failed(ctx: Koa.Context, { visit, cookie }: Use, error: unknown): Promise<never> {
+  await visit.queue.settled()
+  for (const failure of visit.queue.failures()) if (failure !== error) report(ctx, failure)
+  visit.queue.close(late => report(ctx, late))
+  throw withCookie(error, cookie)
+}
+
+function report(ctx: Koa.Context, error: unknown): void {
+  ctx.app.emit('error', error, ctx)
+}
+
+/** Koa drops all headers when it answers an error, except those the error has: what was stored must reach its visitor. */
+function withCookie(thrown: unknown, { header }: SessionCookie): unknown {
+  if (header === undefined) return thrown
+  // As Koa itself would make of it, but here it gets headers.
+  const error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
+  if (!Object.isExtensible(error)) return error
+  const headers = 'headers' in error && typeof error.headers === 'object' ? error.headers : {}
+  return Object.assign(error, {
+    headers: { 'Cache-Control': 'no-store', ...headers, 'Set-Cookie': [header] },
+  })
+}

@@ -1,0 +1,95 @@
+import type { Change } from '../core/change.ts'
+import { IdTakenError } from '../core/errors.ts'
+import { holds } from '../core/guard.ts'
+import type { Path } from '../core/paths.ts'
+import { excerpt } from '../core/picture.ts'
+import { endOfLife, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
+import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
+import { changed, decode, decodeExactly, encode } from './bson.ts'
+
+export interface MemoryStoreOptions {
+  /** Milliseconds since the epoch. @default Date.now */
+  readonly clock?: () => number
+}
+
+/** A store in this process's memory: for tests and for trying things out. What it holds is gone with the process. */
+export function memoryStore({ clock = Date.now }: MemoryStoreOptions = {}): Store {
+  return new MemoryStore(clock)
+}
+
+interface Kept extends Omit<SessionRecord, 'fields'> {
+  readonly data: Uint8Array
+}
+
+interface KeptTombstone extends Tombstone {
+  readonly expires: Date
+}
+
+/** Between sweeps, so that they cost nothing next to the inserts that make them needed. */
+const INSERTS_PER_SWEEP = 1000
+
+class MemoryStore implements Store {
+  readonly #clock: () => number
+  readonly #kept = new Map<SessionId, Kept | KeptTombstone>()
+  #inserts = 0
+
+  constructor(clock: () => number) {
+    this.#clock = clock
+  }
+
+  async insert({ fields, ...record }: SessionRecord): Promise<void> {
+    if (++this.#inserts % INSERTS_PER_SWEEP === 0) this.#sweep()
+    if (this.#kept.has(record.id)) throw new IdTakenError('The id is taken')
+    this.#kept.set(record.id, { ...record, data: encode(fields) })
+  }
+
+  async load(id: SessionId): Promise<SessionRecord | Tombstone | undefined> {
+    const found = this.#standing(id)
+    if (!found || 'ended' in found) return found && tombstoneOf(found)
+    const { data, ...record } = found
+    return { ...record, fields: decode(data) }
+  }
+
+  async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
+    const found = this.#standing(id)
+    if (!found || 'ended' in found) return found && tombstoneOf(found)
+    return { rev: found.rev, fields: excerpt(decode(found.data), paths) }
+  }
+
+  async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+    const found = this.#standing(id)
+    if (!found) return 'absent'
+    if ('ended' in found) return 'ended'
+    if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
+    const data = changed(found.data, change)
+    const { expires = found.expires, maxAge = found.maxAge } = change
+    const rev = found.rev + 1
+    this.#kept.set(id, { ...found, expires, maxAge, rev, data })
+    if (!answer) return {}
+    return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
+  }
+
+  async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
+    const found = this.#standing(id)
+    if (!found || 'ended' in found || (rev !== undefined && rev !== found.rev)) return false
+    this.#kept.set(id, { ...tombstone, expires: until })
+    return true
+  }
+
+  async delete(id: SessionId): Promise<void> {
+    this.#kept.delete(id)
+  }
+
+  #standing(id: SessionId): Kept | KeptTombstone | undefined {
+    const found = this.#kept.get(id)
+    return found && endOfLife(found).getTime() > this.#clock() ? found : undefined
+  }
+
+  #sweep(): void {
+    for (const id of this.#kept.keys()) if (!this.#standing(id)) this.#kept.delete(id)
+  }
+}
+
+function tombstoneOf({ expires: _, ...tombstone }: KeptTombstone): Tombstone {
+  return tombstone
+}

@@ -1,0 +1,58 @@
+import {
+  CommandError,
+  type SessionError,
+  SessionTooLargeError,
+  StoreUnavailableError,
+} from '../core/errors.ts'
+
+/** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights. */
+const unavailable = new Set([
+  6, 7, 13, 18, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 262, 317, 358, 384, 391, 461, 462, 8000,
+  9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436,
+])
+
+/** BSONObjectTooLarge and its older sibling of the update path. */
+const tooLarge = new Set([10334, 17280, 17419, 17420])
+
+/** Nothing had been sent when these were thrown. */
+const unsent = new Set([
+  'MongoServerSelectionError',
+  'MongoWaitQueueTimeoutError',
+  'MongoTopologyClosedError',
+  'MongoNotConnectedError',
+  'MongoClientClosedError',
+])
+
+/**
+ * The driver's error as one of ours, by what it says of itself, since the driver is not imported here. `outcome` is what
+ * is known of a call that was sent and not answered.
+ */
+export function mongoError(error: unknown, outcome: 'none' | 'unknown'): SessionError {
+  const { name, code, message } = error as { name?: string; code?: unknown; message?: string }
+  if (typeof code === 'number' && tooLarge.has(code)) {
+    return new SessionTooLargeError('The session would become larger than MongoDB stores', { cause: error })
+  }
+  if (name === 'RangeError' || (name === 'MongoInvalidArgumentError' && message?.includes('larger than'))) {
+    return new SessionTooLargeError('The session would become larger than MongoDB stores', { cause: error })
+  }
+  if (name === 'MongoServerError' && !isOfTheServer(error as ServerError)) {
+    return new CommandError(`MongoDB refused the change (code ${String(code)})`, undefined, { cause: error })
+  }
+  const known = typeof name === 'string' && unsent.has(name) ? 'none' : outcome
+  return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', known, {
+    cause: error,
+  })
+}
+
+interface ServerError extends Error {
+  code?: number
+  hasErrorLabel?(label: string): boolean
+}
+
+function isOfTheServer(error: ServerError): boolean {
+  return (
+    (error.code !== undefined && unavailable.has(error.code)) ||
+    error.hasErrorLabel?.('RetryableWriteError') === true ||
+    error.hasErrorLabel?.('TransientTransactionError') === true
+  )
+}

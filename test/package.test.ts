@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** What a user's program prints, run where the package finds itself by its own name. */
+async function printed(type: 'module' | 'commonjs', program: string): Promise<string> {
+  const { stdout } = await run(process.execPath, [`--input-type=${type}`, '--eval', program], { cwd: root })
+  return stdout.trim()
+}
+
+before(async () => {
+  await run('npm', ['run', 'build'], { cwd: root })
+})
+
+test('require() gives the function itself, with everything else as its properties', async () => {
+  const program = `
+    const Session = require('koa-atomic-session')
+    console.log(typeof Session, typeof Session.mongoStore, new Session.SessionEndedError().status)`
+  assert.equal(await printed('commonjs', program), 'function function 401')
+})
+
+test('import gives the same function as default, and the rest by name', async () => {
+  const program = `
+    import Session, { mongoStore } from 'koa-atomic-session'
+    import { createRequire } from 'node:module'
+    const require = createRequire(process.cwd() + '/program.js')
+    console.log(typeof Session, Session.mongoStore === mongoStore, require('koa-atomic-session') === Session)`
+  assert.equal(await printed('module', program), 'function true true')
+})
+
+test('stores are imported by their own paths', async () => {
+  const program = `
+    import { memoryStore } from 'koa-atomic-session/memory'
+    console.log(typeof memoryStore().load)`
+  assert.equal(await printed('module', program), 'function')
+})
+
+test('the main entry needs no driver, nor anything else that is not a dependency', async t => {
+  const folder = await mkdtemp(join(tmpdir(), 'package-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const modules = join(folder, 'node_modules')
+  await cp(join(root, 'dist'), join(modules, 'koa-atomic-session', 'dist'), { recursive: true })
+  await cp(join(root, 'package.json'), join(modules, 'koa-atomic-session', 'package.json'))
+  for (const name of ['keygrip', 'parse-duration', 'tsscmp']) {
+    await cp(join(root, 'node_modules', name), join(modules, name), { recursive: true })
+  }
+  const program = "console.log(typeof require('koa-atomic-session'))"
+  const { stdout } = await run(process.execPath, ['--eval', program], { cwd: folder })
+  assert.equal(stdout.trim(), 'function')
+})
