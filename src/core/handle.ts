@@ -1,9 +1,13 @@
 import { inspect } from 'node:util'
-import { defineCommands } from './chain.ts'
+import { answerFor } from './answers.ts'
+import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
+import { touchedPaths } from './fold.ts'
 import type { PathLike } from './paths.ts'
+import { excerpt, valueAt } from './picture.ts'
 import { type Keep, readFields, regenerate, sessionOf, touch } from './session.ts'
 import type { LoadedSession, LoadOptions, SessionHandle } from './types.ts'
+import { copied } from './values.ts'
 import type { Visit } from './visit.ts'
 
 const visits = new WeakMap<object, Visit>()
@@ -36,7 +40,24 @@ const members: Handle = Object.create(Function.prototype, {
   [inspect.custom]: { value: () => '[Function: session]' },
 })
 
-defineCommands(members, visitOf)
+defineCommands(members, handle => performerFor(visitOf(handle)))
+
+/** Chains of the handle resolve to the fields touched, to what was taken, or to `null` where a guard did not hold. */
+function performerFor(visit: Visit): Performer {
+  return {
+    track: (chain, failure) => visit.queue.track(chain, failure),
+    perform: async (change, taken, asked) => {
+      const outcome = await visit.apply(change, answerFor(change, taken, asked))
+      if (outcome === null) return { value: null }
+      const { fields } = outcome
+      if (!fields) return undefined
+      return {
+        value: copied(taken ? valueAt(fields, taken) : excerpt(fields, touchedPaths(change.operations))),
+      }
+    },
+    afterwards: async change => copied(await visit.excerpt(touchedPaths(change.operations))),
+  }
+}
 
 function visitOf(handle: Handle): Visit {
   const visit = visits.get(handle)

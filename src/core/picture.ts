@@ -5,6 +5,27 @@ import { type Fields, isContainer, isPlain } from './values.ts'
 /** One revision of a stored session, never changed: the next revision is another picture. */
 export type Picture = Omit<SessionRecord, 'id'>
 
+export interface Lifetimes {
+  /** After the last use, milliseconds. */
+  readonly maxAge: number
+  /** After the creation, milliseconds; no use passes it. */
+  readonly absoluteMaxAge: number | undefined
+}
+
+/** The first revision of a session made now. */
+export function newPicture(lifetimes: Lifetimes, maxAge = lifetimes.maxAge, fields: Fields = {}): Picture {
+  const now = Date.now()
+  const absolute = lifetimes.absoluteMaxAge
+  return {
+    fields,
+    rev: 1,
+    created: new Date(now),
+    expires: new Date(now + maxAge),
+    ...(absolute !== undefined && { absolute: new Date(now + absolute) }),
+    maxAge,
+  }
+}
+
 /** The picture one revision on, where only `paths` differ and `fields` holds what is there now. */
 export function completed(picture: Picture, rev: number, paths: readonly Path[], fields: Fields): Picture {
   let next = picture.fields

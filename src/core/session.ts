@@ -1,4 +1,5 @@
 import { inspect } from 'node:util'
+import { answerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { milliseconds } from './duration.ts'
@@ -9,7 +10,7 @@ import { endOfLife } from './record.ts'
 import type { LoadedSession } from './types.ts'
 import { copied, isPlain } from './values.ts'
 import { notAssignable, viewOf } from './view.ts'
-import { answerFor, type Visit } from './visit.ts'
+import type { Visit } from './visit.ts'
 
 /** What `regenerate` is given, before it is checked. */
 export interface Keep {
@@ -109,7 +110,7 @@ function performerFor(visit: Visit, shown: Session): Performer {
     return shown
   }
   return {
-    track: (chain, failure) => visit.track(chain, failure),
+    track: (chain, failure) => visit.queue.track(chain, failure),
     perform: async (change, taken, asked) => {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }

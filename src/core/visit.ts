@@ -1,56 +1,33 @@
-import type { Performer, Result } from './chain.ts'
-import type { Change, Operation } from './change.ts'
-import { ask } from './deadline.ts'
-import { HeadersSentError, IdTakenError, SessionEndedError } from './errors.ts'
-import { touchedPaths } from './fold.ts'
+import type { Carrier } from './carrier.ts'
+import type { Change } from './change.ts'
+import { timed } from './deadline.ts'
+import { HeadersSentError, SessionEndedError } from './errors.ts'
 import { holds } from './guard.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import { applied } from './operators.ts'
 import type { Path } from './paths.ts'
-import { answerable, completed, excerpt, type Picture, valueAt } from './picture.ts'
+import {
+  answerable,
+  completed,
+  excerpt,
+  type Lifetimes,
+  newPicture,
+  type Picture,
+  valueAt,
+} from './picture.ts'
 import { Queue } from './queue.ts'
 import type { SessionId, Tombstone } from './record.ts'
 import type { Answer, Applied, Store } from './store.ts'
+import { endOld, insertNew } from './succession.ts'
 import { comesBackAlike, copied, type Fields } from './values.ts'
-
-/** What the visitor's cookie says, once its signature has been verified. */
-export interface Presented {
-  readonly secret: Secret
-  /** When the cookie was issued, milliseconds since the epoch. */
-  readonly issued: number
-  readonly maxAge: number
-}
-
-/** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
-export interface Carrier {
-  presented(): Presented | undefined
-  /** False once the response's headers have been sent. */
-  canCarry(): boolean
-  /** Gives the visitor this id, from now until `expires`. */
-  carry(presented: Presented, expires: Date): void
-  /** Takes back what `carry` gave, because nothing was stored under it. */
-  withdraw(): void
-  /** Makes the visitor forget the id. */
-  clear(): void
-}
-
-export interface Lifetimes {
-  readonly maxAge: number
-  readonly touchAfter: number
-  readonly absoluteMaxAge: number | undefined
-}
 
 export interface VisitOptions extends Lifetimes {
   readonly store: () => Store | Promise<Store>
   /** The longest one store call may take, milliseconds. */
   readonly timeout: number
+  /** Using a session whose cookie is older than this extends it, milliseconds. */
+  readonly touchAfter: number
 }
-
-/** How long a tombstone stands: longer than any request that was under way when its session ended. */
-export const TOMBSTONE_LIFE = 60_000
-
-/** A second id that is taken already is no accident; a third is no id generator. */
-const MOST_IDS = 3
 
 /**
  * What is known of the session:
@@ -61,13 +38,14 @@ const MOST_IDS = 3
  * - `ended`: it ended after this request had seen it, through somebody else.
  * - `destroyed`: this request ended it.
  */
-export type State = 'new' | 'presented' | 'live' | 'late' | 'ended' | 'destroyed'
+type State = 'new' | 'presented' | 'live' | 'late' | 'ended' | 'destroyed'
 
 /** One request's dealings with one session: its id, its picture, and its calls to the store, one after another. */
-export class Visit implements Performer {
+export class Visit {
   readonly queue = new Queue()
   readonly #carrier: Carrier
   readonly #options: VisitOptions
+  readonly #store: Store
   #state: State
   #secret: Secret | undefined
   #id: SessionId | undefined
@@ -86,6 +64,7 @@ export class Visit implements Performer {
   constructor(carrier: Carrier, options: VisitOptions) {
     this.#carrier = carrier
     this.#options = options
+    this.#store = timed(options.store, options.timeout)
     const presented = carrier.presented()
     this.#state = presented ? 'presented' : 'new'
     this.#secret = presented?.secret
@@ -99,34 +78,12 @@ export class Visit implements Performer {
     return this.#state === 'live' ? this.#id : undefined
   }
 
-  get state(): State {
-    return this.#state
-  }
-
   /** What the session looked like when it was last read, or would look like if it were stored now. */
   get picture(): Picture {
     if (this.#picture) return this.#picture
-    const blank = this.#blank({}, this.#maxAge)
+    const blank = this.#pictureOf({})
     if (!this.#isStored()) this.#picture = blank
     return blank
-  }
-
-  track(chain: Promise<unknown>, failure: () => unknown): void {
-    this.queue.track(chain, failure)
-  }
-
-  /** For the handle: resolves to the fields touched, to what was taken, or to `null` where a guard did not hold. */
-  async perform(change: Change, taken: Path | undefined, asked: boolean): Promise<Result | undefined> {
-    const touched = touchedPaths(change.operations)
-    const outcome = await this.apply(change, answerFor(change, taken, asked))
-    if (outcome === null) return { value: null }
-    const { fields } = outcome
-    if (!fields) return undefined
-    return { value: copied(taken ? valueAt(fields, taken) : excerpt(fields, touched)) }
-  }
-
-  async afterwards(change: Change): Promise<unknown> {
-    return copied(await this.#excerpt(touchedPaths(change.operations)))
   }
 
   /** Carries out a change after those before it; `null`: a guard did not hold. Keeps the picture up to date. */
@@ -146,8 +103,20 @@ export class Visit implements Performer {
 
   /** Reads fields without loading the session: a value for each path. */
   async get(paths: readonly Path[]): Promise<unknown[]> {
-    const fields = await this.#excerpt(paths)
+    const fields = await this.excerpt(paths)
     return paths.map(path => copied(valueAt(fields, path)))
+  }
+
+  /** The fields at the given paths, nested as they are, of one instant. */
+  excerpt(paths: readonly Path[]): Promise<Fields> {
+    return this.queue.run(async () => {
+      this.#used = true
+      if (this.#state === 'ended') throw new SessionEndedError()
+      if (!this.#isStored()) return {}
+      if (this.#picture && !this.#stale) return excerpt(this.#picture.fields, paths)
+      const id = this.#id as SessionId
+      return this.#met(await this.#store.read(id, answerable(paths)))?.fields ?? {}
+    })
   }
 
   /** Lets this request use the session without keeping it alive. */
@@ -160,7 +129,10 @@ export class Visit implements Performer {
     return this.queue.run(async () => {
       if (maxAge !== undefined) this.#maxAge = maxAge
       if (this.#state === 'new') this.#picture = undefined
-      else await this.#change(this.#extension(maxAge), { paths: [], when: 'after' })
+      else {
+        const change = { guards: [], operations: [], ...this.#extension(maxAge) }
+        await this.#change(change, { paths: [], when: 'after' })
+      }
     })
   }
 
@@ -169,7 +141,7 @@ export class Visit implements Performer {
     return this.queue.run(async () => {
       const id = this.#id
       if (!id || !this.#isStored()) return
-      const gone = (await this.#end(id)) || !(await this.#ask('none', store => store.load(id)))
+      const gone = (await endOld(this.#store, id)) || !(await this.#store.load(id))
       if (gone) this.#carrier.clear()
       this.#picture = undefined
       this.#state = gone ? 'destroyed' : 'late'
@@ -195,7 +167,7 @@ export class Visit implements Performer {
     const stored = this.queue.run(async () => {
       if (this.#state === 'new') await this.#create({})
     })
-    this.track(
+    this.queue.track(
       stored.catch(error => {
         failure = error
       }),
@@ -227,7 +199,7 @@ export class Visit implements Performer {
     const id = this.#id
     if (!id || !this.#isStored()) throw new SessionEndedError()
     const sent = change.expires || !this.#isDue() ? change : { ...change, ...this.#extension() }
-    const outcome = await this.#ask('unknown', store => store.update(id, sent, answer))
+    const outcome = await this.#store.update(id, sent, answer)
     if (outcome === 'absent' || outcome === 'ended') {
       this.#met(outcome === 'ended' ? { ended: new Date() } : undefined)
       if (outcome === 'ended') throw new SessionEndedError()
@@ -264,17 +236,17 @@ export class Visit implements Performer {
     this.#assertCarries()
     await this.#create(fields)
     if (this.#stale && answer) await this.#read()
-    return answer?.when === 'before' ? { rev: 0, fields: {} } : { rev: 1, fields: this.picture.fields }
+    return { rev: this.picture.rev, fields: answer?.when === 'before' ? {} : this.picture.fields }
   }
 
   async #create(fields: Fields): Promise<void> {
     const planned = this.#secret ?? newSecret()
     this.#secret = planned
-    const picture = { ...this.#blank(fields, this.#maxAge), rev: 1 }
+    const picture = this.#pictureOf(fields)
     // Before it is stored: a response that leaves meanwhile must not leave without what was kept for its visitor.
     this.#carry(picture.expires)
     try {
-      this.#adopt(await this.#insert(picture, planned), picture)
+      this.#adopt(await insertNew(this.#store, picture, planned), picture)
     } catch (error) {
       this.#carrier.withdraw()
       throw error
@@ -286,22 +258,21 @@ export class Visit implements Performer {
   async #succeed(keep: boolean | readonly Path[]): Promise<boolean> {
     const old = this.#isStored() ? this.#id : undefined
     const seen = this.#state === 'live'
-    const { fields, maxAge, absolute } = this.picture
+    const { fields, maxAge, absolute, rev } = this.picture
     const kept = keep === true ? fields : keep === false ? {} : excerpt(fields, keep)
     const next: Picture = {
-      ...this.#blank(kept, keep === true || !old ? maxAge : this.#options.maxAge),
+      ...newPicture(this.#options, keep === true || this.#state === 'new' ? maxAge : undefined, kept),
       // Rotation of the same session must not outlive its absolute limit.
       ...(keep === true && absolute && { absolute }),
-      rev: 1,
     }
-    const secret = await this.#insert(next, newSecret())
+    const secret = await insertNew(this.#store, next, newSecret())
     if (old) {
-      const ended = await this.#end(old, keep === false ? undefined : this.picture.rev).catch(async error => {
-        await this.#remove(secret)
+      const ended = await endOld(this.#store, old, keep === false ? undefined : rev).catch(async error => {
+        await this.#discard(secret)
         throw error
       })
       if (!ended && seen) {
-        await this.#remove(secret)
+        await this.#discard(secret)
         return false
       }
     }
@@ -311,18 +282,9 @@ export class Visit implements Performer {
     return true
   }
 
-  /** Inserts under `secret`'s id or, should that be taken, under another's; never over another session. */
-  async #insert(picture: Picture, secret: Secret): Promise<Secret> {
-    for (let left = MOST_IDS; ; left--) {
-      try {
-        const id = idOf(secret)
-        await this.#ask('unknown', store => store.insert({ id, ...picture }))
-        return secret
-      } catch (error) {
-        if (!(error instanceof IdTakenError) || left === 1) throw error
-        secret = newSecret()
-      }
-    }
+  /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */
+  async #discard(secret: Secret): Promise<void> {
+    await this.#store.delete(idOf(secret)).catch(() => {})
   }
 
   #adopt(secret: Secret, picture: Picture): void {
@@ -336,21 +298,10 @@ export class Visit implements Performer {
 
   async #read(): Promise<void> {
     const id = this.#id as SessionId
-    const found = this.#met(await this.#ask('none', store => store.load(id)))
+    const found = this.#met(await this.#store.load(id))
     this.#picture = found
     this.#stale = false
     if (found) this.#maxAge = found.maxAge
-  }
-
-  #excerpt(paths: readonly Path[]): Promise<Fields> {
-    return this.queue.run(async () => {
-      this.#used = true
-      if (this.#state === 'ended') throw new SessionEndedError()
-      if (!this.#isStored()) return {}
-      if (this.#picture && !this.#stale) return excerpt(this.#picture.fields, paths)
-      const id = this.#id as SessionId
-      return this.#met(await this.#ask('none', store => store.read(id, answerable(paths))))?.fields ?? {}
-    })
   }
 
   /** Takes note of what the store has under the id. Throws if it no longer has what this request had seen. */
@@ -375,21 +326,6 @@ export class Visit implements Performer {
     return undefined
   }
 
-  #end(id: SessionId, rev?: number): Promise<boolean> {
-    const now = Date.now()
-    const until = new Date(now + TOMBSTONE_LIFE)
-    return this.#ask('unknown', store => store.end(id, { ended: new Date(now) }, until, rev))
-  }
-
-  /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */
-  async #remove(secret: Secret): Promise<void> {
-    await this.#ask('unknown', store => store.delete(idOf(secret))).catch(() => {})
-  }
-
-  #ask<T>(outcome: 'none' | 'unknown', call: (store: Store) => Promise<T>): Promise<T> {
-    return ask(this.#options.store(), this.#options.timeout, outcome, call)
-  }
-
   #isStored(): boolean {
     return this.#state === 'live' || this.#state === 'presented'
   }
@@ -399,9 +335,9 @@ export class Visit implements Performer {
     return this.#used && this.#extend && age >= this.#options.touchAfter && this.#carrier.canCarry()
   }
 
-  #extension(maxAge?: number): Change {
+  #extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge'> {
     const expires = new Date(Date.now() + this.#maxAge)
-    return { guards: [], operations: [], expires, ...(maxAge !== undefined && { maxAge }) }
+    return { expires, ...(maxAge !== undefined && { maxAge }) }
   }
 
   #carry(expires: Date): void {
@@ -418,31 +354,7 @@ export class Visit implements Performer {
     )
   }
 
-  #blank(fields: Fields, maxAge: number): Picture {
-    const created = new Date()
-    const absoluteMaxAge = this.#options.absoluteMaxAge
-    return {
-      fields,
-      rev: 0,
-      created,
-      expires: new Date(created.getTime() + maxAge),
-      ...(absoluteMaxAge !== undefined && { absolute: new Date(created.getTime() + absoluteMaxAge) }),
-      maxAge,
-    }
+  #pictureOf(fields: Fields): Picture {
+    return newPicture(this.#options, this.#maxAge, fields)
   }
-}
-
-/** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
-export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
-  if (taken) return { paths: answerable([taken]), when: 'before' }
-  if (!asked && !change.operations.some(hasFleetingResult)) return undefined
-  return { paths: answerable(touchedPaths(change.operations)), when: 'after' }
-}
-
-/**
- * Numbers may be awaited later, as tickets whose worth is that no two are alike: what a later read would find is not what
- * this change made. They are small, so they are asked back always.
- */
-function hasFleetingResult({ op }: Operation): boolean {
-  return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
 }

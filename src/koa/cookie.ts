@@ -1,7 +1,7 @@
 import Keygrip from 'keygrip'
 import type Koa from 'koa'
+import type { Carrier, Presented } from '../core/carrier.ts'
 import { ConfigurationError } from '../core/errors.ts'
-import type { Carrier, Presented } from '../core/visit.ts'
 import type { Settings } from './options.ts'
 
 /** Secret, issue time and maxAge (milliseconds, base 36), signature. */

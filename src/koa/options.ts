@@ -1,8 +1,8 @@
 import type Koa from 'koa'
 import { milliseconds } from '../core/duration.ts'
 import { ConfigurationError } from '../core/errors.ts'
+import type { Lifetimes } from '../core/picture.ts'
 import type { Store } from '../core/store.ts'
-import type { Lifetimes } from '../core/visit.ts'
 
 /** What `Session(app, options)` takes. Wrong options are refused at once, naming the option. */
 export interface SessionOptions {
@@ -34,6 +34,7 @@ export interface SessionOptions {
 export interface Settings extends Lifetimes {
   readonly key: string
   readonly timeout: number
+  readonly touchAfter: number
   readonly property: string
 }
 

@@ -1,0 +1,20 @@
+import type { Change, Operation } from './change.ts'
+import { touchedPaths } from './fold.ts'
+import type { Path } from './paths.ts'
+import { answerable } from './picture.ts'
+import type { Answer } from './store.ts'
+
+/** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
+export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
+  if (taken) return { paths: answerable([taken]), when: 'before' }
+  if (!asked && !change.operations.some(hasFleetingResult)) return undefined
+  return { paths: answerable(touchedPaths(change.operations)), when: 'after' }
+}
+
+/**
+ * Numbers may be awaited later, as tickets whose worth is that no two are alike: what a later read would find is not what
+ * this change made. They are small, so they are asked back always.
+ */
+function hasFleetingResult({ op }: Operation): boolean {
+  return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
+}

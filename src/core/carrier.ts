@@ -1,0 +1,22 @@
+import type { Secret } from './ids.ts'
+
+/** What the visitor's cookie says, once its signature has been verified. */
+export interface Presented {
+  readonly secret: Secret
+  /** When the cookie was issued, milliseconds since the epoch. */
+  readonly issued: number
+  readonly maxAge: number
+}
+
+/** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
+export interface Carrier {
+  presented(): Presented | undefined
+  /** False once the response's headers have been sent. */
+  canCarry(): boolean
+  /** Gives the visitor this id, from now until `expires`. */
+  carry(presented: Presented, expires: Date): void
+  /** Takes back what `carry` gave, because nothing was stored under it. */
+  withdraw(): void
+  /** Makes the visitor forget the id. */
+  clear(): void
+}
