@@ -10,10 +10,13 @@ import {
   SessionTooLargeError,
   StoreUnavailableError,
 } from './core/errors.ts'
+import type { DefaultData } from './core/types.ts'
 import { sessionWith } from './koa/install.ts'
+import type { Sessions as AnySessions } from './koa/sessions.ts'
 import { type MongoDBCollection, mongoStore } from './stores/mongodb.ts'
 
 export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
+export type { LifecycleEvent, StoreCall } from './core/events.ts'
 export type { SessionId, SessionRecord, Tombstone } from './core/record.ts'
 export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
 export type {
@@ -26,10 +29,15 @@ export type {
   SessionHandle,
   Untyped,
 } from './core/types.ts'
+export type { CookieOptions } from './koa/cookie-options.ts'
+export type { CSRFOptions } from './koa/csrf.ts'
 export type { SessionContext } from './koa/install.ts'
 export type { SessionOptions } from './koa/options.ts'
-export type { Sessions } from './koa/sessions.ts'
+export type { FoundSession } from './koa/sessions.ts'
 export type { MongoDBCollection, MongoDBStoreOptions } from './stores/mongodb.ts'
+
+/** What `Session(app)` returns. */
+export type Sessions<Data = DefaultData> = AnySessions<Data, MongoDBCollection>
 
 const named = {
   CommandError,

@@ -1,23 +1,51 @@
+import { tracingChannel } from 'node:diagnostics_channel'
 import { StoreUnavailableError } from './errors.ts'
+import { type StoreCall, tell } from './events.ts'
 import type { Store } from './store.ts'
 
-/** The store as a request sees it: each call waits at most `ms`, the wait for the store itself included. */
+const calls = tracingChannel<'koa-atomic-session:store', StoreCall>('koa-atomic-session:store')
+
+/** The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, and is traced. */
 export function timed(store: () => Store | Promise<Store>, ms: number): Store {
-  const read = <T>(call: (store: Store) => Promise<T>) => ask(store(), ms, 'none', call)
-  const write = <T>(call: (store: Store) => Promise<T>) => ask(store(), ms, 'unknown', call)
+  const call = <T>(
+    outcome: 'none' | 'unknown',
+    method: StoreCall['method'],
+    id: string,
+    make: (store: Store) => Promise<T>,
+    operations: readonly { readonly op: string }[] = [],
+  ): Promise<T> => {
+    const answer = () => ask(store(), ms, outcome, make)
+    return isTraced() ? traced({ method, id, operators: operations.map(({ op }) => op) }, answer) : answer()
+  }
   return {
-    insert: record => write(ready => ready.insert(record)),
-    load: id => read(ready => ready.load(id)),
-    read: (id, paths) => read(ready => ready.read(id, paths)),
-    update: (id, change, answer) => write(ready => ready.update(id, change, answer)),
-    end: (id, tombstone, until, rev) => write(ready => ready.end(id, tombstone, until, rev)),
-    delete: id => write(ready => ready.delete(id)),
+    insert: record => call('unknown', 'insert', record.id, ready => ready.insert(record)),
+    load: id => call('none', 'load', id, ready => ready.load(id)),
+    read: (id, paths) => call('none', 'read', id, ready => ready.read(id, paths)),
+    update: (id, change, answer) =>
+      call('unknown', 'update', id, ready => ready.update(id, change, answer), change.operations),
+    end: (id, tombstone, until, rev) =>
+      call('unknown', 'end', id, ready => ready.end(id, tombstone, until, rev)),
+    delete: id => call('unknown', 'delete', id, ready => ready.delete(id)),
   }
 }
 
+/** Not `calls.hasSubscribers`, which Node 20.19 does not have. */
+function isTraced(): boolean {
+  return calls.start.hasSubscribers || calls.asyncEnd.hasSubscribers || calls.error.hasSubscribers
+}
+
+function traced<T>(context: StoreCall, answer: () => Promise<T>): Promise<T> {
+  const begun = performance.now()
+  const timedAnswer = () =>
+    answer().finally(() => {
+      context.milliseconds = performance.now() - begun
+    })
+  return calls.tracePromise(timedAnswer, context)
+}
+
 /**
- * Calls the store and waits no longer than `ms`, the wait for the store itself included. `outcome` is what is known of
- * the call's effect if it does not answer; an answer that comes later is ignored, and a call not yet made is not made.
+ * Calls the store and waits no longer than `ms`. `outcome` is what is known of the call's effect if it does not answer; an
+ * answer that comes later is ignored, and a call not yet made is not made.
  */
 function ask<T>(
   store: Store | Promise<Store>,
@@ -30,31 +58,25 @@ function ask<T>(
     let late = false
     const timer = setTimeout(() => {
       late = true
-      reject(
-        new StoreUnavailableError(
-          made
-            ? `The session store did not answer within ${ms} ms`
-            : `The session store was not there within ${ms} ms`,
-          made ? outcome : 'none',
-        ),
-      )
+      const where = made ? 'did not answer' : 'was not there'
+      const message = `The session store ${where} within ${ms} ms`
+      fail(new StoreUnavailableError(message, made ? outcome : 'none'))
     }, ms)
-    const settle = {
-      resolve(value: T) {
-        clearTimeout(timer)
-        resolve(value)
-      },
-      reject(error: unknown) {
-        clearTimeout(timer)
-        reject(error)
-      },
+    const succeed = (value: T) => {
+      clearTimeout(timer)
+      resolve(value)
+    }
+    const fail = (error: unknown) => {
+      clearTimeout(timer)
+      if (error instanceof StoreUnavailableError) tell({ type: 'store error', error })
+      reject(error)
     }
     const make = (ready: Store) => {
       if (late) return
       made = true
-      call(ready).then(settle.resolve, settle.reject)
+      call(ready).then(succeed, fail)
     }
-    if (store instanceof Promise) store.then(make, settle.reject)
+    if (store instanceof Promise) store.then(make, fail)
     else make(store)
   })
 }

@@ -5,7 +5,7 @@ import { assertToken, createToken } from './csrf.ts'
 import { touchedPaths } from './fold.ts'
 import type { PathLike } from './paths.ts'
 import { excerpt, valueAt } from './picture.ts'
-import { type Keep, readFields, regenerate, sessionOf, touch } from './session.ts'
+import { type Regenerating, readFields, regenerate, sessionOf, touch } from './session.ts'
 import type { LoadedSession, LoadOptions, SessionHandle } from './types.ts'
 import { copied } from './values.ts'
 import type { Visit } from './visit.ts'
@@ -31,7 +31,7 @@ const members: Handle = Object.create(Function.prototype, {
   get: visiting(async (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
   touch: visiting(async (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
   destroy: visiting(visit => visit.destroy()),
-  regenerate: visiting(async (visit, handle, options?: Keep) => {
+  regenerate: visiting(async (visit, handle, options?: Regenerating) => {
     await regenerate(visit, options)
     return handle()
   }),

@@ -1,12 +1,13 @@
 import { hash, randomBytes } from 'node:crypto'
+import { FieldError } from './errors.ts'
 import type { SessionId } from './record.ts'
 
 /** What the visitor's cookie carries. Never stored, never logged. */
 export type Secret = string
 
-/** 160 bits: OWASP asks for 128 of a CSPRNG, which a UUID does not have. */
-export const SECRET_PATTERN = /^[0-9a-f]{40}$/
+const idShape = /^[0-9a-f]{64}$/
 
+/** 160 bits: OWASP asks for 128 of a CSPRNG, which a UUID does not have. */
 export function newSecret(): Secret {
   return randomBytes(20).toString('hex')
 }
@@ -14,4 +15,10 @@ export function newSecret(): Secret {
 /** Hashed, so that a leaked database holds nothing that works as a cookie. */
 export function idOf(secret: Secret): SessionId {
   return hash('sha256', secret, 'hex')
+}
+
+/** An id that came from outside, such as from a form of "your devices": a string and nothing else reaches the store. */
+export function checkedId(id: unknown): SessionId {
+  if (typeof id === 'string' && idShape.test(id)) return id
+  throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id')
 }

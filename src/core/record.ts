@@ -43,7 +43,7 @@ export interface StoredTombstone {
   next?: string
 }
 
-export function isEnded(found: SessionRecord | Tombstone): found is Tombstone {
+export function isEnded(found: object): found is Tombstone {
   return 'ended' in found
 }
 

@@ -7,14 +7,16 @@ import { FieldError } from './errors.ts'
 import { isFieldName, type PathLike, pathOf } from './paths.ts'
 import { valueAt } from './picture.ts'
 import { endOfLife } from './record.ts'
+import { MOST_GRACE } from './succession.ts'
 import type { LoadedSession } from './types.ts'
-import { copied, isPlain } from './values.ts'
+import { copied } from './values.ts'
 import { notAssignable, viewOf } from './view.ts'
 import type { Visit } from './visit.ts'
 
 /** What `regenerate` is given, before it is checked. */
-export interface Keep {
+export interface Regenerating {
   readonly keep?: boolean | readonly PathLike[]
+  readonly grace?: number | string
 }
 
 /** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
@@ -81,7 +83,7 @@ class Session {
     await this.#visit.destroy()
   }
 
-  async regenerate(options?: Keep): Promise<Session> {
+  async regenerate(options?: Regenerating): Promise<Session> {
     await regenerate(this.#visit, options)
     await this.#visit.load()
     return this.#shown
@@ -188,10 +190,18 @@ export async function touch(visit: Visit, maxAge: number | string | undefined): 
   await visit.touch(maxAge === undefined ? undefined : milliseconds('maxAge', maxAge))
 }
 
-export async function regenerate(visit: Visit, options: Keep = {}): Promise<void> {
-  const keep: unknown = isPlain(options) ? (options.keep ?? false) : undefined
+export async function regenerate(visit: Visit, options: Regenerating = {}): Promise<void> {
+  const { keep = false, grace } = options
   if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
-    throw new FieldError('regenerate() takes { keep }: true, false or a list of the fields to keep', '')
+    throw new FieldError('regenerate({ keep }) takes true, false or a list of the fields to keep', '')
   }
-  await visit.regenerate(typeof keep === 'boolean' ? keep : keep.map(pathOf))
+  if (grace !== undefined && keep !== true) {
+    throw new FieldError(
+      'grace is for routine rotation, and needs keep: true; a change of privilege has none',
+      '',
+    )
+  }
+  const ms = grace === undefined ? 0 : milliseconds('grace', grace)
+  if (ms > MOST_GRACE) throw new FieldError(`grace is at most ${MOST_GRACE} ms`, '')
+  await visit.regenerate(typeof keep === 'boolean' ? keep : keep.map(pathOf), ms)
 }

@@ -35,8 +35,11 @@ export interface Store {
   /** Removes the record, or what is left of it, without a trace. */
   delete(id: SessionId): Promise<void>
 
-  /** Prepares indexes; may be called every time. */
-  ensureIndex?(): Promise<void>
+  /** The records whose field at `path` equals `value`, through an index. */
+  find?(path: Path, value: unknown): AsyncIterable<SessionRecord>
+
+  /** Prepares indexes, one by the field that names the user among them; may be called every time. */
+  ensureIndex?(user?: Path): Promise<void>
 
   /** Lets go of what the store itself opened. */
   close?(): Promise<void>

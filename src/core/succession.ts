@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { IdTakenError } from './errors.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import type { Picture } from './picture.ts'
@@ -24,7 +25,20 @@ export async function insertNew(store: Store, picture: Picture, secret: Secret):
 }
 
 /** Ends a session, leaving a tombstone; with `rev`, only at that revision. True if this is what ended it. */
-export function endOld(store: Store, id: SessionId, rev?: number): Promise<boolean> {
+export function endOld(store: Store, id: SessionId, rev?: number, next?: string): Promise<boolean> {
   const now = Date.now()
-  return store.end(id, { ended: new Date(now) }, new Date(now + TOMBSTONE_LIFE), rev)
+  const tombstone = { ended: new Date(now), ...(next !== undefined && { next }) }
+  return store.end(id, tombstone, new Date(now + TOMBSTONE_LIFE), rev)
+}
+
+/** The longest that a session may be followed: no longer than its tombstone stands. */
+export const MOST_GRACE = TOMBSTONE_LIFE
+
+/** What a tombstone says to those who may follow: until when, and a nonce, from which the new secret is derived. */
+export function follower(grace: number): string {
+  return `${(Date.now() + grace).toString(36)}.${randomBytes(16).toString('hex')}`
+}
+
+export function isFollowable(next: string): boolean {
+  return Number.parseInt(next, 36) > Date.now()
 }

@@ -160,6 +160,12 @@ export interface RegenerateOptions<Data = DefaultData> {
    * @default false
    */
   readonly keep?: boolean | readonly (keyof Data & string)[]
+  /**
+   * For how long requests that are under way with the old cookie go on in the new session: milliseconds, or words such
+   * as `'30s'`; at most a minute. For routine rotation only, with `keep: true`, and never for a change of privilege.
+   * @default none
+   */
+  readonly grace?: number | string
 }
 
 /** Reading fields, on a handle and on a loaded session. */

@@ -1,7 +1,8 @@
-import type { Carrier } from './carrier.ts'
+import type { Carrier, Presented } from './carrier.ts'
 import type { Change } from './change.ts'
 import { timed } from './deadline.ts'
-import { HeadersSentError, SessionEndedError } from './errors.ts'
+import { ConfigurationError, HeadersSentError, SessionEndedError } from './errors.ts'
+import { tell } from './events.ts'
 import { holds } from './guard.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import { applied } from './operators.ts'
@@ -16,9 +17,9 @@ import {
   valueAt,
 } from './picture.ts'
 import { Queue } from './queue.ts'
-import type { SessionId, Tombstone } from './record.ts'
+import { endOfLife, isEnded, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
 import type { Answer, Applied, Store } from './store.ts'
-import { endOld, insertNew } from './succession.ts'
+import { endOld, follower, insertNew, isFollowable } from './succession.ts'
 import { comesBackAlike, copied, type Fields } from './values.ts'
 
 export interface VisitOptions extends Lifetimes {
@@ -60,17 +61,24 @@ export class Visit {
   #extend = true
   /** The visitor's id is not, or no longer, known to the store. */
   #unknown = false
+  /** The visitor's cookie is to be sent again as it is, under the first key. */
+  #outdated: boolean
+  /** Whether it is a visitor who is served: nobody else can be given a new id. */
+  readonly #isVisitors: boolean
 
-  constructor(carrier: Carrier, options: VisitOptions) {
+  /** Of the session that the carrier brings or, outside of any visitor's request, of the one with this id. */
+  constructor(carrier: Carrier, options: VisitOptions, id?: SessionId) {
     this.#carrier = carrier
     this.#options = options
     this.#store = timed(options.store, options.timeout)
     const presented = carrier.presented()
-    this.#state = presented ? 'presented' : 'new'
+    this.#isVisitors = id === undefined
+    this.#state = presented || id ? 'presented' : 'new'
     this.#secret = presented?.secret
-    this.#id = presented && idOf(presented.secret)
+    this.#id = presented ? idOf(presented.secret) : id
     this.#issued = presented?.issued ?? 0
     this.#maxAge = presented?.maxAge ?? options.maxAge
+    this.#outdated = presented?.outdated === true
   }
 
   /** The id of a session that the store is known to have. */
@@ -114,8 +122,13 @@ export class Visit {
       if (this.#state === 'ended') throw new SessionEndedError()
       if (!this.#isStored()) return {}
       if (this.#picture && !this.#stale) return excerpt(this.#picture.fields, paths)
-      const id = this.#id as SessionId
-      return this.#met(await this.#store.read(id, answerable(paths)))?.fields ?? {}
+      const found = await this.#store.read(this.#id as SessionId, answerable(paths))
+      if (found && !isEnded(found)) {
+        this.#state = 'live'
+        return found.fields
+      }
+      if (!found || !(await this.#follow(found))) this.#gone(found)
+      return this.#picture ? excerpt(this.#picture.fields, paths) : {}
     })
   }
 
@@ -139,22 +152,35 @@ export class Visit {
   /** Ends the session. The visitor forgets it, unless another request may have given the visitor a newer one. */
   destroy(): Promise<void> {
     return this.queue.run(async () => {
-      const id = this.#id
-      if (!id || !this.#isStored()) return
-      const gone = (await endOld(this.#store, id)) || !(await this.#store.load(id))
-      if (gone) this.#carrier.clear()
-      this.#picture = undefined
-      this.#state = gone ? 'destroyed' : 'late'
+      while (this.#id && this.#isStored()) {
+        const id = this.#id
+        const ended = await endOld(this.#store, id)
+        const found = ended ? undefined : await this.#store.load(id)
+        if (found && isEnded(found) && (await this.#follow(found))) continue
+        if (ended) tell({ type: 'ended', id })
+        if (!found) this.#carrier.clear()
+        this.#picture = undefined
+        this.#state = found ? 'late' : 'destroyed'
+      }
     })
   }
 
-  /** A brand-new stored session under a new id, with the fields that `keep` names; the old one is ended. */
-  regenerate(keep: boolean | readonly Path[]): Promise<void> {
+  /**
+   * A brand-new stored session under a new id, with the fields that `keep` names; the old one is ended. For `grace`
+   * milliseconds, who comes with the old id is led on to the new one.
+   */
+  regenerate(keep: boolean | readonly Path[], grace = 0): Promise<void> {
     return this.queue.run(async () => {
       if (this.#state === 'ended') throw new SessionEndedError()
       this.#assertCarries()
       if (keep !== false && this.#isStored() && (!this.#picture || this.#stale)) await this.#read()
-      while (!(await this.#succeed(keep))) await this.#read()
+      const former = this.#id
+      while (!(await this.#succeed(keep, grace))) {
+        await this.#read()
+        // Another request was quicker, and with grace: this one goes on in the session that that one made.
+        if (this.#id !== former) return
+      }
+      tell({ type: 'regenerated', id: this.#id as SessionId, former })
     })
   }
 
@@ -187,10 +213,14 @@ export class Visit {
    */
   async finish(): Promise<void> {
     if (this.#state === 'new' && this.#unknown && this.#carrier.canCarry()) this.#carrier.clear()
-    if (this.#state !== 'live' || !this.#isDue()) return
-    await this.apply({ guards: [], operations: [] }).catch(error => {
-      if (!(error instanceof SessionEndedError)) throw error
-    })
+    if (this.#state !== 'live') return
+    if (this.#isDue()) {
+      await this.apply({ guards: [], operations: [] }).catch(error => {
+        if (!(error instanceof SessionEndedError)) throw error
+      })
+    } else if (this.#outdated && this.#carrier.canCarry()) {
+      this.#carrier.carry(this.#presented(), new Date(this.#issued + this.#maxAge))
+    }
   }
 
   async #change(change: Change, answer?: Answer): Promise<Applied | null> {
@@ -200,9 +230,13 @@ export class Visit {
     if (!id || !this.#isStored()) throw new SessionEndedError()
     const sent = change.expires || !this.#isDue() ? change : { ...change, ...this.#extension() }
     const outcome = await this.#store.update(id, sent, answer)
-    if (outcome === 'absent' || outcome === 'ended') {
-      this.#met(outcome === 'ended' ? { ended: new Date() } : undefined)
-      if (outcome === 'ended') throw new SessionEndedError()
+    if (outcome === 'ended') {
+      await this.#read()
+      if (this.#isStored()) return this.#change(change, answer)
+      throw new SessionEndedError()
+    }
+    if (outcome === 'absent') {
+      this.#gone()
       return change.expires ? {} : this.#createBy(change, answer)
     }
     this.#state = 'live'
@@ -252,10 +286,11 @@ export class Visit {
       throw error
     }
     if (this.#secret !== planned) this.#carry(picture.expires)
+    tell({ type: 'created', id: this.#id as SessionId })
   }
 
   /** One attempt at a successor that has all that was acknowledged; false if the old session moved on meanwhile. */
-  async #succeed(keep: boolean | readonly Path[]): Promise<boolean> {
+  async #succeed(keep: boolean | readonly Path[], grace: number): Promise<boolean> {
     const old = this.#isStored() ? this.#id : undefined
     const seen = this.#state === 'live'
     const { fields, maxAge, absolute, rev } = this.picture
@@ -265,9 +300,12 @@ export class Visit {
       // Rotation of the same session must not outlive its absolute limit.
       ...(keep === true && absolute && { absolute }),
     }
-    const secret = await insertNew(this.#store, next, newSecret())
+    const following = grace > 0 && this.#secret ? follower(grace) : undefined
+    const planned = following ? this.#carrier.derive(this.#secret as Secret, following) : newSecret()
+    const secret = await insertNew(this.#store, next, planned)
     if (old) {
-      const ended = await endOld(this.#store, old, keep === false ? undefined : rev).catch(async error => {
+      const at = keep === false ? undefined : rev
+      const ended = await endOld(this.#store, old, at, following).catch(async error => {
         await this.#discard(secret)
         throw error
       })
@@ -296,34 +334,51 @@ export class Visit {
     this.#unknown = false
   }
 
+  /** Reads the session, or the one it was replaced by. Throws if what this request had seen is gone. */
   async #read(): Promise<void> {
-    const id = this.#id as SessionId
-    const found = this.#met(await this.#store.load(id))
-    this.#picture = found
-    this.#stale = false
-    if (found) this.#maxAge = found.maxAge
+    const found = await this.#store.load(this.#id as SessionId)
+    if (found && !isEnded(found)) this.#see(found)
+    else if (!found || !(await this.#follow(found))) this.#gone(found)
   }
 
-  /** Takes note of what the store has under the id. Throws if it no longer has what this request had seen. */
-  #met<T extends object>(found: T | Tombstone | undefined): T | undefined {
-    if (found && !('ended' in found)) {
-      this.#state = 'live'
-      return found
-    }
+  #see(found: SessionRecord): void {
+    this.#state = 'live'
+    this.#picture = found
+    this.#stale = false
+    this.#maxAge = found.maxAge
+  }
+
+  /** Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. */
+  async #follow({ next }: Tombstone): Promise<boolean> {
+    const secret = this.#secret
+    if (!secret || !next || !isFollowable(next) || !this.#carrier.canCarry()) return false
+    const following = this.#carrier.derive(secret, next)
+    const found = await this.#store.load(idOf(following))
+    if (!found) return false
+    this.#secret = following
+    this.#id = idOf(following)
+    if (isEnded(found)) return this.#follow(found)
+    this.#see(found)
+    this.#carry(endOfLife(found))
+    return true
+  }
+
+  /** Takes note that the store does not have the session, or only what is left of it. */
+  #gone(tombstone?: Tombstone): void {
+    const id = this.#id as SessionId
+    const expired = this.#issued + this.#maxAge <= Date.now()
+    if (!tombstone) tell({ type: expired && this.#isVisitors ? 'expired' : 'unknown id', id })
     this.#picture = undefined
-    if (this.#state === 'live') {
+    this.#maxAge = this.#options.maxAge
+    if (this.#state === 'live' || !this.#isVisitors) {
       this.#state = 'ended'
       throw new SessionEndedError()
     }
-    this.#maxAge = this.#options.maxAge
-    if (found) this.#state = 'late'
-    else {
-      this.#state = 'new'
-      this.#unknown = true
-      this.#secret = undefined
-      this.#id = undefined
-    }
-    return undefined
+    this.#state = tombstone ? 'late' : 'new'
+    if (tombstone) return
+    this.#unknown = true
+    this.#secret = undefined
+    this.#id = undefined
   }
 
   #isStored(): boolean {
@@ -342,11 +397,20 @@ export class Visit {
 
   #carry(expires: Date): void {
     this.#issued = Date.now()
-    const presented = { secret: this.#secret as Secret, issued: this.#issued, maxAge: this.#maxAge }
-    this.#carrier.carry(presented, expires)
+    this.#carrier.carry(this.#presented(), expires)
+    this.#outdated = false
+  }
+
+  #presented(): Presented {
+    return { secret: this.#secret as Secret, issued: this.#issued, maxAge: this.#maxAge }
   }
 
   #assertCarries(): void {
+    if (!this.#isVisitors) {
+      throw new ConfigurationError(
+        'Only a request of its visitor can give a session a new id or a CSRF token',
+      )
+    }
     if (this.#carrier.canCarry()) return
     throw new HeadersSentError(
       'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +

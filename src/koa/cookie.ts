@@ -1,8 +1,11 @@
+import type { IncomingMessage } from 'node:http'
 import Keygrip from 'keygrip'
 import type Koa from 'koa'
 import type { Carrier, Presented } from '../core/carrier.ts'
 import { ConfigurationError } from '../core/errors.ts'
-import type { Settings } from './options.ts'
+import { tell } from '../core/events.ts'
+import { idOf, type Secret } from '../core/ids.ts'
+import { MOST_DAYS, type Settings } from './options.ts'
 
 /** Secret, issue time and maxAge (milliseconds, base 36), signature. */
 const shape = /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{43})$/
@@ -10,46 +13,74 @@ const shape = /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{43})$
 /** A browser sends at most a few cookies of one name; what is beyond these is an attack. */
 const MOST_CANDIDATES = 4
 
-/** The session's cookie of one request: read once, set at most once. */
+/** What a request's cookies say of its session: the one of our name that verifies. Of two that do, neither is believed. */
+export function presentedIn(cookie: string | undefined, key: string, keys: Keygrip): Presented | undefined {
+  if (!cookie?.includes(key)) return undefined
+  let found: Presented | undefined
+  for (const value of new Set(valuesOf(key, cookie))) {
+    const match = shape.exec(value)
+    if (!match) continue
+    const [, secret, issued, maxAge, signature] = match as unknown as [string, string, string, string, string]
+    const signer = keys.index(signed(key, value.slice(0, -signature.length - 1)), signature)
+    if (signer < 0) {
+      tell({ type: 'bad signature' })
+      continue
+    }
+    if (found) return undefined
+    found = {
+      secret,
+      issued: Number.parseInt(issued, 36),
+      maxAge: Number.parseInt(maxAge, 36),
+      outdated: signer > 0,
+    }
+  }
+  return found
+}
+
+/** The name is signed too: another app's cookie, or another of ours, is not this one. */
+function signed(key: string, payload: string): string {
+  return `${key}=${payload}`
+}
+
+/** The secret that follows another after `regenerate` with `grace`. Signed under no cookie's name, so none is one. */
+export function derived(keys: Keygrip, secret: Secret, nonce: string): Secret {
+  return idOf(keys.sign(`grace ${secret} ${nonce}`)).slice(0, secret.length)
+}
+
+/** The cookie of a request that has no response of Koa's: read, never set. */
+export type CookieReader = (request: IncomingMessage) => Carrier
+
+export function cookieReader({ key }: Settings, keys: () => Keygrip): CookieReader {
+  return request => ({
+    presented: () => presentedIn(request.headers.cookie, key, keys()),
+    canCarry: () => false,
+    carry() {},
+    withdraw() {},
+    clear() {},
+    derive: (secret, nonce) => derived(keys(), secret, nonce),
+  })
+}
+
+/** The session's cookie of one request and its response: read once, set at most once. */
 export class SessionCookie implements Carrier {
   readonly #ctx: Koa.Context
   readonly #settings: Settings
-  readonly #keys: () => Keygrip
-  /** The `Set-Cookie` to be sent, should an error drop all headers. */
+  readonly #keys: Keygrip
   #header: string | undefined
 
-  constructor(ctx: Koa.Context, settings: Settings, keys: () => Keygrip) {
+  constructor(ctx: Koa.Context, settings: Settings, keys: Keygrip) {
     this.#ctx = ctx
     this.#settings = settings
     this.#keys = keys
   }
 
+  /** The `Set-Cookie` to be sent, should an error drop all headers. */
   get header(): string | undefined {
     return this.#header
   }
 
-  /** The one cookie of our name that verifies. Of two different ones that do, neither is believed. */
   presented(): Presented | undefined {
-    // Before there is any cookie, so that what is missing is found at the first use.
-    const keys = this.#keys()
-    const { cookie } = this.#ctx.req.headers
-    if (!cookie?.includes(this.#settings.key)) return undefined
-    let found: Presented | undefined
-    for (const value of new Set(valuesOf(this.#settings.key, cookie))) {
-      const match = shape.exec(value)
-      if (!match) continue
-      const [, secret, issued, maxAge, signature] = match as unknown as [
-        string,
-        string,
-        string,
-        string,
-        string,
-      ]
-      if (!keys.verify(this.#signed(value.slice(0, value.lastIndexOf('.'))), signature)) continue
-      if (found) return undefined
-      found = { secret, issued: Number.parseInt(issued, 36), maxAge: Number.parseInt(maxAge, 36) }
-    }
-    return found
+    return presentedIn(this.#ctx.req.headers.cookie, this.#settings.key, this.#keys)
   }
 
   canCarry(): boolean {
@@ -57,8 +88,10 @@ export class SessionCookie implements Carrier {
   }
 
   carry({ secret, issued, maxAge }: Presented, expires: Date): void {
+    const { key, cookie, maxAge: usual } = this.#settings
     const payload = `${secret}.${issued.toString(36)}.${maxAge.toString(36)}`
-    this.#set(`${payload}.${this.#keys().sign(this.#signed(payload))}`, expires)
+    const value = `${payload}.${this.#keys.sign(signed(key, payload))}`
+    this.#set(value, cookie.persistent || maxAge !== usual ? latest(expires) : undefined)
   }
 
   withdraw(): void {
@@ -73,30 +106,56 @@ export class SessionCookie implements Carrier {
     if (this.canCarry()) this.#set('', new Date(0))
   }
 
-  #set(value: string, expires: Date): void {
-    const { ctx } = { ctx: this.#ctx }
-    ctx.cookies.set(this.#settings.key, value, {
-      expires,
-      httpOnly: true,
-      overwrite: true,
-      path: '/',
-      sameSite: 'lax',
-      secure: ctx.secure,
-      // The value carries its own signature, over the name too.
-      signed: false,
-    })
-    this.#header = this.#headers().find(header => header.startsWith(`${this.#settings.key}=`))
-    if (!ctx.res.hasHeader('Cache-Control')) ctx.set('Cache-Control', 'no-store')
+  derive = (secret: Secret, nonce: string): Secret => derived(this.#keys, secret, nonce)
+
+  #set(value: string, expires: Date | undefined): void {
+    const { cookies, res, secure } = this.#ctx
+    const { key, cookie } = this.#settings
+    if (cookie.secure && !secure) warnOfProxy(this.#settings)
+    const { secure: before } = cookies
+    // Koa would refuse to send it over what it takes for plain HTTP; the browser knows better what it is connected by.
+    cookies.secure = cookie.secure ?? secure
+    try {
+      cookies.set(key, value, {
+        ...(expires && { expires }),
+        httpOnly: true,
+        overwrite: true,
+        path: cookie.path,
+        ...(cookie.domain !== undefined && { domain: cookie.domain }),
+        sameSite: cookie.sameSite,
+        secure: cookie.secure ?? secure,
+        partitioned: cookie.partitioned,
+        // The value carries its own signature, over the name too.
+        signed: false,
+      })
+    } finally {
+      cookies.secure = before
+    }
+    this.#header = this.#headers().find(header => header.startsWith(`${key}=`))
+    if (!res.hasHeader('Cache-Control')) res.setHeader('Cache-Control', 'no-store')
   }
 
   #headers(): string[] {
     return [this.#ctx.res.getHeader('Set-Cookie') ?? []].flat().map(String)
   }
+}
 
-  /** The name is signed too: another app's cookie, or another of ours, is not this one. */
-  #signed(payload: string): string {
-    return `${this.#settings.key}=${payload}`
-  }
+function latest(expires: Date): Date {
+  const last = Date.now() + MOST_DAYS * 24 * 60 * 60 * 1000
+  return expires.getTime() > last ? new Date(last) : expires
+}
+
+const warned = new WeakSet<Settings>()
+
+function warnOfProxy(settings: Settings): void {
+  if (warned.has(settings)) return
+  warned.add(settings)
+  process.emitWarning(
+    `The session cookie ${settings.key} is secure, and a request that needs it came over plain HTTP as far as Koa knows: ` +
+      'browsers drop it unless they are connected by TLS. If a proxy ends TLS, set app.proxy = true and have the proxy ' +
+      'send X-Forwarded-Proto',
+    'SessionWarning',
+  )
 }
 
 /** Exact name, spaces and tabs around it aside, no decoding (RFC 6265bis, 5.6.3). */

@@ -2,9 +2,9 @@ import { format } from 'node:util'
 import type Koa from 'koa'
 import { FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
-import type { DefaultData, SessionHandle, ValidData } from '../core/types.ts'
-import { Visit } from '../core/visit.ts'
-import { keysOf, SessionCookie } from './cookie.ts'
+import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
+import { Visit, type VisitOptions } from '../core/visit.ts'
+import { cookieReader, keysOf, SessionCookie } from './cookie.ts'
 import { type SessionOptions, settle } from './options.ts'
 import { Sessions, type StoreMaker } from './sessions.ts'
 
@@ -48,16 +48,23 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   return function Session<Data extends ValidData<Data> = DefaultData>(
     app: AnyApp,
     options: SessionOptions = {},
-  ): Sessions<Collection, Data> {
+  ): Sessions<Data, Collection> {
     const settings = settle(options, app)
-    const sessions = new Sessions<Collection, Data>(makeStore, options.store)
     const keys = keysOf(app)
-    const visitOptions = { ...settings, store: () => sessions.ready() }
+    const visitOptions: VisitOptions = { ...settings, store: () => sessions.ready() }
+    const parts = {
+      visit: visitOptions,
+      cookies: cookieReader(settings, keys),
+      tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,
+      user: settings.user,
+      report: (error: unknown) => app.emit('error', error),
+    }
+    const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
     const used = Symbol(settings.property)
     type UsingContext = Koa.Context & { [used]?: Use }
 
     const use = (ctx: UsingContext): Use => {
-      const cookie = new SessionCookie(ctx, settings, keys)
+      const cookie = new SessionCookie(ctx, settings, keys())
       const visit = new Visit(cookie, visitOptions)
       if (!ctx.res.headersSent) ctx.vary('Cookie')
       ctx[used] = { visit, cookie, handle: handleOf(visit) }

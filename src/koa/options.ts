@@ -1,21 +1,35 @@
 import type Koa from 'koa'
 import { milliseconds } from '../core/duration.ts'
 import { ConfigurationError } from '../core/errors.ts'
+import { type Path, pathOf } from '../core/paths.ts'
 import type { Lifetimes } from '../core/picture.ts'
 import type { Store } from '../core/store.ts'
+import { type CookieOptions, type CookieSettings, cookieName, cookieSettings } from './cookie-options.ts'
 
 /** What `Session(app, options)` takes. Wrong options are refused at once, naming the option. */
 export interface SessionOptions {
   /**
-   * The cookie's name: a token (RFC 6265, 4.1.1).
-   * @default 'sid'
+   * The cookie's name: a token (RFC 6265, 4.1.1). Names with `__Host-` or `__Secure-` need the attributes that these
+   * prefixes stand for.
+   * @default 'sid'; with `cookie.secure: true`, `'__Host-sid'`
    */
   key?: string
   /**
-   * How long a session lives after its last use: milliseconds, or words such as `'1 month'` and `'2h'`.
+   * How long a session lives after its last use: milliseconds, or words such as `'1 month'` and `'2h'`. Browsers keep
+   * no cookie longer than 400 days (RFC 6265bis, 5.5), whatever is set here.
    * @default '14 days'
    */
   maxAge?: number | string
+  /**
+   * How long a session lives after its creation, however much it is used. No extending passes it.
+   * @default none
+   */
+  absoluteMaxAge?: number | string
+  /**
+   * Using a session whose cookie is older than this extends it.
+   * @default a tenth of `maxAge`, at most a day
+   */
+  touchAfter?: number | string
   /** Where sessions live, or a promise of it. Setting `sessions.collection` sets a MongoDB store instead. */
   store?: Store | Promise<Store>
   /**
@@ -23,6 +37,14 @@ export interface SessionOptions {
    * @default '5s'
    */
   timeout?: number | string
+  /**
+   * The field that names the session's user, such as `'user_id'`: `ensureIndex` indexes it, and `find` and `endAll` look
+   * there.
+   * @default none
+   */
+  user?: string
+  /** The session cookie's attributes. */
+  cookie?: CookieOptions
   /**
    * The property of `ctx` that holds the session, so that one app can have several kinds.
    * @default 'session'
@@ -35,45 +57,78 @@ export interface Settings extends Lifetimes {
   readonly key: string
   readonly timeout: number
   readonly touchAfter: number
+  readonly user: Path | undefined
+  readonly cookie: CookieSettings
   readonly property: string
 }
 
 const DAY = 24 * 60 * 60 * 1000
-const names: readonly string[] = [
+/** RFC 6265bis, 5.5: "Cookie Lifetime Limits". */
+export const MOST_DAYS = 400
+
+const names = [
   'key',
   'maxAge',
+  'absoluteMaxAge',
+  'touchAfter',
   'store',
   'timeout',
+  'user',
+  'cookie',
   'property',
 ] satisfies (keyof SessionOptions)[]
-
-/** RFC 9110's token, which RFC 6265 has a cookie's name be. */
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 
 /** Fills in defaults and refuses nonsense. */
 export function settle(options: SessionOptions, app: Koa): Settings {
   for (const name of Object.keys(options)) {
-    if (!names.includes(name)) {
+    if (!(names as string[]).includes(name)) {
       throw new ConfigurationError(
         `There is no option ${JSON.stringify(name)}; there are ${names.join(', ')}`,
       )
     }
   }
-  const maxAge = milliseconds('maxAge', options.maxAge ?? '14 days')
+  const cookie = cookieSettings(options.cookie ?? {})
   return Object.freeze({
-    key: cookieName(options.key ?? 'sid'),
-    maxAge,
-    touchAfter: Math.min(maxAge / 10, DAY),
-    absoluteMaxAge: undefined,
+    key: cookieName(options.key, cookie),
+    ...lifetimes(options),
     timeout: milliseconds('timeout', options.timeout ?? '5s'),
+    user: userField(options.user),
+    cookie,
     property: propertyName(options.property ?? 'session', app),
   })
 }
 
-function cookieName(key: unknown): string {
-  if (typeof key === 'string' && token.test(key)) return key
+function lifetimes(options: SessionOptions): Lifetimes & { touchAfter: number } {
+  const maxAge = milliseconds('maxAge', options.maxAge ?? '14 days')
+  const touchAfter = milliseconds('touchAfter', options.touchAfter ?? Math.max(1, Math.min(maxAge / 10, DAY)))
+  const absoluteMaxAge =
+    options.absoluteMaxAge === undefined ? undefined : milliseconds('absoluteMaxAge', options.absoluteMaxAge)
+  if (touchAfter >= maxAge && maxAge > 1) {
+    throw new ConfigurationError('touchAfter must be shorter than maxAge: sessions in use would expire')
+  }
+  if (absoluteMaxAge !== undefined && absoluteMaxAge < maxAge) {
+    throw new ConfigurationError(
+      'absoluteMaxAge must not be shorter than maxAge: no session would reach its maxAge',
+    )
+  }
+  if (maxAge > MOST_DAYS * DAY) {
+    process.emitWarning(
+      `maxAge is more than ${MOST_DAYS} days, which is the longest that browsers keep a cookie`,
+      'SessionWarning',
+    )
+  }
+  return { maxAge, touchAfter, absoluteMaxAge }
+}
+
+function userField(user: unknown): Path | undefined {
+  if (user === undefined) return undefined
+  try {
+    if (typeof user === 'string') return pathOf(user)
+  } catch (cause) {
+    throw new ConfigurationError(`user is no field: ${(cause as Error).message}`)
+  }
   throw new ConfigurationError(
-    `key is not a cookie's name: ${JSON.stringify(key)}; use letters, digits and !#$%&'*+-.^_\`|~`,
+    `user is no field: ${JSON.stringify(user)}; give the name of one, such as 'user_id'`,
   )
 }
 

@@ -1,46 +1,85 @@
+import type { IncomingMessage } from 'node:http'
+import type Koa from 'koa'
+import type { Carrier } from '../core/carrier.ts'
 import { ConfigurationError, StoreUnavailableError } from '../core/errors.ts'
+import { tell } from '../core/events.ts'
+import { handleOf } from '../core/handle.ts'
+import { checkedId } from '../core/ids.ts'
+import { isFieldName, type Path } from '../core/paths.ts'
+import { endOfLife, type SessionId } from '../core/record.ts'
+import { sessionOf } from '../core/session.ts'
 import type { Store } from '../core/store.ts'
-import type { DefaultData } from '../core/types.ts'
+import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../core/types.ts'
+import { copied, literal } from '../core/values.ts'
+import { Visit, type VisitOptions } from '../core/visit.ts'
+import type { CookieReader } from './cookie.ts'
+import { type CSRFOptions, csrfGuard } from './csrf.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
 
-/** What `Session(app)` returns: where sessions live, for the app to set, prepare and close. */
-export class Sessions<Collection = unknown, Data = DefaultData> {
-  /** Only for the compiler: the type of this app's sessions. */
-  declare readonly data?: Data
-  readonly #makeStore: StoreMaker<Collection>
-  #collection: Collection | Promise<Collection> | undefined
-  #store: Store | Promise<Store> | undefined
+/** A collection, now, later, or from a function that connects and is called again until it succeeds. */
+type Eventual<T> = T | Promise<T> | (() => Promise<T>)
 
-  constructor(makeStore: StoreMaker<Collection>, store?: Store | Promise<Store>) {
+/** What `Session(app)` leaves to its `Sessions`. */
+export interface Parts {
+  readonly visit: VisitOptions
+  readonly cookies: CookieReader
+  readonly tokens: (ctx: Koa.Context) => Tokens
+  /** The field that names a session's user. */
+  readonly user: Path | undefined
+  /** Where a failure goes that no request can be failed for. */
+  readonly report: (error: unknown) => void
+}
+
+/** A session as `find` gives it: a picture of a moment. */
+export interface FoundSession<Data = DefaultData> {
+  /** What `end`, `open` and `except` take. */
+  readonly id: SessionId
+  readonly created: Date
+  readonly expires: Date
+  readonly fields: SessionFields<Data>
+}
+
+/** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
+export class Sessions<Data = DefaultData, Collection = unknown> {
+  readonly #makeStore: StoreMaker<Collection>
+  readonly #parts: Parts
+  #collection: Eventual<Collection> | undefined
+  #store: Eventual<Store> | undefined
+  #connecting: Promise<Store> | undefined
+
+  /** @internal */
+  constructor(makeStore: StoreMaker<Collection>, parts: Parts, store?: Store | Promise<Store>) {
     this.#makeStore = makeStore
-    if (store) this.store = store
+    this.#parts = parts
+    if (store !== undefined) this.store = store
   }
 
   /**
-   * The MongoDB collection that holds the sessions, or a promise of one. It may be set after the app has been put
+   * The MongoDB collection that holds the sessions, a promise of one, or a function that connects and gives one: it is
+   * called when a session is first needed, and again after it has failed. It may be set after the app has been put
    * together; until then, requests that use their session are answered with 503.
    */
-  get collection(): Collection | Promise<Collection> | undefined {
+  get collection(): Eventual<Collection> | undefined {
     return this.#collection
   }
 
-  set collection(collection: Collection | Promise<Collection>) {
-    this.#collection = collection
-    if (!isPromise<Collection>(collection)) {
-      this.#store = this.#makeStore(collection)
-      return
+  set collection(collection: Eventual<Collection>) {
+    if (typeof collection === 'function') {
+      const connect = collection as () => Promise<Collection>
+      this.#become(async () => this.#makeStore(await connect()))
+    } else if (isPromise<Collection>(collection)) {
+      this.#become(collection.then(this.#makeStore))
+    } else {
+      this.#become(this.#makeStore(collection as Collection))
     }
-    this.store = collection.then(ready => {
-      if (this.#collection === collection) this.#collection = ready
-      return this.#makeStore(ready)
-    })
+    this.#collection = collection
   }
 
   /** Where the sessions live, or a promise of it. */
   get store(): Store | Promise<Store> | undefined {
-    return this.#store
+    return typeof this.#store === 'function' ? this.ready() : this.#store
   }
 
   set store(store: Store | Promise<Store>) {
@@ -49,54 +88,170 @@ export class Sessions<Collection = unknown, Data = DefaultData> {
         'store is not a store: give one, such as memoryStore(), or a promise of one',
       )
     }
-    this.#store = store
-    if (!isPromise<Store>(store)) return
-    // Once it is there, calls need not wait for a promise; a failure is told to each request that needs the store.
-    store.then(
-      ready => {
-        if (this.#store === store) this.#store = ready
-      },
-      () => {},
-    )
+    this.#become(store)
   }
 
   /**
-   * Prepares the store's indexes; for MongoDB, the TTL index by which expired sessions are removed. Call it each time
-   * the app starts: what is there already is left alone.
+   * Prepares the store's indexes; for MongoDB, the TTL index by which expired sessions are removed, and the index by
+   * user. Call it each time the app starts: what is there already is left alone.
    *
    * @throws {ConfigurationError} if an index on `expires` exists with other options; it is never dropped.
    * @throws {StoreUnavailableError}
    */
   async ensureIndex(): Promise<void> {
     const store = await this.ready()
-    await store.ensureIndex?.()
+    await store.ensureIndex?.(this.#parts.user)
+  }
+
+  /**
+   * The sessions of a user, as the option `user` names the field.
+   *
+   * @throws {ConfigurationError} without that option, or where the store cannot find sessions.
+   */
+  async *find(user: unknown): AsyncGenerator<FoundSession<Data>, void, undefined> {
+    const [path, value] = this.#byUser(user)
+    const store = await this.ready()
+    if (!store.find) throw new ConfigurationError('This store cannot find sessions by user')
+    for await (const record of store.find(path, value)) {
+      const { id, created, fields } = record
+      yield { id, created, expires: endOfLife(record), fields: shown(fields) as SessionFields<Data> }
+    }
+  }
+
+  /**
+   * Ends all sessions of a user but the one whose id is `except`: "sign out everywhere else". Effective on the next
+   * request of any process. Resolves to how many were ended.
+   */
+  async endAll(user: unknown, { except }: { readonly except?: SessionId | undefined } = {}): Promise<number> {
+    if (except !== undefined) checkedId(except)
+    let ended = 0
+    for await (const { id } of this.find(user)) {
+      if (id === except) continue
+      await this.end(id)
+      ended++
+    }
+    return ended
+  }
+
+  /** Ends the session of this id, whoever's it is. Ending one that does not exist is not an error. */
+  async end(id: SessionId): Promise<void> {
+    checkedId(id)
+    const store = await this.ready()
+    await store.delete(id)
+    tell({ type: 'ended', id })
+  }
+
+  /**
+   * A session by its id, for jobs and admin pages: with the commands of `ctx.session`, but no cookie. Using it does not
+   * extend it.
+   *
+   * @throws {SessionEndedError} from whatever is done with it, if there is no such session.
+   */
+  open(id: SessionId): SessionHandle<Data> {
+    const visit = new Visit(nobody, this.#parts.visit, checkedId(id))
+    visit.doNotExtend()
+    visit.queue.close(this.#parts.report)
+    return handleOf<Data>(visit)
+  }
+
+  /**
+   * The session of a request that Koa does not serve, such as a WebSocket's upgrade: loaded, and read-only as to its
+   * cookie. Commands work on a session that exists; one that does not cannot be made.
+   */
+  async load(request: IncomingMessage): Promise<LoadedSession<Data>> {
+    const visit = new Visit(this.#parts.cookies(request), this.#parts.visit)
+    visit.queue.close(this.#parts.report)
+    await visit.load()
+    return sessionOf<Data>(visit)
+  }
+
+  /**
+   * Middleware that refuses requests which another site made a visitor's browser send. Use it after a body parser, so
+   * that it sees the field `_csrf`, and before what changes things.
+   *
+   * @throws {ConfigurationError} for an origin or a path that is none.
+   */
+  csrf(options: CSRFOptions = {}): Koa.Middleware {
+    return csrfGuard(options, this.#parts.tokens)
   }
 
   /** Lets go of what the store opened; a connection that the app opened is the app's to close. */
   async close(): Promise<void> {
-    const store = await this.#store
+    const store = await (typeof this.#store === 'function' ? this.#connecting : this.#store)
     await store?.close?.()
   }
 
-  /** The store, for a request that needs it now. */
+  /** @internal The store, for a request that needs it now. */
   ready(): Store | Promise<Store> {
     const store = this.#store
     if (!store) {
-      return Promise.reject(
-        new StoreUnavailableError(
-          'There is no session store yet: set sessions.collection or sessions.store',
-          'none',
-        ),
+      const message = 'There is no session store yet: set sessions.collection or sessions.store'
+      return Promise.reject(new StoreUnavailableError(message, 'none'))
+    }
+    if (isPromise<Store>(store)) return store.catch(unconnected)
+    return typeof store === 'function' ? this.#connected(store) : store
+  }
+
+  #become(store: Eventual<Store>): void {
+    this.#collection = undefined
+    this.#connecting = undefined
+    this.#store = store
+    if (isPromise<Store>(store)) this.#settle(store, store)
+  }
+
+  /** One attempt at a time; after a failed one, the next request makes another. */
+  #connected(connect: () => Promise<Store>): Promise<Store> {
+    if (!this.#connecting) {
+      const connecting = connect()
+      this.#connecting = connecting
+      connecting.catch(() => {
+        if (this.#connecting === connecting) this.#connecting = undefined
+      })
+      this.#settle(connect, connecting)
+    }
+    return this.#connecting.catch(unconnected)
+  }
+
+  /** Once the store is there, calls need not wait for a promise. A failure is told to each request that needs it. */
+  #settle(from: Eventual<Store>, promise: Promise<Store>): void {
+    promise.then(
+      store => {
+        if (this.#store === from) this.#store = store
+      },
+      () => {},
+    )
+  }
+
+  #byUser(user: unknown): [Path, unknown] {
+    const path = this.#parts.user
+    if (path === undefined) {
+      throw new ConfigurationError(
+        "find() and endAll() need the option user: the field that names a session's user",
       )
     }
-    return isPromise<Store>(store) ? store.catch(unconnected) : store
+    return [path, literal(user, path)]
   }
 }
 
+/** Nobody's cookie, for sessions opened by their id. */
+const nobody: Carrier = {
+  presented: () => undefined,
+  canCarry: () => false,
+  carry() {},
+  withdraw() {},
+  clear() {},
+  derive: secret => secret,
+}
+
+function shown(fields: Record<string, unknown>): Record<string, unknown> {
+  return copied(Object.fromEntries(Object.entries(fields).filter(([name]) => isFieldName(name))))
+}
+
 function unconnected(cause: unknown): never {
+  if (cause instanceof ConfigurationError || cause instanceof StoreUnavailableError) throw cause
   throw new StoreUnavailableError('The session store could not be connected', 'none', { cause })
 }
 
 function isPromise<T>(value: unknown): value is Promise<T> {
-  return typeof value === 'object' && value !== null && 'then' in value
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

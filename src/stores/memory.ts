@@ -1,9 +1,9 @@
-import type { Change } from '../core/change.ts'
+import type { Change, Guard } from '../core/change.ts'
 import { IdTakenError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import type { Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
-import { endOfLife, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
+import { endOfLife, isEnded, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { changed, decode, decodeExactly, encode } from './bson.ts'
 
@@ -78,6 +78,15 @@ class MemoryStore implements Store {
 
   async delete(id: SessionId): Promise<void> {
     this.#kept.delete(id)
+  }
+
+  /** By looking at all: a store for tests needs no index. */
+  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    const guards: Guard[] = [{ path, comparator: '=', arg: value }]
+    for (const id of [...this.#kept.keys()]) {
+      const record = await this.load(id)
+      if (record && !isEnded(record) && holds(guards, record.fields)) yield record
+    }
   }
 
   #standing(id: SessionId): Kept | KeptTombstone | undefined {

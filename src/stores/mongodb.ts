@@ -20,12 +20,13 @@ export interface MongoDBCollection {
   readonly collectionName: string
   readonly writeConcern?: { readonly w?: unknown } | undefined
   findOne(filter: object, options?: object): Promise<object | null>
+  find(filter: object): AsyncIterable<object>
   findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>
   insertOne(document: object): Promise<unknown>
   updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<unknown>
   indexes(): Promise<object[]>
-  createIndex(keys: { expires: 1 }, options: object): Promise<string>
+  createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
 }
 
 export interface MongoDBStoreOptions {
@@ -123,19 +124,37 @@ class MongoDBStore implements Store {
   }
 
   /** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
-  async ensureIndex(): Promise<void> {
-    const wanted = { expireAfterSeconds: 0 }
+  async ensureIndex(user?: Path): Promise<void> {
     try {
+      // First, so that a conflict about the other does not keep users from being found.
+      if (user !== undefined) await this.#collection.createIndex({ [inData(user)]: 1 }, { sparse: true })
       const indexes = await this.#collection.indexes().catch(noneYet)
       const existing = indexes.filter(isPlain).find(index => isOnExpires(index.key))
       if (existing && existing.expireAfterSeconds !== 0) throw conflict(this.#collection)
-      if (!existing) await this.#collection.createIndex({ expires: 1 }, wanted)
+      if (!existing) await this.#collection.createIndex({ expires: 1 }, { expireAfterSeconds: 0 })
     } catch (error) {
       if (error instanceof ConfigurationError) throw error
       const code = codeOf(error)
       throw code === INDEX_OPTIONS_CONFLICT || code === INDEX_KEY_SPECS_CONFLICT
         ? conflict(this.#collection, error)
         : mongoError(error, 'unknown')
+    }
+  }
+
+  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    const now = new Date()
+    const filter = {
+      [inData(path)]: { $eq: value },
+      expires: { $gt: now },
+      absolute: { $not: { $lte: now } },
+      ended: null,
+    }
+    try {
+      for await (const found of this.#collection.find(filter)) {
+        if (isStoredRecord(found)) yield fromStored(found)
+      }
+    } catch (error) {
+      throw mongoError(error, 'none')
     }
   }
 

@@ -1,0 +1,31 @@
+import { channel } from 'node:diagnostics_channel'
+import type { SessionId } from './record.ts'
+
+/**
+ * What happened to a session. Published on the channel `koa-atomic-session:lifecycle` of `node:diagnostics_channel`;
+ * nobody pays who does not listen. Ids are hashes, and no event holds a value of a session.
+ */
+export type LifecycleEvent =
+  | { readonly type: 'created' | 'ended' | 'expired' | 'unknown id'; readonly id: SessionId }
+  | { readonly type: 'regenerated'; readonly id: SessionId; readonly former: SessionId | undefined }
+  | { readonly type: 'bad signature' | 'CSRF failed' }
+  | { readonly type: 'store error'; readonly error: unknown }
+
+/**
+ * One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has the outcome:
+ * `result` or `error` beside these.
+ */
+export interface StoreCall {
+  readonly method: 'insert' | 'load' | 'read' | 'update' | 'end' | 'delete'
+  readonly id: SessionId
+  /** The operators of an update, such as `['$set', '$inc']`. */
+  readonly operators: readonly string[]
+  /** How long the call took, milliseconds; once it has ended. */
+  milliseconds?: number
+}
+
+const lifecycle = channel('koa-atomic-session:lifecycle')
+
+export function tell(event: LifecycleEvent): void {
+  if (lifecycle.hasSubscribers) lifecycle.publish(event)
+}
