@@ -1,4 +1,4 @@
-import { type Path, partsOf } from './paths.ts'
+import { isIndex, type Path, partsOf } from './paths.ts'
 import type { SessionRecord } from './record.ts'
 import { type Fields, isContainer, isPlain } from './values.ts'
 
@@ -29,7 +29,7 @@ export function newPicture(lifetimes: Lifetimes, maxAge = lifetimes.maxAge, fiel
 /** The picture one revision on, where only `paths` differ and `fields` holds what is there now. */
 export function completed(picture: Picture, rev: number, paths: readonly Path[], fields: Fields): Picture {
   let next = picture.fields
-  for (const path of paths) next = grafted(next, fields, partsOf(path), 0) as Fields
+  for (const path of paths) next = grafted(next, fields, partsOf(path), 0)
   return { ...picture, rev, fields: next }
 }
 
@@ -43,23 +43,28 @@ export function valueAt(fields: Fields, path: Path): unknown {
   return value
 }
 
-/** The fields at the given paths, nested as they are. */
+/** The fields at the given paths, nested as they are; an element of an array with its whole array. */
 export function excerpt(fields: Fields, paths: readonly Path[]): Fields {
-  return paths.reduce<Fields>((sum, path) => grafted(sum, fields, partsOf(path), 0) as Fields, {})
+  return paths.reduce<Fields>((sum, path) => grafted(sum, fields, partsOf(path), 0), {})
 }
 
 /** `onto` with what `source` has at the path; shares with `onto` all that the path does not touch. */
-function grafted(onto: unknown, source: unknown, parts: readonly string[], depth: number): unknown {
-  // A scalar or an array on the way: no operation reaches below it, so what was known of it still holds.
-  if (!isPlain(source)) return onto === undefined ? source : onto
+function grafted(onto: unknown, source: Fields, parts: readonly string[], depth: number): Fields {
   const part = parts[depth] as string
-  const last = depth === parts.length - 1
+  const next = parts[depth + 1]
   const copy: Fields = isPlain(onto) ? { ...onto } : {}
-  if (Object.hasOwn(source, part)) {
-    copy[part] = last ? source[part] : grafted(copy[part], source[part], parts, depth + 1)
-  } else if (last || isPlain(copy[part])) {
+  const value = Object.hasOwn(source, part) ? source[part] : undefined
+  if (next === undefined) {
+    if (value === undefined) delete copy[part]
+    else copy[part] = value
+  } else if (isPlain(value)) {
+    copy[part] = grafted(copy[part], value, parts, depth + 1)
+  } else if (Array.isArray(value) && isIndex(next)) {
+    if (!Object.hasOwn(copy, part)) copy[part] = value
+  } else if (isPlain(copy[part])) {
     delete copy[part]
   }
+  // Otherwise a scalar or an array is on the way: no operation reaches below it, so what was known of it still holds.
   return copy
 }
 

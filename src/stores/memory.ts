@@ -28,6 +28,7 @@ interface KeptTombstone extends Tombstone {
 /** Between sweeps, so that they cost nothing next to the inserts that make them needed. */
 const INSERTS_PER_SWEEP = 1000
 
+/** Callers' dates are copied in and out, as the fields are by encoding: who alters theirs must not alter a session. */
 class MemoryStore implements Store {
   readonly #clock: () => number
   readonly #kept = new Map<SessionId, Kept | KeptTombstone>()
@@ -40,14 +41,14 @@ class MemoryStore implements Store {
   async insert({ fields, ...record }: SessionRecord): Promise<void> {
     if (++this.#inserts % INSERTS_PER_SWEEP === 0) this.#sweep()
     if (this.#kept.has(record.id)) throw new IdTakenError('The id is taken')
-    this.#kept.set(record.id, { ...record, data: encode(fields) })
+    this.#kept.set(record.id, { ...structuredClone(record), data: encode(fields) })
   }
 
   async load(id: SessionId): Promise<SessionRecord | Tombstone | undefined> {
     const found = this.#standing(id)
     if (!found || 'ended' in found) return found && tombstoneOf(found)
     const { data, ...record } = found
-    return { ...record, fields: decode(data) }
+    return { ...structuredClone(record), fields: decode(data) }
   }
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
@@ -64,7 +65,7 @@ class MemoryStore implements Store {
     const data = changed(found.data, change)
     const { expires = found.expires, maxAge = found.maxAge } = change
     const rev = found.rev + 1
-    this.#kept.set(id, { ...found, expires, maxAge, rev, data })
+    this.#kept.set(id, { ...found, expires: new Date(expires), maxAge, rev, data })
     if (!answer) return {}
     return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
   }
@@ -72,7 +73,7 @@ class MemoryStore implements Store {
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
     const found = this.#standing(id)
     if (!found || 'ended' in found || (rev !== undefined && rev !== found.rev)) return false
-    this.#kept.set(id, { ...tombstone, expires: until })
+    this.#kept.set(id, structuredClone({ ...tombstone, expires: until }))
     return true
   }
 
@@ -100,5 +101,5 @@ class MemoryStore implements Store {
 }
 
 function tombstoneOf({ expires: _, ...tombstone }: KeptTombstone): Tombstone {
-  return tombstone
+  return structuredClone(tombstone)
 }

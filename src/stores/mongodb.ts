@@ -3,6 +3,7 @@ import { CommandError, ConfigurationError, IdTakenError, StoreUnavailableError }
 import { holds } from '../core/guard.ts'
 import { applied } from '../core/operators.ts'
 import { type Path, partsOf } from '../core/paths.ts'
+import { answerable, excerpt } from '../core/picture.ts'
 import {
   fromStored,
   isStoredRecord,
@@ -20,7 +21,7 @@ export interface MongoDBCollection {
   readonly collectionName: string
   readonly writeConcern?: { readonly w?: unknown } | undefined
   findOne(filter: object, options?: object): Promise<object | null>
-  find(filter: object): AsyncIterable<object>
+  find(filter: object, options: object): AsyncIterable<object>
   findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>
   insertOne(document: object): Promise<unknown>
   updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
@@ -76,15 +77,17 @@ class MongoDBStore implements Store {
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
     const projection = { ...projectionOf(paths), ended: 1, next: 1 }
-    const found = await this.#find(standing(id, new Date()), { projection })
+    // The projection leaves out what would tell a record of ours from another document, so the filter decides.
+    const filter = { ...standing(id, new Date()), $or: [ofOurShape, { ended: { $type: 'date' } }] }
+    const found = await this.#find(filter, { projection })
     if (isTombstone(found)) return tombstoneOf(found)
-    return isPlain(found) ? excerptOf(found) : undefined
+    return isPlain(found) ? excerptOf(found, paths) : undefined
   }
 
   async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
     const update = updateOf(change)
     for (let tries = 1; ; tries++) {
-      const filter = filterOf(id, change, new Date())
+      const filter = { ...filterOf(id, change, new Date()), ...ofOurShape }
       try {
         if (!answer) {
           const { matchedCount } = await this.#collection.updateOne(filter, update)
@@ -96,7 +99,7 @@ class MongoDBStore implements Store {
             includeResultMetadata: false,
           })
           if (isPlain(found)) {
-            const { rev, fields } = excerptOf(found)
+            const { rev, fields } = excerptOf(found, answer.paths)
             return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
           }
         }
@@ -110,7 +113,7 @@ class MongoDBStore implements Store {
   }
 
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
-    const filter = { ...live(id, new Date()), ...(rev !== undefined && { rev }) }
+    const filter = { ...live(id, new Date()), ...ofOurShape, ...(rev !== undefined && { rev }) }
     const update = {
       $set: { ...tombstone, expires: until },
       $unset: { data: '', created: '', absolute: '', maxAge: '', rev: '' },
@@ -150,7 +153,7 @@ class MongoDBStore implements Store {
       ended: null,
     }
     try {
-      for await (const found of this.#collection.find(filter)) {
+      for await (const found of this.#collection.find(filter, { readPreference: 'primary' })) {
         if (isStoredRecord(found)) yield fromStored(found)
       }
     } catch (error) {
@@ -158,9 +161,10 @@ class MongoDBStore implements Store {
     }
   }
 
-  async #find(filter: object, options?: object): Promise<object | null> {
+  async #find(filter: object, options: object = {}): Promise<object | null> {
     try {
-      return await this.#collection.findOne(filter, options)
+      // A secondary may not know yet of a session that has been acknowledged.
+      return await this.#collection.findOne(filter, { ...options, readPreference: 'primary' })
     } catch (error) {
       throw mongoError(error, 'none')
     }
@@ -244,6 +248,14 @@ function live(id: SessionId, now: Date): object {
   return { ...standing(id, now), ended: null }
 }
 
+/** Nothing is written to what is not a record of ours, just as it is not loaded. */
+const ofOurShape = {
+  created: { $type: 'date' },
+  maxAge: { $type: 'number' },
+  rev: { $type: 'number' },
+  data: { $type: 'object', $not: { $type: 'array' } },
+}
+
 function isTombstone(found: object | null): found is Tombstone {
   return isPlain(found) && found.ended instanceof Date
 }
@@ -252,8 +264,9 @@ function tombstoneOf({ ended, next }: Tombstone): Tombstone {
   return { ended, ...(typeof next === 'string' && { next }) }
 }
 
-function excerptOf({ rev, data }: Fields): Excerpt {
-  return { rev: Number(rev), fields: isPlain(data) ? data : {} }
+/** A projection gives more than its paths where an array or a scalar is on the way. */
+function excerptOf({ rev, data }: Fields, paths: readonly Path[]): Excerpt {
+  return { rev: Number(rev), fields: isPlain(data) ? excerpt(data, paths) : {} }
 }
 
 /** Fields live in `data`, so no path can name anything else. */
@@ -263,7 +276,7 @@ function inData(path: Path): string {
 
 function projectionOf(paths: readonly Path[]): Record<string, unknown> {
   const projection: Record<string, unknown> = { _id: 0, rev: 1 }
-  for (const path of paths) projection[inData(path)] = 1
+  for (const path of answerable(paths)) projection[inData(path)] = 1
   return projection
 }
 
@@ -311,7 +324,8 @@ export function updateOf({ operations, expires, maxAge }: Change): Record<string
     const { op } = operation
     update[op] = { ...update[op], [inData(operation.path)]: argumentOf(operation) }
   }
-  if (expires) update.$set = { ...update.$set, expires, ...(maxAge !== undefined && { maxAge }) }
+  const lifetime = { ...(expires && { expires }), ...(maxAge !== undefined && { maxAge }) }
+  if (Object.keys(lifetime).length > 0) update.$set = { ...update.$set, ...lifetime }
   return update
 }
 

@@ -1,0 +1,168 @@
+import type { Carrier, Presented } from './carrier.ts'
+import type { Change } from './change.ts'
+import { ConfigurationError, HeadersSentError, SessionEndedError } from './errors.ts'
+import { tell } from './events.ts'
+import { idOf, type Secret } from './ids.ts'
+import { applied } from './operators.ts'
+import { completed, type Lifetimes, newPicture, type Picture } from './picture.ts'
+import type { SessionId, SessionRecord, Tombstone } from './record.ts'
+import type { Answer, Applied } from './store.ts'
+import { comesBackAlike, type Fields } from './values.ts'
+
+/**
+ * What is known of the session:
+ * - `new`: none is stored; the first change that leaves something creates it.
+ * - `presented`: the visitor brought an id, and the store has not been asked about it yet.
+ * - `live`: the store has it.
+ * - `late`: it had ended before this request asked; it reads as empty, and only `regenerate` may follow.
+ * - `ended`: it ended after this request had seen it, through somebody else.
+ * - `destroyed`: this request ended it.
+ */
+type State = 'new' | 'presented' | 'live' | 'late' | 'ended' | 'destroyed'
+
+/** What one request knows of its session, and what its visitor is told: the cookie. Asks nothing of the store. */
+export class Known {
+  readonly carrier: Carrier
+  readonly #lifetimes: Lifetimes
+  state: State
+  secret: Secret | undefined
+  id: SessionId | undefined
+  /** When the visitor's cookie was issued, milliseconds since the epoch. */
+  issued: number
+  /** The idle lifetime: the session's own, or what `touch(maxAge)` asked of one that is not stored yet. */
+  maxAge: number
+  /** The picture is behind what this request has written, or what others were seen to have written. */
+  stale = false
+  /** The visitor's id is not, or no longer, known to the store. */
+  unknown = false
+  /** The visitor's cookie is to be sent again as it is, under the first key. */
+  outdated: boolean
+  #picture: Picture | undefined
+  /** Whether it is a visitor who is served: nobody else can be given a new id. */
+  readonly #isVisitors: boolean
+
+  constructor(carrier: Carrier, lifetimes: Lifetimes, id?: SessionId) {
+    const presented = carrier.presented()
+    this.carrier = carrier
+    this.#lifetimes = lifetimes
+    this.#isVisitors = id === undefined
+    this.state = presented || id ? 'presented' : 'new'
+    this.secret = presented?.secret
+    this.id = presented ? idOf(presented.secret) : id
+    this.issued = presented?.issued ?? 0
+    this.maxAge = presented?.maxAge ?? lifetimes.maxAge
+    this.outdated = presented?.outdated === true
+  }
+
+  /** Whether there is a picture that shows what this request has written. */
+  get isPictured(): boolean {
+    return this.#picture !== undefined && !this.stale
+  }
+
+  /** What the session looked like when it was last read, or would look like if it were stored now. */
+  get picture(): Picture {
+    if (this.#picture) return this.#picture
+    const blank = this.pictureOf({})
+    if (!this.isStored()) this.#picture = blank
+    return blank
+  }
+
+  /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
+  note({ operations, expires }: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
+    const picture = this.#picture
+    const next = picture && rev === picture.rev + 1
+    if (next && answer?.when === 'after' && fields) {
+      this.#picture = completed(picture, rev, answer.paths, fields)
+    } else if (next && operations.length === 1) {
+      // Only `take` asks for what was before, and removing needs no answer.
+      this.#picture = { ...picture, rev, fields: applied(picture.fields, operations) }
+    } else {
+      this.stale = true
+    }
+    if (!expires) return
+    if (this.#picture) this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
+    this.carry(expires)
+  }
+
+  adopt(secret: Secret, picture: Picture): void {
+    this.secret = secret
+    this.id = idOf(secret)
+    this.#picture = picture
+    this.stale = !comesBackAlike(picture.fields)
+    this.state = 'live'
+    this.unknown = false
+  }
+
+  see(found: SessionRecord): void {
+    this.state = 'live'
+    this.#picture = found
+    this.stale = false
+    this.maxAge = found.maxAge
+  }
+
+  /** The lifetime to go on with; that of a session which is not stored yet shows in its picture. */
+  remember(maxAge: number): void {
+    this.maxAge = maxAge
+    if (!this.isStored()) this.#picture = undefined
+  }
+
+  /** The session is no longer this visitor's. */
+  leave(state: 'late' | 'destroyed'): void {
+    this.state = state
+    this.#picture = undefined
+  }
+
+  /** Takes note that the store does not have the session, or only what is left of it. */
+  gone(tombstone?: Tombstone): void {
+    const id = this.id as SessionId
+    const expired = this.issued + this.maxAge <= Date.now()
+    if (!tombstone) tell({ type: expired && this.#isVisitors ? 'expired' : 'unknown id', id })
+    this.#picture = undefined
+    this.maxAge = this.#lifetimes.maxAge
+    if (this.state === 'live' || !this.#isVisitors) {
+      this.state = 'ended'
+      throw new SessionEndedError()
+    }
+    this.state = tombstone ? 'late' : 'new'
+    if (tombstone) return
+    this.unknown = true
+    this.secret = undefined
+    this.id = undefined
+  }
+
+  isStored(): boolean {
+    return this.state === 'live' || this.state === 'presented'
+  }
+
+  extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge'> {
+    const expires = new Date(Date.now() + this.maxAge)
+    return { expires, ...(maxAge !== undefined && { maxAge }) }
+  }
+
+  carry(expires: Date): void {
+    this.issued = Date.now()
+    this.carrier.carry(this.presented(), expires)
+    this.outdated = false
+  }
+
+  presented(): Presented {
+    return { secret: this.secret as Secret, issued: this.issued, maxAge: this.maxAge }
+  }
+
+  assertCarries(): void {
+    if (!this.#isVisitors) {
+      throw new ConfigurationError(
+        'Only a request of its visitor can give a session a new id or a CSRF token',
+      )
+    }
+    if (this.carrier.canCarry()) return
+    throw new HeadersSentError(
+      'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +
+        'create its CSRF token before the headers are sent',
+    )
+  }
+
+  pictureOf(fields: Fields): Picture {
+    return newPicture(this.#lifetimes, this.maxAge, fields)
+  }
+}
