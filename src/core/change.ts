@@ -50,4 +50,6 @@ export interface Change {
   readonly expires?: Date
   /** The session's own idle lifetime from now on, milliseconds. */
   readonly maxAge?: number
+  /** The largest that the change may make the fields, bytes of BSON. What does not make them larger always works. */
+  readonly maxSize?: number
 }

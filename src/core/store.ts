@@ -22,7 +22,8 @@ export interface Store {
   /**
    * Applies all of `change` or none, and moves `rev`. An update never inserts.
    * `answer` says which fields to give back; without it the store gives back nothing, not even `rev`.
-   * Rejects with `CommandError` where MongoDB would refuse an operation.
+   * Rejects with `CommandError` where MongoDB would refuse an operation, with `SessionTooLargeError` where the fields
+   * would become larger than `change.maxSize`.
    */
   update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome>
 

@@ -1,7 +1,7 @@
 import type { Carrier } from './carrier.ts'
 import type { Change } from './change.ts'
 import { timed } from './deadline.ts'
-import { SessionEndedError } from './errors.ts'
+import { SessionEndedError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
 import { holds } from './guard.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
@@ -11,6 +11,7 @@ import type { Path } from './paths.ts'
 import { answerable, excerpt, type Lifetimes, newPicture, type Picture, valueAt } from './picture.ts'
 import { Queue } from './queue.ts'
 import { endOfLife, isEnded, type SessionId, type Tombstone } from './record.ts'
+import { growthOf, sizeOf } from './size.ts'
 import type { Answer, Applied, Store } from './store.ts'
 import { endOld, follower, insertNew, isFollowable } from './succession.ts'
 import { copied, type Fields } from './values.ts'
@@ -21,6 +22,8 @@ export interface VisitOptions extends Lifetimes {
   readonly timeout: number
   /** Using a session whose cookie is older than this extends it, milliseconds. */
   readonly touchAfter: number
+  /** The largest that a change may make the fields of a session, bytes of BSON. */
+  readonly maxSize: number
 }
 
 /** One request's dealings with one session: its calls to the store, one after another. */
@@ -182,7 +185,8 @@ export class Visit {
     if (this.#known.state === 'new') return this.#createBy(change, answer)
     const id = this.#known.id
     if (!id || !this.#known.isStored()) throw new SessionEndedError()
-    const sent = change.expires || !this.#isDue() ? change : { ...change, ...this.#known.extension() }
+    const extension = change.expires || !this.#isDue() ? undefined : this.#known.extension()
+    const sent = { ...change, ...extension, ...this.#limited(change) }
     const outcome = await this.#store.update(id, sent, answer)
     if (outcome === 'ended') {
       await this.#read()
@@ -203,6 +207,7 @@ export class Visit {
   async #createBy(change: Change, answer?: Answer): Promise<Applied | null> {
     if (!holds(change.guards, {})) return null
     const fields = applied({}, change.operations)
+    if (sizeOf(fields) > this.#options.maxSize) throw new SessionTooLargeError()
     if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
     this.#known.assertCarries()
     await this.#create(fields)
@@ -284,6 +289,17 @@ export class Visit {
     this.#known.see(found)
     this.#known.carry(endOfLife(found))
     return true
+  }
+
+  /** What can only make the session smaller is never refused for its size. */
+  #limited({ operations }: Change): Pick<Change, 'maxSize'> {
+    const { maxSize } = this.#options
+    const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
+    if (growth === 0) return {}
+    if (operations.some(operation => 'arg' in operation && sizeOf(operation.arg) > maxSize)) {
+      throw new SessionTooLargeError()
+    }
+    return { maxSize }
   }
 
   #isDue(): boolean {

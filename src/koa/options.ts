@@ -38,6 +38,12 @@ export interface SessionOptions {
    */
   timeout?: number | string
   /**
+   * The largest that a change may make a session's fields, bytes of BSON: a change that would is refused (413). What
+   * makes them smaller always works. MongoDB before 4.4 cannot measure; there only each value is held to it.
+   * @default 1 MiB
+   */
+  maxSize?: number
+  /**
    * The field that names the session's user, such as `'user_id'`: `ensureIndex` indexes it, and `find` and `endAll` look
    * there.
    * @default none
@@ -57,11 +63,13 @@ export interface Settings extends Lifetimes {
   readonly key: string
   readonly timeout: number
   readonly touchAfter: number
+  readonly maxSize: number
   readonly user: Path | undefined
   readonly cookie: CookieSettings
   readonly property: string
 }
 
+const MEBIBYTE = 1024 * 1024
 const DAY = 24 * 60 * 60 * 1000
 /** RFC 6265bis, 5.5: "Cookie Lifetime Limits". */
 export const MOST_DAYS = 400
@@ -73,6 +81,7 @@ const names = [
   'touchAfter',
   'store',
   'timeout',
+  'maxSize',
   'user',
   'cookie',
   'property',
@@ -92,6 +101,7 @@ export function settle(options: SessionOptions, app: Koa): Settings {
     key: cookieName(options.key, cookie),
     ...lifetimes(options),
     timeout: milliseconds('timeout', options.timeout ?? '5s'),
+    maxSize: bytes(options.maxSize ?? MEBIBYTE),
     user: userField(options.user),
     cookie,
     property: propertyName(options.property ?? 'session', app),
@@ -118,6 +128,14 @@ function lifetimes(options: SessionOptions): Lifetimes & { touchAfter: number } 
     )
   }
   return { maxAge, touchAfter, absoluteMaxAge }
+}
+
+function bytes(maxSize: unknown): number {
+  // Beyond 15 MiB MongoDB's own limit, of 16 MiB a document, would come first.
+  if (Number.isSafeInteger(maxSize) && (maxSize as number) >= 1 && (maxSize as number) <= 15 * MEBIBYTE) {
+    return maxSize as number
+  }
+  throw new ConfigurationError(`maxSize is wrong: ${String(maxSize)}; give a number of bytes, at most 15 MiB`)
 }
 
 function userField(user: unknown): Path | undefined {

@@ -1,5 +1,5 @@
 import type { Change, Guard } from '../core/change.ts'
-import { IdTakenError } from '../core/errors.ts'
+import { IdTakenError, SessionTooLargeError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import type { Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
@@ -63,6 +63,9 @@ class MemoryStore implements Store {
     if ('ended' in found) return 'ended'
     if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
     const data = changed(found.data, change)
+    if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {
+      throw new SessionTooLargeError()
+    }
     const { expires = found.expires, maxAge = found.maxAge } = change
     const rev = found.rev + 1
     this.#kept.set(id, { ...found, expires: new Date(expires), maxAge, rev, data })

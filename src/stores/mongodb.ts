@@ -1,9 +1,15 @@
-import type { Change, Guard, Operation, PushModifiers } from '../core/change.ts'
-import { CommandError, ConfigurationError, IdTakenError, StoreUnavailableError } from '../core/errors.ts'
+import type { Change } from '../core/change.ts'
+import {
+  CommandError,
+  ConfigurationError,
+  IdTakenError,
+  SessionTooLargeError,
+  StoreUnavailableError,
+} from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import { applied } from '../core/operators.ts'
-import { type Path, partsOf } from '../core/paths.ts'
-import { answerable, excerpt } from '../core/picture.ts'
+import type { Path } from '../core/paths.ts'
+import { excerpt } from '../core/picture.ts'
 import {
   fromStored,
   isStoredRecord,
@@ -12,9 +18,11 @@ import {
   type Tombstone,
   toStored,
 } from '../core/record.ts'
+import { growthOf, sizeOf } from '../core/size.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { type Fields, isPlain } from '../core/values.ts'
 import { mongoError } from './mongodb-errors.ts'
+import { filterOf, inData, live, ofOurShape, projectionOf, standing, updateOf } from './mongodb-language.ts'
 
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
@@ -55,6 +63,8 @@ const MOST_TRIES = 10
 
 class MongoDBStore implements Store {
   readonly #collection: MongoDBCollection
+  /** Whether the server has `$bsonSize`, as far as is known. */
+  #measures = true
 
   constructor(collection: MongoDBCollection) {
     this.#collection = collection
@@ -86,34 +96,54 @@ class MongoDBStore implements Store {
 
   async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
     const update = updateOf(change)
+    let rev: number | undefined
     for (let tries = 1; ; tries++) {
-      const filter = { ...filterOf(id, change, new Date()), ...ofOurShape }
+      const filter = { ...filterOf(id, change, new Date()), ...this.#roomFor(change, rev) }
       try {
-        if (!answer) {
-          const { matchedCount } = await this.#collection.updateOne(filter, update)
-          if (matchedCount === 1) return {}
-        } else {
-          const found = await this.#collection.findOneAndUpdate(filter, update, {
-            projection: projectionOf(answer.paths),
-            returnDocument: answer.when,
-            includeResultMetadata: false,
-          })
-          if (isPlain(found)) {
-            const { rev, fields } = excerptOf(found, answer.paths)
-            return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
-          }
-        }
+        const outcome = await this.#updateOnce(filter, update, answer)
+        if (outcome) return outcome
       } catch (error) {
+        if (codeOf(error) === UNKNOWN_EXPRESSION && this.#measures) {
+          this.#measures = false
+          continue
+        }
         const refused = mongoError(error, 'unknown')
         throw refused instanceof CommandError ? await this.#explained(id, change, refused) : refused
       }
       const reason = await this.#reasonFor(id, change, tries)
-      if (reason) return reason
+      if (typeof reason === 'string') return reason
+      rev = reason
     }
   }
 
+  async #updateOnce(filter: object, update: object, answer?: Answer): Promise<Outcome | undefined> {
+    if (!answer) {
+      const { matchedCount } = await this.#collection.updateOne(filter, update)
+      return matchedCount === 1 ? {} : undefined
+    }
+    const found = await this.#collection.findOneAndUpdate(filter, update, {
+      projection: projectionOf(answer.paths),
+      returnDocument: answer.when,
+      includeResultMetadata: false,
+    })
+    if (!isPlain(found)) return undefined
+    const { rev, fields } = excerptOf(found, answer.paths)
+    return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
+  }
+
+  /**
+   * The condition that a change does not make the fields too large: by what it adds at most or, where that much would be
+   * too much, at a revision for which it has been worked out. A server that cannot measure is not asked to.
+   */
+  #roomFor({ maxSize, operations }: Change, rev: number | undefined): object {
+    if (maxSize === undefined || !this.#measures) return {}
+    if (rev !== undefined) return { rev }
+    const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
+    return { $expr: { $lte: [{ $bsonSize: '$data' }, maxSize - growth] } }
+  }
+
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
-    const filter = { ...live(id, new Date()), ...ofOurShape, ...(rev !== undefined && { rev }) }
+    const filter = { ...live(id, new Date()), ...(rev !== undefined && { rev }) }
     const update = {
       $set: { ...tombstone, expires: until },
       $unset: { data: '', created: '', absolute: '', maxAge: '', rev: '' },
@@ -180,15 +210,16 @@ class MongoDBStore implements Store {
 
   /**
    * Why a change found nothing to apply to, as of now: each answer holds at the moment of this read, at which the change
-   * might as well have come. Undefined where it would be applied now: then it is sent again.
+   * might as well have come. A revision, where it would be applied to that: then it is sent again.
    */
-  async #reasonFor(id: SessionId, change: Change, tries: number): Promise<Outcome | undefined> {
+  async #reasonFor(id: SessionId, change: Change, tries: number): Promise<Refusal | number> {
     const found = await this.load(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
     if (!holds(change.guards, found.fields)) return 'refused'
-    applied(found.fields, change.operations)
-    if (tries < MOST_TRIES) return undefined
+    const size = sizeOf(applied(found.fields, change.operations))
+    if (size > (change.maxSize ?? Infinity) && size > sizeOf(found.fields)) throw new SessionTooLargeError()
+    if (tries < MOST_TRIES) return found.rev
     if (change.guards.length > 0) return 'refused'
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
@@ -207,7 +238,11 @@ class MongoDBStore implements Store {
   }
 }
 
+type Refusal = Exclude<Outcome, object>
+
 const DUPLICATE_KEY = 11000
+/** MongoDB before 4.4 has no `$bsonSize`, nor has everything else that speaks its protocol. */
+const UNKNOWN_EXPRESSION = 168
 const NAMESPACE_NOT_FOUND = 26
 const INDEX_OPTIONS_CONFLICT = 85
 const INDEX_KEY_SPECS_CONFLICT = 86
@@ -239,23 +274,6 @@ function conflict({ collectionName }: MongoDBCollection, cause?: unknown): Confi
   )
 }
 
-/** A record, or a tombstone, whose time has not come. The TTL index removes the others, some time later. */
-function standing(id: SessionId, now: Date): object {
-  return { _id: id, expires: { $gt: now }, absolute: { $not: { $lte: now } } }
-}
-
-function live(id: SessionId, now: Date): object {
-  return { ...standing(id, now), ended: null }
-}
-
-/** Nothing is written to what is not a record of ours, just as it is not loaded. */
-const ofOurShape = {
-  created: { $type: 'date' },
-  maxAge: { $type: 'number' },
-  rev: { $type: 'number' },
-  data: { $type: 'object', $not: { $type: 'array' } },
-}
-
 function isTombstone(found: object | null): found is Tombstone {
   return isPlain(found) && found.ended instanceof Date
 }
@@ -267,99 +285,4 @@ function tombstoneOf({ ended, next }: Tombstone): Tombstone {
 /** A projection gives more than its paths where an array or a scalar is on the way. */
 function excerptOf({ rev, data }: Fields, paths: readonly Path[]): Excerpt {
   return { rev: Number(rev), fields: isPlain(data) ? excerpt(data, paths) : {} }
-}
-
-/** Fields live in `data`, so no path can name anything else. */
-function inData(path: Path): string {
-  return `data.${path}`
-}
-
-function projectionOf(paths: readonly Path[]): Record<string, unknown> {
-  const projection: Record<string, unknown> = { _id: 0, rev: 1 }
-  for (const path of answerable(paths)) projection[inData(path)] = 1
-  return projection
-}
-
-/** The filter under which a change may be applied: the session lives, the guards hold, the array elements exist. */
-export function filterOf(id: SessionId, { guards, operations }: Change, now: Date): object {
-  const conditions = [...guards.map(conditionOf), ...operations.flatMap(elementsExist)]
-  return conditions.length === 0 ? live(id, now) : { ...live(id, now), $and: conditions }
-}
-
-const queryOperators = {
-  '=': '$eq',
-  '!=': '$ne',
-  '<': '$lt',
-  '<=': '$lte',
-  '>': '$gt',
-  '>=': '$gte',
-  in: '$in',
-  exists: '$exists',
-} as const
-
-function conditionOf({ path, comparator, arg }: Guard): object {
-  return { [inData(path)]: { [queryOperators[comparator]]: arg } }
-}
-
-/** MongoDB would fill an array with nulls up to the element that a path names; these refuse it. */
-function elementsExist(operation: Operation): object[] {
-  if (!creates(operation)) return []
-  const parts = partsOf(operation.path)
-  return parts.flatMap((part, at) => {
-    if (at === 0 || !/^\d+$/.test(part)) return []
-    const array = inData(parts.slice(0, at).join('.'))
-    const element = `${array}.${part}`
-    return [{ $or: [{ [array]: { $not: { $type: 'array' } } }, { [element]: { $exists: true } }] }]
-  })
-}
-
-function creates({ op }: Operation): boolean {
-  return op !== '$unset' && op !== '$rename' && op !== '$pop' && op !== '$pull' && op !== '$pullAll'
-}
-
-/** The change as MongoDB's update document. */
-export function updateOf({ operations, expires, maxAge }: Change): Record<string, Fields> {
-  const update: Record<string, Fields> = { $inc: { rev: 1 } }
-  for (const operation of operations) {
-    const { op } = operation
-    update[op] = { ...update[op], [inData(operation.path)]: argumentOf(operation) }
-  }
-  const lifetime = { ...(expires && { expires }), ...(maxAge !== undefined && { maxAge }) }
-  if (Object.keys(lifetime).length > 0) update.$set = { ...update.$set, ...lifetime }
-  return update
-}
-
-function argumentOf(operation: Operation): unknown {
-  switch (operation.op) {
-    case '$set':
-    case '$inc':
-    case '$mul':
-    case '$min':
-    case '$max':
-    case '$pop':
-    case '$pullAll':
-      return operation.arg
-    case '$unset':
-      return ''
-    case '$rename':
-      return inData(operation.to)
-    case '$currentDate':
-      return true
-    // Always in $each: an object that a visitor sent is an element, never a modifier.
-    case '$push':
-      return pushArgument(operation.arg, operation.modifiers)
-    case '$addToSet':
-      return { $each: operation.arg }
-    case '$pull':
-      return { [queryOperators[operation.comparator]]: operation.arg }
-  }
-}
-
-function pushArgument(each: readonly unknown[], { slice, sort, position }: PushModifiers): object {
-  return {
-    $each: each,
-    ...(position !== undefined && { $position: position }),
-    ...(sort !== undefined && { $sort: sort }),
-    ...(slice !== undefined && { $slice: slice }),
-  }
 }

@@ -1,0 +1,117 @@
+import type { Change, Guard, Operation, PushModifiers } from '../core/change.ts'
+import { type Path, partsOf } from '../core/paths.ts'
+import { answerable } from '../core/picture.ts'
+import type { SessionId } from '../core/record.ts'
+import type { Fields } from '../core/values.ts'
+
+/** A record, or a tombstone, whose time has not come. The TTL index removes the others, some time later. */
+export function standing(id: SessionId, now: Date): object {
+  return { _id: id, expires: { $gt: now }, absolute: { $not: { $lte: now } } }
+}
+
+/** Nothing is written to what is not a record of ours, just as it is not loaded. */
+export const ofOurShape = {
+  created: { $type: 'date' },
+  maxAge: { $type: 'number' },
+  rev: { $type: 'number' },
+  data: { $type: 'object', $not: { $type: 'array' } },
+}
+
+export function live(id: SessionId, now: Date): object {
+  return { ...standing(id, now), ...ofOurShape, ended: null }
+}
+
+/** Fields live in `data`, so no path can name anything else. */
+export function inData(path: Path): string {
+  return `data.${path}`
+}
+
+export function projectionOf(paths: readonly Path[]): Record<string, unknown> {
+  const projection: Record<string, unknown> = { _id: 0, rev: 1 }
+  for (const path of answerable(paths)) projection[inData(path)] = 1
+  return projection
+}
+
+/** The filter under which a change may be applied: the session lives, the guards hold, the array elements exist. */
+export function filterOf(id: SessionId, { guards, operations }: Change, now: Date): object {
+  const conditions = [...guards.map(conditionOf), ...operations.flatMap(elementsExist)]
+  return conditions.length === 0 ? live(id, now) : { ...live(id, now), $and: conditions }
+}
+
+const queryOperators = {
+  '=': '$eq',
+  '!=': '$ne',
+  '<': '$lt',
+  '<=': '$lte',
+  '>': '$gt',
+  '>=': '$gte',
+  in: '$in',
+  exists: '$exists',
+} as const
+
+function conditionOf({ path, comparator, arg }: Guard): object {
+  return { [inData(path)]: { [queryOperators[comparator]]: arg } }
+}
+
+/** MongoDB would fill an array with nulls up to the element that a path names; these refuse it. */
+function elementsExist(operation: Operation): object[] {
+  if (!creates(operation)) return []
+  const parts = partsOf(operation.path)
+  return parts.flatMap((part, at) => {
+    if (at === 0 || !/^\d+$/.test(part)) return []
+    const array = inData(parts.slice(0, at).join('.'))
+    const element = `${array}.${part}`
+    return [{ $or: [{ [array]: { $not: { $type: 'array' } } }, { [element]: { $exists: true } }] }]
+  })
+}
+
+function creates({ op }: Operation): boolean {
+  return op !== '$unset' && op !== '$rename' && op !== '$pop' && op !== '$pull' && op !== '$pullAll'
+}
+
+/** The change as MongoDB's update document. */
+export function updateOf({ operations, expires, maxAge }: Change): Record<string, Fields> {
+  const update: Record<string, Fields> = { $inc: { rev: 1 } }
+  for (const operation of operations) {
+    const { op } = operation
+    update[op] = { ...update[op], [inData(operation.path)]: argumentOf(operation) }
+  }
+  const lifetime = { ...(expires && { expires }), ...(maxAge !== undefined && { maxAge }) }
+  if (Object.keys(lifetime).length > 0) update.$set = { ...update.$set, ...lifetime }
+  return update
+}
+
+function argumentOf(operation: Operation): unknown {
+  switch (operation.op) {
+    case '$set':
+    case '$inc':
+    case '$mul':
+    case '$min':
+    case '$max':
+    case '$pop':
+    case '$pullAll':
+      return operation.arg
+    case '$unset':
+      return ''
+    case '$rename':
+      return inData(operation.to)
+    case '$currentDate':
+      return true
+    // Always in $each: an object that a visitor sent is an element, never a modifier.
+    case '$push':
+      return pushArgument(operation.arg, operation.modifiers)
+    case '$addToSet':
+      return { $each: operation.arg }
+    case '$pull':
+      return { [queryOperators[operation.comparator]]: operation.arg }
+  }
+}
+
+function pushArgument(each: readonly unknown[], { slice, sort, position }: PushModifiers): object {
+  return {
+    $each: each,
+    ...(position !== undefined && { $position: position }),
+    ...(sort !== undefined && { $sort: sort }),
+    ...(slice !== undefined && { $slice: slice }),
+  }
+}
