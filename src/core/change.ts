@@ -39,6 +39,7 @@ export type Operation =
   | { readonly op: '$pull'; readonly path: Path; readonly comparator: PullComparator; readonly arg: unknown }
   | { readonly op: '$pullAll'; readonly path: Path; readonly arg: readonly unknown[] }
 
+/** How `pull` compares the elements of an array with a value. */
 export type PullComparator = Exclude<Comparator, 'exists'>
 
 /** A folded chain: applied whole, in one atomic step, or not at all. No two of its operations overlap. */

@@ -1,12 +1,15 @@
 import { tracingChannel } from 'node:diagnostics_channel'
-import { StoreUnavailableError } from './errors.ts'
+import { ConfigurationError, StoreUnavailableError } from './errors.ts'
 import { type StoreCall, tell } from './events.ts'
 import type { Store } from './store.ts'
 
 const calls = tracingChannel<'koa-atomic-session:store', StoreCall>('koa-atomic-session:store')
 
 /** The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, and is traced. */
-export function timed(store: () => Store | Promise<Store>, ms: number): Store {
+export function timed(
+  store: () => Store | Promise<Store>,
+  ms: number,
+): Required<Pick<Store, 'find'>> & Store {
   const call = <T>(
     outcome: 'none' | 'unknown',
     method: StoreCall['method'],
@@ -26,6 +29,21 @@ export function timed(store: () => Store | Promise<Store>, ms: number): Store {
     end: (id, tombstone, until, rev) =>
       call('unknown', 'end', id, ready => ready.end(id, tombstone, until, rev)),
     delete: id => call('unknown', 'delete', id, ready => ready.delete(id)),
+    async *find(path, value) {
+      const found = await ask(store(), ms, 'none', async ready => {
+        if (!ready.find) throw new ConfigurationError('This store cannot find sessions by user')
+        return ready.find(path, value)[Symbol.asyncIterator]()
+      })
+      try {
+        for (;;) {
+          const next = await ask(store(), ms, 'none', () => found.next())
+          if (next.done) return
+          yield next.value
+        }
+      } finally {
+        await found.return?.()
+      }
+    },
   }
 }
 

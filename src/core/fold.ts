@@ -5,8 +5,8 @@ import { overlap, type Path, quote } from './paths.ts'
 import { literal } from './values.ts'
 
 /**
- * Folds the calls of one chain into one change. Repeated `set`, `unset`, `inc`, `push`, `addToSet` and `pullAll` of
- * one path become one operation; whatever else names a path twice, or a path and its parent, is refused at the call,
+ * Folds the calls of one chain into one change. Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path
+ * become one operation; whatever else names a path twice, or a path and its parent, is refused at the call,
  * as MongoDB would refuse the update.
  */
 export class Fold implements Draft {
@@ -91,9 +91,22 @@ function foldedOf(a: Operation, b: Operation): Operation | undefined {
   return undefined
 }
 
-/** Undefined where the sum would not be what adding one after the other gives. */
+/** Undefined where the sum would not be of the kind that adding one after the other gives. */
 function sumOf(a: unknown, b: unknown): number | bigint | undefined {
-  if (typeof a === 'bigint' && typeof b === 'bigint') return a + b
-  if (typeof a === 'number' && typeof b === 'number') return a + b
-  return undefined
+  if (typeof a === 'number' && typeof b === 'number') {
+    const sum = a + b
+    // Two 32-bit integers become a 64-bit one where a number would be sent as a double.
+    return isInt32(a) && isInt32(b) && !isInt32(sum) ? BigInt(sum) : sum
+  }
+  const [x, y] = [wide(a), wide(b)]
+  return x === undefined || y === undefined ? undefined : x + y
+}
+
+function wide(value: unknown): bigint | undefined {
+  if (typeof value === 'bigint') return value
+  return isInt32(value) ? BigInt(value) : undefined
+}
+
+function isInt32(value: unknown): value is number {
+  return typeof value === 'number' && (value | 0) === value
 }

@@ -15,11 +15,13 @@ const visits = new WeakMap<object, Visit>()
 /** The session that is not loaded yet: a function that loads it, with every command beside. */
 export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
   let session: LoadedSession<Data> | undefined
-  const handle = async (options?: LoadOptions) => {
+  const handle = (options?: LoadOptions) => {
     if (options?.extend === false) visit.doNotExtend()
-    await visit.load()
-    session ??= sessionOf<Data>(visit)
-    return session
+    return visit.queue.inTurn(async () => {
+      await visit.load()
+      session ??= sessionOf<Data>(visit)
+      return session
+    })
   }
   visits.set(handle, visit)
   return Object.setPrototypeOf(handle, members)
@@ -28,13 +30,15 @@ export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
 type Handle = () => Promise<unknown>
 
 const members: Handle = Object.create(Function.prototype, {
-  get: visiting(async (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
-  touch: visiting(async (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
-  destroy: visiting(visit => visit.destroy()),
-  regenerate: visiting(async (visit, handle, options?: Regenerating) => {
-    await regenerate(visit, options)
-    return handle()
-  }),
+  get: visiting((visit, _, ...paths: PathLike[]) => visit.queue.inTurn(() => readFields(visit, paths))),
+  touch: visiting((visit, _, maxAge?: number | string) => visit.queue.inTurn(() => touch(visit, maxAge))),
+  destroy: visiting(visit => visit.queue.inTurn(() => visit.destroy())),
+  regenerate: visiting((visit, handle, options?: Regenerating) =>
+    visit.queue.inTurn(async () => {
+      await regenerate(visit, options)
+      return handle()
+    }),
+  ),
   createCSRF: visiting(visit => createToken(visit.tokenSecret())),
   assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.secret, token)),
   [inspect.custom]: { value: () => '[Function: session]' },

@@ -110,6 +110,7 @@ export class Known {
   leave(state: 'late' | 'destroyed'): void {
     this.state = state
     this.#picture = undefined
+    if (state === 'destroyed') this.secret = undefined
   }
 
   /** Takes note that the store does not have the session, or only what is left of it. */

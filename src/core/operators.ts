@@ -179,5 +179,5 @@ function comparePart(a: string, b: string): number {
 }
 
 function unreachable(operation: never): never {
-  throw new TypeError(`Unknown operation: ${JSON.stringify(operation)}`)
+  throw new TypeError(`Unknown operator: ${(operation as Operation).op}`)
 }

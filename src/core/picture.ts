@@ -38,6 +38,8 @@ export function valueAt(fields: Fields, path: Path): unknown {
   let value: unknown = fields
   for (const part of partsOf(path)) {
     if (!isContainer(value) || !Object.hasOwn(value, part)) return undefined
+    // An array has a `length` of its own, which is no element.
+    if (Array.isArray(value) && !isIndex(part)) return undefined
     value = (value as Fields)[part]
   }
   return value

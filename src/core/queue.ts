@@ -17,6 +17,22 @@ export class Queue {
     return result
   }
 
+  /**
+   * Begins `act` after the chains begun before it, which take their places two microtasks after they were begun, and
+   * counts it as pending.
+   */
+  inTurn<T>(act: () => Promise<T>): Promise<T> {
+    const result = new Act<T>(resolve => resolve(Promise.resolve().then(nothing).then(act)))
+    let failure: unknown
+    this.track(
+      result.watched(error => {
+        failure = error
+      }),
+      () => (result.asked ? undefined : failure),
+    )
+    return result
+  }
+
   /** Counts `work`, which never rejects, as pending; `failure` tells afterwards of one that nobody handled. */
   track(work: Promise<unknown>, failure: () => unknown): void {
     this.#pending++
@@ -44,3 +60,24 @@ export class Queue {
     return this.#failures.splice(0).flatMap(failure => failure() ?? [])
   }
 }
+
+/** A promise that knows whether anybody waits for it, and so also handles a failure. */
+class Act<T> extends Promise<T> {
+  static override readonly [Symbol.species] = Promise
+  asked = false
+
+  // biome-ignore lint/suspicious/noThenProperty: it is a promise
+  override then<A = T, B = never>(
+    fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.asked = true
+    return super.then(fulfilled, rejected)
+  }
+
+  watched(failed: (error: unknown) => void): Promise<void> {
+    return super.then(nothing, failed)
+  }
+}
+
+function nothing(): void {}

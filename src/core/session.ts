@@ -3,7 +3,7 @@ import { answerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { milliseconds } from './duration.ts'
-import { FieldError } from './errors.ts'
+import { FieldError, SessionEndedError, StoreUnavailableError } from './errors.ts'
 import { isFieldName, type PathLike, pathOf } from './paths.ts'
 import { valueAt } from './picture.ts'
 import { endOfLife } from './record.ts'
@@ -64,29 +64,33 @@ class Session {
     return this.#visit.picture.maxAge
   }
 
-  async get(...paths: PathLike[]): Promise<unknown> {
-    return readFields(this.#visit, paths)
+  get(...paths: PathLike[]): Promise<unknown> {
+    return this.#visit.queue.inTurn(() => readFields(this.#visit, paths))
   }
 
-  async update(...result: unknown[]): Promise<Session> {
-    if (result.length === 0) await this.#visit.load(true)
-    return this.#shown
+  update(...result: unknown[]): Promise<Session> {
+    if (result.length > 0) return Promise.resolve(this.#shown)
+    return this.#refreshedBy(() => this.#visit.load(true))
   }
 
-  async touch(maxAge?: number | string): Promise<Session> {
-    await touch(this.#visit, maxAge)
-    await this.#visit.load()
-    return this.#shown
+  touch(maxAge?: number | string): Promise<Session> {
+    return this.#refreshedBy(() => touch(this.#visit, maxAge))
   }
 
-  async destroy(): Promise<void> {
-    await this.#visit.destroy()
+  destroy(): Promise<void> {
+    return this.#visit.queue.inTurn(() => this.#visit.destroy())
   }
 
-  async regenerate(options?: Regenerating): Promise<Session> {
-    await regenerate(this.#visit, options)
-    await this.#visit.load()
-    return this.#shown
+  regenerate(options?: Regenerating): Promise<Session> {
+    return this.#refreshedBy(() => regenerate(this.#visit, options))
+  }
+
+  #refreshedBy(act: () => Promise<void>): Promise<Session> {
+    return this.#visit.queue.inTurn(async () => {
+      await act()
+      await this.#visit.load()
+      return this.#shown
+    })
   }
 
   createCSRF(): string {
@@ -105,6 +109,14 @@ class Session {
 
 defineCommands(Session.prototype, Session.performerOf)
 
+/** The change has been applied, whatever the reading after it meets; that nothing was written must not be said. */
+function afterApplied(error: unknown): void {
+  if (error instanceof SessionEndedError) return
+  if (!(error instanceof StoreUnavailableError)) throw error
+  const message = 'The change was applied, but the session could not be read again'
+  throw new StoreUnavailableError(message, 'unknown', { cause: error })
+}
+
 /** Chains of a loaded session resolve to it, refreshed. */
 function performerFor(visit: Visit, shown: Session): Performer {
   const refreshed = async () => {
@@ -117,7 +129,7 @@ function performerFor(visit: Visit, shown: Session): Performer {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }
       if (!asked) return undefined
-      await refreshed()
+      await refreshed().catch(afterApplied)
       return { value: taken ? copied(valueAt(outcome.fields ?? {}, taken)) : shown }
     },
     afterwards: refreshed,

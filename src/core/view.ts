@@ -6,6 +6,8 @@ const views = new WeakMap<object, object>()
 
 /** A read-only view of stored data. What it holds is never changed, so one view serves for as long as the data does. */
 export function viewOf(value: unknown, path: string): unknown {
+  // A date cannot be viewed through a proxy, and must not be changed: each reader gets one of their own.
+  if (value instanceof Date) return new Date(value)
   if (!isContainer(value)) return value
   const known = views.get(value)
   if (known) return known

@@ -1,8 +1,10 @@
 import type { Carrier } from './carrier.ts'
 import type { Change } from './change.ts'
+import { commands } from './commands.ts'
 import { timed } from './deadline.ts'
 import { SessionEndedError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
+import { Fold } from './fold.ts'
 import { holds } from './guard.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import { Known } from './known.ts'
@@ -24,6 +26,8 @@ export interface VisitOptions extends Lifetimes {
   readonly touchAfter: number
   /** The largest that a change may make the fields of a session, bytes of BSON. */
   readonly maxSize: number
+  /** What a visitor without a session brings from elsewhere; asked once, before anything else is done. */
+  readonly adopt?: () => Promise<Record<string, unknown> | undefined>
 }
 
 /** One request's dealings with one session: its calls to the store, one after another. */
@@ -35,6 +39,7 @@ export class Visit {
   /** The session was used, so it is extended if its cookie is old enough. */
   #used = false
   #extend = true
+  #adopted = false
 
   /** Of the session that the carrier brings or, outside of any visitor's request, of the one with this id. */
   constructor(carrier: Carrier, options: VisitOptions, id?: SessionId) {
@@ -63,6 +68,7 @@ export class Visit {
     return this.queue.run(async () => {
       this.#used = true
       if (this.#known.isStored() && (again || !this.#known.isPictured)) await this.#read()
+      await this.#adopt()
       if (this.#known.state === 'ended' && again) throw new SessionEndedError()
     })
   }
@@ -78,6 +84,7 @@ export class Visit {
     return this.queue.run(async () => {
       this.#used = true
       if (this.#known.state === 'ended') throw new SessionEndedError()
+      await this.#adopt()
       if (!this.#known.isStored()) return {}
       if (this.#known.isPictured) return excerpt(this.picture.fields, paths)
       const found = await this.#store.read(this.#known.id as SessionId, answerable(paths))
@@ -144,6 +151,7 @@ export class Visit {
   tokenSecret(): Secret {
     if (this.#known.secret) return this.#known.secret
     this.#known.assertCarries()
+    if (this.#known.state !== 'new') throw new SessionEndedError()
     this.#known.secret = newSecret()
     let failure: unknown
     const stored = this.queue.run(async () => {
@@ -182,6 +190,7 @@ export class Visit {
 
   async #change(change: Change, answer?: Answer): Promise<Applied | null> {
     this.#used = true
+    await this.#adopt()
     if (this.#known.state === 'new') return this.#createBy(change, answer)
     const id = this.#known.id
     if (!id || !this.#known.isStored()) throw new SessionEndedError()
@@ -213,6 +222,18 @@ export class Visit {
     await this.#create(fields)
     if (this.#known.stale && answer) await this.#read()
     return { rev: this.picture.rev, fields: answer?.when === 'before' ? {} : this.picture.fields }
+  }
+
+  /** Stores what the visitor brings from elsewhere as a session of ours. */
+  async #adopt(): Promise<void> {
+    const { adopt } = this.#options
+    if (!adopt || this.#adopted || this.#known.state !== 'new' || !this.#known.carrier.canCarry()) return
+    this.#adopted = true
+    const brought = await adopt()
+    if (!brought) return
+    const fold = new Fold()
+    commands.set(fold, brought)
+    await this.#createBy(fold.change())
   }
 
   async #create(fields: Fields): Promise<void> {

@@ -60,13 +60,19 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       report: (error: unknown) => app.emit('error', error),
     }
     const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
+    const { adopt } = options
     const used = Symbol(settings.property)
     type UsingContext = Koa.Context & { [used]?: Use }
 
     const use = (ctx: UsingContext): Use => {
       const cookie = new SessionCookie(ctx, settings, keys())
-      const visit = new Visit(cookie, visitOptions)
+      const visit = new Visit(
+        cookie,
+        adopt ? { ...visitOptions, adopt: async () => (await adopt(ctx)) ?? undefined } : visitOptions,
+      )
       if (!ctx.res.headersSent) ctx.vary('Cookie')
+      // Nobody will come for what fails from here on: the response has left already.
+      else visit.queue.close(error => report(ctx, error))
       ctx[used] = { visit, cookie, handle: handleOf(visit) }
       return ctx[used]
     }

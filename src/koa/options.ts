@@ -39,7 +39,8 @@ export interface SessionOptions {
   timeout?: number | string
   /**
    * The largest that a change may make a session's fields, bytes of BSON: a change that would is refused (413). What
-   * makes them smaller always works. MongoDB before 4.4 cannot measure; there only each value is held to it.
+   * makes them smaller always works. With MongoDB the server measures, once `ensureIndex()` has found that it can (4.4
+   * or newer); until then only each single value is held to it.
    * @default 1 MiB
    */
   maxSize?: number
@@ -49,6 +50,13 @@ export interface SessionOptions {
    * @default none
    */
   user?: string
+  /**
+   * What a visitor without a session brings along from another library's, as fields; nothing, if there is none. Asked
+   * at most once a request, and only when the session is used. What it gives is stored as a session of ours at once, so
+   * it should make the other one unusable: otherwise that would come back after this one has ended.
+   * @default none
+   */
+  adopt?: (ctx: Koa.Context) => Adopted | Promise<Adopted>
   /** The session cookie's attributes. */
   cookie?: CookieOptions
   /**
@@ -57,6 +65,8 @@ export interface SessionOptions {
    */
   property?: string
 }
+
+type Adopted = Record<string, unknown> | null | undefined
 
 /** Options with defaults filled in; requests see these. */
 export interface Settings extends Lifetimes {
@@ -83,6 +93,7 @@ const names = [
   'timeout',
   'maxSize',
   'user',
+  'adopt',
   'cookie',
   'property',
 ] satisfies (keyof SessionOptions)[]
@@ -95,6 +106,9 @@ export function settle(options: SessionOptions, app: Koa): Settings {
         `There is no option ${JSON.stringify(name)}; there are ${names.join(', ')}`,
       )
     }
+  }
+  if (options.adopt !== undefined && typeof options.adopt !== 'function') {
+    throw new ConfigurationError('adopt is no function: give one that takes ctx and gives fields, or nothing')
   }
   const cookie = cookieSettings(options.cookie ?? {})
   return Object.freeze({

@@ -1,7 +1,8 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Carrier } from '../core/carrier.ts'
-import { ConfigurationError, StoreUnavailableError } from '../core/errors.ts'
+import { timed } from '../core/deadline.ts'
+import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
 import { checkedId } from '../core/ids.ts'
@@ -45,6 +46,7 @@ export interface FoundSession<Data = DefaultData> {
 export class Sessions<Data = DefaultData, Collection = unknown> {
   readonly #makeStore: StoreMaker<Collection>
   readonly #parts: Parts
+  readonly #timed: ReturnType<typeof timed>
   #collection: Eventual<Collection> | undefined
   #store: Eventual<Store> | undefined
   #connecting: Promise<Store> | undefined
@@ -53,6 +55,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   constructor(makeStore: StoreMaker<Collection>, parts: Parts, store?: Store | Promise<Store>) {
     this.#makeStore = makeStore
     this.#parts = parts
+    this.#timed = timed(() => this.ready(), parts.visit.timeout)
     if (store !== undefined) this.store = store
   }
 
@@ -110,9 +113,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    */
   async *find(user: unknown): AsyncGenerator<FoundSession<Data>, void, undefined> {
     const [path, value] = this.#byUser(user)
-    const store = await this.ready()
-    if (!store.find) throw new ConfigurationError('This store cannot find sessions by user')
-    for await (const record of store.find(path, value)) {
+    for await (const record of this.#timed.find(path, value)) {
       const { id, created, fields } = record
       yield { id, created, expires: endOfLife(record), fields: shown(fields) as SessionFields<Data> }
     }
@@ -135,9 +136,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
 
   /** Ends the session of this id, whoever's it is. Ending one that does not exist is not an error. */
   async end(id: SessionId): Promise<void> {
-    checkedId(id)
-    const store = await this.ready()
-    await store.delete(id)
+    await this.#timed.delete(checkedId(id))
     tell({ type: 'ended', id })
   }
 
@@ -229,6 +228,8 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
         "find() and endAll() need the option user: the field that names a session's user",
       )
     }
+    // Which an absent field equals too: everybody who is not signed in.
+    if (user === null || user === undefined) throw new FieldError('null and undefined are no user', path)
     return [path, literal(user, path)]
   }
 }

@@ -32,8 +32,12 @@ export function projectionOf(paths: readonly Path[]): Record<string, unknown> {
   return projection
 }
 
-/** The filter under which a change may be applied: the session lives, the guards hold, the array elements exist. */
-export function filterOf(id: SessionId, { guards, operations }: Change, now: Date): object {
+/**
+ * The filter under which a change may be applied: the session lives, the guards hold, the array elements exist. With
+ * `rev`, at that revision, for which all of this has been worked out.
+ */
+export function filterOf(id: SessionId, { guards, operations }: Change, now: Date, rev?: number): object {
+  if (rev !== undefined) return { ...live(id, now), rev }
   const conditions = [...guards.map(conditionOf), ...operations.flatMap(elementsExist)]
   return conditions.length === 0 ? live(id, now) : { ...live(id, now), $and: conditions }
 }
@@ -53,15 +57,21 @@ function conditionOf({ path, comparator, arg }: Guard): object {
   return { [inData(path)]: { [queryOperators[comparator]]: arg } }
 }
 
-/** MongoDB would fill an array with nulls up to the element that a path names; these refuse it. */
+/**
+ * MongoDB would fill an array with nulls up to the element that a path names; these refuse it. They refuse some that would
+ * be right too, where elements have the number as a key or an index of their own.
+ */
 function elementsExist(operation: Operation): object[] {
   if (!creates(operation)) return []
   const parts = partsOf(operation.path)
   return parts.flatMap((part, at) => {
     if (at === 0 || !/^\d+$/.test(part)) return []
     const array = inData(parts.slice(0, at).join('.'))
-    const element = `${array}.${part}`
-    return [{ $or: [{ [array]: { $not: { $type: 'array' } } }, { [element]: { $exists: true } }] }]
+    const isElement = {
+      [`${array}.${part}`]: { $exists: true },
+      [array]: { $not: { $elemMatch: { [part]: { $exists: true } } } },
+    }
+    return [{ $or: [{ [array]: { $not: { $type: 'array' } } }, isElement] }]
   })
 }
 

@@ -34,6 +34,7 @@ export interface MongoDBCollection {
   insertOne(document: object): Promise<unknown>
   updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<unknown>
+  aggregate(pipeline: object[]): { toArray(): Promise<object[]> }
   indexes(): Promise<object[]>
   createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
 }
@@ -63,8 +64,8 @@ const MOST_TRIES = 10
 
 class MongoDBStore implements Store {
   readonly #collection: MongoDBCollection
-  /** Whether the server has `$bsonSize`, as far as is known. */
-  #measures = true
+  /** Whether the server is known to have `$bsonSize`: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
+  #measures = false
 
   constructor(collection: MongoDBCollection) {
     this.#collection = collection
@@ -98,15 +99,14 @@ class MongoDBStore implements Store {
     const update = updateOf(change)
     let rev: number | undefined
     for (let tries = 1; ; tries++) {
-      const filter = { ...filterOf(id, change, new Date()), ...this.#roomFor(change, rev) }
+      const filter = {
+        ...filterOf(id, change, new Date(), rev),
+        ...(rev === undefined && this.#roomFor(change)),
+      }
       try {
         const outcome = await this.#updateOnce(filter, update, answer)
         if (outcome) return outcome
       } catch (error) {
-        if (codeOf(error) === UNKNOWN_EXPRESSION && this.#measures) {
-          this.#measures = false
-          continue
-        }
         const refused = mongoError(error, 'unknown')
         throw refused instanceof CommandError ? await this.#explained(id, change, refused) : refused
       }
@@ -131,13 +131,9 @@ class MongoDBStore implements Store {
     return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
   }
 
-  /**
-   * The condition that a change does not make the fields too large: by what it adds at most or, where that much would be
-   * too much, at a revision for which it has been worked out. A server that cannot measure is not asked to.
-   */
-  #roomFor({ maxSize, operations }: Change, rev: number | undefined): object {
+  /** The condition that a change does not make the fields too large, by what it adds at most. */
+  #roomFor({ maxSize, operations }: Change): object {
     if (maxSize === undefined || !this.#measures) return {}
-    if (rev !== undefined) return { rev }
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
     return { $expr: { $lte: [{ $bsonSize: '$data' }, maxSize - growth] } }
   }
@@ -158,6 +154,7 @@ class MongoDBStore implements Store {
 
   /** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
   async ensureIndex(user?: Path): Promise<void> {
+    this.#measures = await this.#canMeasure()
     try {
       // First, so that a conflict about the other does not keep users from being found.
       if (user !== undefined) await this.#collection.createIndex({ [inData(user)]: 1 }, { sparse: true })
@@ -171,6 +168,17 @@ class MongoDBStore implements Store {
       throw code === INDEX_OPTIONS_CONFLICT || code === INDEX_KEY_SPECS_CONFLICT
         ? conflict(this.#collection, error)
         : mongoError(error, 'unknown')
+    }
+  }
+
+  /** `$facet` makes a document of nothing, whose size can be asked for even where no session is stored yet. */
+  async #canMeasure(): Promise<boolean> {
+    const pipeline = [{ $facet: { none: [{ $limit: 1 }] } }, { $project: { size: { $bsonSize: '$$ROOT' } } }]
+    try {
+      const [measured] = await this.#collection.aggregate(pipeline).toArray()
+      return isPlain(measured) && typeof measured.size === 'number'
+    } catch {
+      return false
     }
   }
 
@@ -241,8 +249,6 @@ class MongoDBStore implements Store {
 type Refusal = Exclude<Outcome, object>
 
 const DUPLICATE_KEY = 11000
-/** MongoDB before 4.4 has no `$bsonSize`, nor has everything else that speaks its protocol. */
-const UNKNOWN_EXPRESSION = 168
 const NAMESPACE_NOT_FOUND = 26
 const INDEX_OPTIONS_CONFLICT = 85
 const INDEX_KEY_SPECS_CONFLICT = 86
