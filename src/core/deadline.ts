@@ -5,11 +5,11 @@ import type { Store } from './store.ts'
 
 const calls = tracingChannel<'koa-atomic-session:store', StoreCall>('koa-atomic-session:store')
 
+/** A store that says so if it cannot find. */
+export type TimedStore = Store & Required<Pick<Store, 'find'>>
+
 /** The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, and is traced. */
-export function timed(
-  store: () => Store | Promise<Store>,
-  ms: number,
-): Required<Pick<Store, 'find'>> & Store {
+export function timed(store: () => Store | Promise<Store>, ms: number): TimedStore {
   const call = <T>(
     outcome: 'none' | 'unknown',
     method: StoreCall['method'],

@@ -4,7 +4,7 @@ import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { touchedPaths } from './fold.ts'
 import type { PathLike } from './paths.ts'
-import { excerpt, valueAt } from './picture.ts'
+import { valueAt } from './picture.ts'
 import { type Regenerating, readFields, regenerate, sessionOf, touch } from './session.ts'
 import type { LoadedSession, LoadOptions, SessionHandle } from './types.ts'
 import { copied } from './values.ts'
@@ -54,10 +54,7 @@ function performerFor(visit: Visit): Performer {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }
       const { fields } = outcome
-      if (!fields) return undefined
-      return {
-        value: copied(taken ? valueAt(fields, taken) : excerpt(fields, touchedPaths(change.operations))),
-      }
+      return fields && { value: copied(taken ? valueAt(fields, taken) : fields) }
     },
     afterwards: async change => copied(await visit.excerpt(touchedPaths(change.operations))),
   }

@@ -1,7 +1,6 @@
 import type { Carrier } from './carrier.ts'
 import type { Change } from './change.ts'
 import { commands } from './commands.ts'
-import { timed } from './deadline.ts'
 import { SessionEndedError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
 import { Fold } from './fold.ts'
@@ -19,9 +18,7 @@ import { endOld, follower, insertNew, isFollowable } from './succession.ts'
 import { copied, type Fields } from './values.ts'
 
 export interface VisitOptions extends Lifetimes {
-  readonly store: () => Store | Promise<Store>
-  /** The longest one store call may take, milliseconds. */
-  readonly timeout: number
+  readonly store: Store
   /** Using a session whose cookie is older than this extends it, milliseconds. */
   readonly touchAfter: number
   /** The largest that a change may make the fields of a session, bytes of BSON. */
@@ -45,7 +42,7 @@ export class Visit {
   constructor(carrier: Carrier, options: VisitOptions, id?: SessionId) {
     this.#known = new Known(carrier, options, id)
     this.#options = options
-    this.#store = timed(options.store, options.timeout)
+    this.#store = options.store
   }
 
   /** The id of a session that the store is known to have. */

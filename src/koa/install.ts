@@ -1,5 +1,6 @@
 import { format } from 'node:util'
 import type Koa from 'koa'
+import { timed } from '../core/deadline.ts'
 import { FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
@@ -51,8 +52,10 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   ): Sessions<Data, Collection> {
     const settings = settle(options, app)
     const keys = keysOf(app)
-    const visitOptions: VisitOptions = { ...settings, store: () => sessions.ready() }
+    const store = timed(() => sessions.ready(), settings.timeout)
+    const visitOptions: VisitOptions = { ...settings, store }
     const parts = {
+      store,
       visit: visitOptions,
       cookies: cookieReader(settings, keys),
       tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,

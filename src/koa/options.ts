@@ -164,11 +164,14 @@ function userField(user: unknown): Path | undefined {
   )
 }
 
+/** What Koa sets on each `ctx`, which its prototype does not show. */
+const koaOwn = new Set(['app', 'req', 'res', 'request', 'response', 'originalUrl', 'state', 'respond'])
+
 function propertyName(property: unknown, app: Koa): string {
   if (typeof property !== 'string' || property === '') {
     throw new ConfigurationError(`property is not a name: ${JSON.stringify(property)}`)
   }
-  if (property in app.context) {
+  if (property in app.context || koaOwn.has(property)) {
     throw new ConfigurationError(
       `property: ctx.${property} is taken, by another session or by Koa itself; give this one another name`,
     )

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Carrier } from '../core/carrier.ts'
-import { timed } from '../core/deadline.ts'
+import type { TimedStore } from '../core/deadline.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
@@ -24,6 +24,8 @@ type Eventual<T> = T | Promise<T> | (() => Promise<T>)
 
 /** What `Session(app)` leaves to its `Sessions`. */
 export interface Parts {
+  /** The store as `Sessions` has it at each call, held to the timeout. */
+  readonly store: TimedStore
   readonly visit: VisitOptions
   readonly cookies: CookieReader
   readonly tokens: (ctx: Koa.Context) => Tokens
@@ -46,7 +48,6 @@ export interface FoundSession<Data = DefaultData> {
 export class Sessions<Data = DefaultData, Collection = unknown> {
   readonly #makeStore: StoreMaker<Collection>
   readonly #parts: Parts
-  readonly #timed: ReturnType<typeof timed>
   #collection: Eventual<Collection> | undefined
   #store: Eventual<Store> | undefined
   #connecting: Promise<Store> | undefined
@@ -55,7 +56,6 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   constructor(makeStore: StoreMaker<Collection>, parts: Parts, store?: Store | Promise<Store>) {
     this.#makeStore = makeStore
     this.#parts = parts
-    this.#timed = timed(() => this.ready(), parts.visit.timeout)
     if (store !== undefined) this.store = store
   }
 
@@ -113,7 +113,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    */
   async *find(user: unknown): AsyncGenerator<FoundSession<Data>, void, undefined> {
     const [path, value] = this.#byUser(user)
-    for await (const record of this.#timed.find(path, value)) {
+    for await (const record of this.#parts.store.find(path, value)) {
       const { id, created, fields } = record
       yield { id, created, expires: endOfLife(record), fields: shown(fields) as SessionFields<Data> }
     }
@@ -136,7 +136,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
 
   /** Ends the session of this id, whoever's it is. Ending one that does not exist is not an error. */
   async end(id: SessionId): Promise<void> {
-    await this.#timed.delete(checkedId(id))
+    await this.#parts.store.delete(checkedId(id))
     tell({ type: 'ended', id })
   }
 

@@ -83,8 +83,9 @@ function creates({ op }: Operation): boolean {
 export function updateOf({ operations, expires, maxAge }: Change): Record<string, Fields> {
   const update: Record<string, Fields> = { $inc: { rev: 1 } }
   for (const operation of operations) {
-    const { op } = operation
-    update[op] = { ...update[op], [inData(operation.path)]: argumentOf(operation) }
+    const arguments_ = update[operation.op] ?? {}
+    arguments_[inData(operation.path)] = argumentOf(operation)
+    update[operation.op] = arguments_
   }
   const lifetime = { ...(expires && { expires }), ...(maxAge !== undefined && { maxAge }) }
   if (Object.keys(lifetime).length > 0) update.$set = { ...update.$set, ...lifetime }

@@ -59,13 +59,13 @@ export function mongoStore({ collection }: MongoDBStoreOptions): Store {
   return new MongoDBStore(collection)
 }
 
-/** After so many tries, a server that refuses what we would apply is believed. */
-const MOST_TRIES = 10
+/** After so many tries, each of which others' writes have spoilt, a change is given up. */
+const MOST_TRIES = 50
 
 class MongoDBStore implements Store {
   readonly #collection: MongoDBCollection
-  /** Whether the server is known to have `$bsonSize`: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
-  #measures = false
+  /** Whether the server has `$bsonSize`, once that has been asked: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
+  #measures: boolean | undefined
 
   constructor(collection: MongoDBCollection) {
     this.#collection = collection
@@ -112,7 +112,8 @@ class MongoDBStore implements Store {
       }
       const reason = await this.#reasonFor(id, change, tries)
       if (typeof reason === 'string') return reason
-      rev = reason
+      // The revision may have gone by; meanwhile the general conditions may have come to hold.
+      rev = tries % 2 === 1 ? reason : undefined
     }
   }
 
@@ -154,7 +155,7 @@ class MongoDBStore implements Store {
 
   /** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
   async ensureIndex(user?: Path): Promise<void> {
-    this.#measures = await this.#canMeasure()
+    this.#measures ??= await this.#canMeasure()
     try {
       // First, so that a conflict about the other does not keep users from being found.
       if (user !== undefined) await this.#collection.createIndex({ [inData(user)]: 1 }, { sparse: true })
@@ -228,7 +229,6 @@ class MongoDBStore implements Store {
     const size = sizeOf(applied(found.fields, change.operations))
     if (size > (change.maxSize ?? Infinity) && size > sizeOf(found.fields)) throw new SessionTooLargeError()
     if (tries < MOST_TRIES) return found.rev
-    if (change.guards.length > 0) return 'refused'
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
 
