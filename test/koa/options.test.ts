@@ -1,0 +1,333 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { createServer, type Server, type Socket } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import Keygrip from 'keygrip'
+import Koa from 'koa'
+import { MongoClient } from 'mongodb'
+import Session, { ConfigurationError, mongoStore, StoreUnavailableError } from '../../src/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { type AppOptions, anApp, KEY, type Routes } from '../support/app.ts'
+import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
+import { onEachStore } from '../support/watchedstore.ts'
+
+const SECOND = 1000
+const HOUR = 60 * 60 * SECOND
+const DAY = 24 * HOUR
+
+const routes: Routes = {
+  '/plain': () => 'plain',
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/write': ctx => ctx.session.set('name', 'Ada'),
+}
+
+test('nonsense options are refused at once, by name', () => {
+  const nonsense: [string, unknown[]][] = [
+    [
+      'maxAge',
+      ['banana', '', '3 bananas 2 days', 'forever', -1, 0, Number.NaN, Infinity, {}, [], true, '-1h'],
+    ],
+    ['timeout', ['soon', -5, 0, Number.NaN, {}]],
+    ['key', ['', 'a;b', 'a b', 'a=b', 'sid\r\nX: 1', 'süß', 5, {}, 'a,b', '"sid"']],
+    ['property', ['', 5, 'cookies', 'body', 'app', 'toString', 'state']],
+    ['store', ['mongodb', 5, true]],
+  ]
+  for (const [name, values] of nonsense) {
+    for (const value of values) {
+      assert.throws(
+        () => Session(new Koa(), { [name]: value }),
+        (error: Error) => error instanceof ConfigurationError && error.message.includes(name),
+        `${name}: ${JSON.stringify(value)}`,
+      )
+    }
+  }
+})
+
+test('an option that there is not is refused, and those there are are named', () => {
+  assert.throws(
+    () => Session(new Koa(), { maxage: 1 } as object),
+    (error: Error) => error instanceof ConfigurationError && /"maxage".*maxAge/.test(error.message),
+  )
+})
+
+test('what is no collection is refused at once', () => {
+  const sessions = Session(new Koa())
+  for (const wrong of [undefined, null, {}, 'sessions']) {
+    assert.throws(() => {
+      sessions.collection = wrong as never
+    }, ConfigurationError)
+  }
+})
+
+onEachStore('a lifetime may be told in words or in milliseconds', async (t, { store, records }) => {
+  const said: [string | number, number][] = [
+    ['1 month', 30.4375 * DAY],
+    ['14 days', 14 * DAY],
+    ['2h', 2 * HOUR],
+    ['1h 30m', 1.5 * HOUR],
+    ['90 minutes', 1.5 * HOUR],
+    [45 * SECOND, 45 * SECOND],
+  ]
+  for (const [maxAge, lifetime] of said) {
+    const { visitor } = await anApp(t, { store, maxAge }, routes)
+    assert.equal((await visitor().get('/write')).status, 200)
+    const record = (await records()).at(-1)
+    assert.equal(record?.maxAge, lifetime, String(maxAge))
+    assert.equal(Number(record?.expires) - Number(record?.created), lifetime, String(maxAge))
+  }
+})
+
+onEachStore('an app may have several kinds of session', async (t, { store, records }) => {
+  const { visitor } = await anApp(
+    t,
+    {
+      store,
+      key: 'admin',
+      property: 'admin',
+      prepare: app => Session(app, { store }),
+    },
+    async ctx => {
+      await ctx.session.inc('n')
+      await ctx.admin.inc('n', 10)
+      return [(await ctx.session()).n, (await ctx.admin()).n]
+    },
+  )
+  const ada = visitor()
+  assert.equal((await ada.get('/')).setCookies.length, 2)
+  assert.deepEqual((await ada.get('/')).json, [2, 20])
+  assert.deepEqual([...ada.jar.keys()].sort(), ['admin', 'sid'])
+  assert.equal((await records()).length, 2)
+  // One is not taken for the other.
+  ada.jar.set('sid', ada.jar.get('admin') ?? '')
+  assert.deepEqual((await ada.get('/')).json, [1, 30])
+})
+
+test('two sessions at one property are refused', () => {
+  const app = new Koa()
+  Session(app)
+  assert.throws(() => Session(app), /property: ctx.session is taken/)
+})
+
+onEachStore('ctx.session cannot be assigned', async (t, { store }) => {
+  const { visitor } = await anApp(t, { store }, ctx => {
+    assert.throws(() => {
+      ;(ctx as { session: unknown }).session = null
+    }, /ctx.session cannot be assigned/)
+  })
+  assert.equal((await visitor().get('/')).status, 200)
+})
+
+test('an app without keys says so at the first use of a session', async t => {
+  const { visitor, errors } = await anApp(t, { keys: null, store: memoryStore() }, routes)
+  assert.equal((await visitor().get('/plain')).status, 200)
+  assert.deepEqual(errors, [])
+  for (const path of ['/read', '/write']) {
+    const { status, text } = await visitor().get(path)
+    assert.equal(status, 500)
+    assert.equal(text, 'Internal Server Error')
+    const error: unknown = errors.pop()
+    assert.ok(error instanceof ConfigurationError)
+    assert.match(error.message, /app\.keys/)
+  }
+})
+
+test('keys that are empty are no keys', async t => {
+  for (const keys of [[], ['']]) {
+    const { visitor, errors } = await anApp(t, { keys, store: memoryStore() }, routes)
+    assert.equal((await visitor().get('/read')).status, 500)
+    assert.ok(errors[0] instanceof ConfigurationError)
+  }
+})
+
+test('a short key is warned of, once, and works', async t => {
+  const warnings: Error[] = []
+  const listen = (warning: Error) => {
+    if (warning.name === 'SessionWarning') warnings.push(warning)
+  }
+  process.on('warning', listen)
+  t.after(() => process.off('warning', listen))
+  const { visitor } = await anApp(t, { keys: ['keyboard cat'], store: memoryStore() }, routes)
+  const ada = visitor()
+  assert.equal((await ada.get('/write')).status, 200)
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0]?.message ?? '', /app\.keys/)
+  assert.doesNotMatch(warnings[0]?.message ?? '', /keyboard cat/)
+
+  const strong = await anApp(t, { keys: [KEY], store: memoryStore() }, routes)
+  await strong.visitor().get('/write')
+  assert.equal(warnings.length, 1)
+})
+
+onEachStore('keys may be rotated, and one that is gone is worth nothing', async (t, { store }) => {
+  const old = KEY
+  const young = 'a younger key that is known to the tests only, long enough'
+  const app = (keys: string[]) => anApp(t, { store, keys }, routes)
+  const [first, second, third] = [await app([old]), await app([young, old]), await app([young])]
+  const ada = first.visitor()
+  await ada.get('/write')
+  const cookie = { Cookie: `sid=${ada.jar.get('sid')}` }
+  assert.deepEqual((await second.visitor().get('/read', cookie)).json, { name: 'Ada' })
+  const retired = await third.visitor().get('/read', cookie)
+  assert.equal(retired.status, 200)
+  assert.deepEqual(retired.json, {})
+})
+
+test('the app’s keys may be a Keygrip, and may be set after the sessions', async t => {
+  const { app, visitor } = await anApp(t, { keys: null, store: memoryStore() }, routes)
+  app.keys = new Keygrip([KEY], 'sha256') as never
+  const ada = visitor()
+  await ada.get('/write')
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+})
+
+test('the collection may be a promise, for which requests wait', { skip: withoutMongoDB }, async t => {
+  const { sessions, visitor } = await anApp(t, {}, routes)
+  const collection = aCollection(t)
+  let connected = () => {}
+  sessions.collection = new Promise(resolve => {
+    connected = () => resolve(collection)
+  })
+  const ada = visitor()
+  const answer = ada.get('/write')
+  assert.equal((await visitor().get('/plain')).status, 200)
+  connected()
+  assert.equal((await answer).status, 200)
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+})
+
+test('a store may be a promise too', async t => {
+  const { visitor } = await anApp(t, { store: Promise.resolve(memoryStore()) }, routes)
+  const ada = visitor()
+  await ada.get('/write')
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+})
+
+/** Whatever is the matter with the store: routes that use the session answer 503 in time, others 200. */
+async function assertUnavailable(t: TestContext, options: AppOptions, prepare = (_: Prepared) => {}) {
+  const running = await anApp(t, { timeout: '300ms', ...options }, routes)
+  prepare(running)
+  const { visitor, errors } = running
+  const cookie = { Cookie: `sid=${await aCookie(t)}` }
+  const started = performance.now()
+  const answers = await Promise.all([
+    visitor().get('/read', cookie),
+    visitor().get('/write', cookie),
+    visitor().get('/write'),
+  ])
+  const took = performance.now() - started
+  for (const { status, text, headers, setCookies } of answers) {
+    assert.equal(status, 503)
+    assert.equal(text, 'Service Unavailable')
+    assert.match(headers['retry-after'] ?? '', /^\d+$/)
+    assert.deepEqual(setCookies, [])
+  }
+  assert.ok(took < 5000, `${took} ms`)
+  assert.equal(errors.length, answers.length)
+  for (const error of errors) assert.ok(error instanceof StoreUnavailableError, String(error))
+  assert.equal((await visitor().get('/plain', cookie)).status, 200)
+  // Who has no session needs no store.
+  assert.equal((await visitor().get('/read')).status, 200)
+}
+
+type Prepared = Awaited<ReturnType<typeof anApp>>
+
+/** A cookie with a good signature. */
+async function aCookie(t: TestContext): Promise<string> {
+  const { visitor } = await anApp(t, { store: memoryStore() }, routes)
+  const ada = visitor()
+  await ada.get('/write')
+  return ada.jar.get('sid') ?? ''
+}
+
+test('without a store sessions are unavailable, and the rest of the app is not', async t => {
+  await assertUnavailable(t, {})
+})
+
+test('a store that cannot be connected makes sessions unavailable, and crashes nothing', async t => {
+  await assertUnavailable(t, { store: Promise.reject(new Error('no such host')) })
+  await assertUnavailable(t, {}, ({ sessions }) => {
+    sessions.collection = Promise.reject(new Error('no such host'))
+  })
+})
+
+test('a store that never comes makes sessions unavailable', async t => {
+  await assertUnavailable(t, { store: new Promise(() => {}) })
+})
+
+test('a store that does not answer makes sessions unavailable within the timeout', async t => {
+  const store = new Proxy(memoryStore(), {
+    get: (target, name) =>
+      typeof Reflect.get(target, name) === 'function'
+        ? () => new Promise(() => {})
+        : Reflect.get(target, name),
+  })
+  await assertUnavailable(t, { store })
+})
+
+test('a database that accepts and never answers makes sessions unavailable within the timeout', async t => {
+  const { port } = await aSilentServer(t)
+  await assertUnavailable(t, { store: mongoStore({ collection: theCollectionAt(t, port) }) })
+})
+
+test('a database that is not there makes sessions unavailable', async t => {
+  const { port, server } = await aSilentServer(t)
+  server.close()
+  await assertUnavailable(t, { store: mongoStore({ collection: theCollectionAt(t, port) }) })
+})
+
+test('no body and no message tells where the database is', async t => {
+  const { port, server } = await aSilentServer(t)
+  server.close()
+  const store = mongoStore({ collection: theCollectionAt(t, port) })
+  const { visitor, errors } = await anApp(t, { store, timeout: '2s' }, routes)
+  const { status, text } = await visitor().get('/write')
+  assert.equal(status, 503)
+  assert.ok(!text.includes(String(port)))
+  assert.ok(errors[0] instanceof StoreUnavailableError)
+  assert.equal(errors[0].outcome, 'none')
+  assert.ok(!errors[0].message.includes(String(port)))
+})
+
+test('once the store is there again sessions are too, with what they held', async t => {
+  let down = false
+  const target = memoryStore()
+  const store = new Proxy(target, {
+    get(_, name) {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      return (...args: unknown[]) =>
+        down ? Promise.reject(new StoreUnavailableError('down', 'none')) : member.apply(target, args)
+    },
+  })
+  const { visitor } = await anApp(t, { store }, routes)
+  const ada = visitor()
+  await ada.get('/write')
+  down = true
+  const { status, setCookies } = await ada.get('/read')
+  assert.equal(status, 503)
+  assert.deepEqual(setCookies, [])
+  down = false
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+})
+
+async function aSilentServer(t: TestContext): Promise<{ port: number; server: Server }> {
+  const sockets: Socket[] = []
+  const server = createServer(socket => sockets.push(socket)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.after(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  return { port: (server.address() as { port: number }).port, server }
+}
+
+function theCollectionAt(t: TestContext, port: number) {
+  const client = new MongoClient(`mongodb://127.0.0.1:${port}`, {
+    serverSelectionTimeoutMS: 500,
+    connectTimeoutMS: 500,
+    socketTimeoutMS: 500,
+  })
+  t.after(() => client.close())
+  return client.db('tests').collection('sessions')
+}

@@ -1,0 +1,88 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { TestContext } from 'node:test'
+import Koa from 'koa'
+import Session, { type SessionOptions } from '../../src/index.ts'
+import { Visitor } from './visitor.ts'
+
+/** What answers a request: what it returns is sent as JSON; `undefined` leaves the response to it. */
+export type Handler = (ctx: Koa.Context, next: Koa.Next) => unknown
+
+/** A handler for each path, or one for all. */
+export type Routes = Handler | Record<string, Handler>
+
+export interface AppOptions extends SessionOptions {
+  /** `null` leaves the app without any. */
+  keys?: string[] | null
+  /** Prepares the app before it has sessions. */
+  prepare?: (app: Koa) => void
+}
+
+export interface RunningApp {
+  readonly app: Koa
+  readonly sessions: ReturnType<typeof Session>
+  readonly url: string
+  /** What Koa's `error` event told, in order. */
+  readonly errors: unknown[]
+  /** A visitor with an empty cookie jar. */
+  visitor(): Visitor
+}
+
+export const KEY = 'a key that is known to the tests only, and long enough'
+
+/** An app with sessions, listening on a free port of the loopback interface until the test ends. */
+export async function anApp(
+  t: TestContext,
+  { keys = [KEY], prepare, ...options }: AppOptions,
+  routes: Routes,
+): Promise<RunningApp> {
+  const app = new Koa()
+  if (keys) app.keys = keys
+  prepare?.(app)
+  const sessions = Session(app, options)
+  app.use(answering(routes))
+  return { app, sessions, ...(await listening(t, app)) }
+}
+
+/** Any Koa app, listening until the test ends. */
+export async function listening(
+  t: TestContext,
+  app: Koa,
+): Promise<Pick<RunningApp, 'url' | 'errors' | 'visitor'>> {
+  const errors: unknown[] = []
+  app.on('error', error => errors.push(error))
+  const server = createServer(app.callback()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const visitors: Visitor[] = []
+  t.after(async () => {
+    for (const visitor of visitors) visitor.leave()
+    server.closeAllConnections()
+    server.close()
+    await once(server, 'close')
+  })
+  return {
+    url,
+    errors,
+    visitor() {
+      const visitor = new Visitor(url)
+      visitors.push(visitor)
+      return visitor
+    },
+  }
+}
+
+export function answering(routes: Routes): Koa.Middleware {
+  return async (ctx, next) => {
+    const handler = typeof routes === 'function' ? routes : routes[ctx.path]
+    if (!handler) return
+    const answer = await handler(ctx, next)
+    if (answer === undefined) {
+      if (ctx.body === undefined && ctx.respond !== false) ctx.body = ''
+      return
+    }
+    ctx.type = 'json'
+    ctx.body = JSON.stringify(answer)
+  }
+}
