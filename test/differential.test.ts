@@ -100,24 +100,23 @@ async function inMongoDB(collection: Collection, cases: readonly Case[]): Promis
   const record = { created, expires: new Date(created.getTime() + 60_000), maxAge: 60_000, rev: 0 }
   const documents = cases.map(({ fields }, index) => toStored({ ...record, id: String(index), fields }))
   await collection.insertMany(documents as unknown as Document[])
-  const outcomes = await Promise.all(
-    cases.map(({ change }, index) => outcomeOf(collection, String(index), change)),
-  )
+  const outcomes = await Promise.all(cases.map((one, index) => outcomeOf(collection, String(index), one)))
   const found = await collection.find({}, { promoteValues: false }).toArray()
   await collection.deleteMany({})
   const fieldsOf = new Map(found.map(({ _id, data }) => [String(_id), exact(data) as Fields]))
   return outcomes.map((outcome, index) => ({ outcome, fields: fieldsOf.get(String(index)) as Fields }))
 }
 
-async function outcomeOf(collection: Collection, id: string, change: Change): Promise<Result['outcome']> {
+async function outcomeOf(collection: Collection, id: string, one: Case): Promise<Result['outcome']> {
+  const { change, fields } = one
+  const updated = (filter: object) =>
+    collection.findOneAndUpdate(filter, updateOf(change), { projection: { _id: 1 } })
   try {
-    const options = { projection: { _id: 1 } } as const
-    const found = await collection.findOneAndUpdate(
-      filterOf(id, change, new Date()),
-      updateOf(change),
-      options,
-    )
-    return found ? 'applied' : 'unmatched'
+    if (await updated(filterOf(id, change, new Date()))) return 'applied'
+    if (change.operations.some(operation => fillsAnArray(fields, operation))) return 'unmatched'
+    // The conditions on array elements pass over some that are right; as the store then does, without them.
+    const guarded = filterOf(id, { guards: change.guards, operations: [] }, new Date())
+    return (await updated(guarded)) ? 'applied' : 'unmatched'
   } catch {
     return 'refused'
   }

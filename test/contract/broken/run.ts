@@ -1,0 +1,11 @@
+import { describe } from 'node:test'
+import { memoryStore } from '../../../src/stores/memory.ts'
+import { storeContract } from '../index.ts'
+import { brokenStores } from './stores.ts'
+
+// The contract with a sound store, and what each of the broken ones does not keep of it: a process of its own, because
+// its tests have to fail.
+
+describe('sound', () => storeContract(async () => memoryStore()))
+
+for (const { fault, promise, open } of brokenStores) describe(fault, () => promise(async () => open(), false))

@@ -1,0 +1,457 @@
+import { setImmediate } from 'node:timers/promises'
+import type { Change } from '../../../src/core/change.ts'
+import { CommandError } from '../../../src/core/errors.ts'
+import { holds } from '../../../src/core/guard.ts'
+import { applied } from '../../../src/core/operators.ts'
+import { isEnded, type SessionId, type SessionRecord } from '../../../src/core/record.ts'
+import type { Answer, Outcome, Store } from '../../../src/core/store.ts'
+import { memoryStore } from '../../../src/stores/memory.ts'
+import { answers } from '../answers.ts'
+import { changing } from '../changing.ts'
+import { concurrency } from '../concurrency.ts'
+import { creation } from '../creation.ts'
+import { ending } from '../ending.ts'
+import { expiry } from '../expiry.ts'
+import { finding } from '../finding.ts'
+import { guards } from '../guards.ts'
+import { isolation } from '../isolation.ts'
+import type { OpenStore } from '../open.ts'
+import { reading } from '../reading.ts'
+import { inAnHour } from '../records.ts'
+import { size } from '../size.ts'
+import { upkeep } from '../upkeep.ts'
+import { values } from '../values.ts'
+
+export interface BrokenStore {
+  /** What is wrong with it. */
+  readonly fault: string
+  /** The part of the contract that it does not keep. */
+  readonly promise: (open: OpenStore, skip: false) => void
+  /** The test that has to fail, or how its title begins; others may. */
+  readonly caughtBy: string
+  readonly open: () => Store
+}
+
+/** A store in memory of which some methods are other ones. */
+function broken(
+  fault: string,
+  promise: BrokenStore['promise'],
+  caughtBy: string,
+  other: (sound: Store) => Partial<Store>,
+): BrokenStore {
+  return { fault, promise, caughtBy, open: () => altered(memoryStore(), other) }
+}
+
+function altered(sound: Store, other: (sound: Store) => Partial<Store>): Store {
+  const bound: Store = {
+    insert: record => sound.insert(record),
+    load: id => sound.load(id),
+    read: (id, paths) => sound.read(id, paths),
+    update: (id, change, answer) => sound.update(id, change, answer),
+    end: (id, tombstone, until, rev) => sound.end(id, tombstone, until, rev),
+    delete: id => sound.delete(id),
+  }
+  return { ...bound, ...other(sound) }
+}
+
+function updating(
+  update: (sound: Store, id: SessionId, change: Change, answer?: Answer) => Promise<Outcome>,
+): (sound: Store) => Partial<Store> {
+  return sound => ({ update: (id, change, answer) => update(sound, id, change, answer) })
+}
+
+function born(id: SessionId, change: Change): SessionRecord {
+  const { expires = inAnHour(), maxAge = 1000 } = change
+  return { id, created: new Date(), expires, maxAge, rev: 1, fields: applied({}, change.operations) }
+}
+
+async function livingRecord(store: Store, id: SessionId): Promise<SessionRecord | undefined> {
+  const found = await store.load(id)
+  return found && !isEnded(found) ? found : undefined
+}
+
+export const brokenStores: BrokenStore[] = [
+  broken(
+    'it upserts',
+    changing,
+    'a change to a session that does not exist writes nothing',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (outcome === 'absent') await sound.insert(born(id, change)).catch(() => {})
+      return outcome
+    }),
+  ),
+  {
+    fault: 'it forgets expiry',
+    promise: expiry,
+    caughtBy: 'a session whose time has come does not exist: expires',
+    open: () => memoryStore({ clock: () => Number.NEGATIVE_INFINITY }),
+  },
+  {
+    fault: 'its clock is a tenth of a second behind',
+    promise: expiry,
+    caughtBy: 'a session lives until the very millisecond of its end',
+    open: () => memoryStore({ clock: () => Date.now() - 100 }),
+  },
+  {
+    fault: 'it lets a session live a millisecond too long',
+    promise: expiry,
+    caughtBy: 'a session lives until the very millisecond of its end',
+    open: () => memoryStore({ clock: () => Date.now() - 1 }),
+  },
+  broken(
+    'it forgets the absolute limit',
+    expiry,
+    'a session whose time has come does not exist: absolute',
+    sound => ({
+      insert: ({ absolute: _, ...record }) => sound.insert(record),
+    }),
+  ),
+  broken(
+    'it moves the absolute limit',
+    expiry,
+    'touching a session does not move it past its absolute limit',
+    sound => ({
+      update: async (id, change, answer) => {
+        const outcome = await sound.update(id, change, answer)
+        const record = await livingRecord(sound, id)
+        if (record?.absolute && change.expires) {
+          await sound.delete(id)
+          await sound.insert({ ...record, absolute: change.expires })
+        }
+        return outcome
+      },
+    }),
+  ),
+  broken(
+    'it hands out its own objects',
+    isolation,
+    'altering what was loaded does not alter the session',
+    sound => {
+      const cache = new Map<SessionId, SessionRecord>()
+      return {
+        load: async id => {
+          const found = await sound.load(id)
+          if (!found || isEnded(found)) return found
+          const known = cache.get(id)
+          if (known?.rev === found.rev) return known
+          cache.set(id, found)
+          return found
+        },
+      }
+    },
+  ),
+  broken(
+    "it keeps the caller's objects",
+    isolation,
+    'altering what was given to a new session does not alter the session',
+    sound => {
+      const given = new Map<SessionId, SessionRecord>()
+      return {
+        insert: async record => {
+          await sound.insert(record)
+          given.set(record.id, record)
+        },
+        load: async id => {
+          const found = await sound.load(id)
+          if (!found || isEnded(found) || found.rev > 1) return found
+          return { ...found, fields: structuredClone(given.get(id)?.fields ?? {}) }
+        },
+      }
+    },
+  ),
+  broken(
+    'it alters what it is given',
+    isolation,
+    'a store alters nothing that it is given',
+    updating((sound, id, change, answer) => {
+      Object.assign(change.operations, { length: change.operations.length })
+      Object.assign(change, { maxAge: 1000 })
+      return sound.update(id, change, answer)
+    }),
+  ),
+  broken(
+    'it reads, changes and writes',
+    concurrency,
+    'of hundreds of changes at once none is lost',
+    updating(async (sound, id, change, answer) => {
+      const record = await livingRecord(sound, id)
+      if (!record) return sound.update(id, change, answer)
+      if (!holds(change.guards, record.fields)) return 'refused'
+      const fields = applied(record.fields, change.operations)
+      await setImmediate()
+      await sound.delete(id)
+      const { expires = record.expires, maxAge = record.maxAge } = change
+      await sound.insert({ ...record, expires, maxAge, rev: record.rev + 1, fields })
+      return answer ? { rev: record.rev + 1, fields } : {}
+    }),
+  ),
+  broken(
+    'it decides about guards before it changes',
+    concurrency,
+    'of hundreds who would spend at once no one overdraws',
+    updating(async (sound, id, change, answer) => {
+      const record = await livingRecord(sound, id)
+      if (record && !holds(change.guards, record.fields)) return 'refused'
+      await setImmediate()
+      return sound.update(id, { ...change, guards: [] }, answer)
+    }),
+  ),
+  broken(
+    'it answers with what it reads a moment later',
+    concurrency,
+    'of hundreds of changes at once each is answered with its own result and revision',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (!answer || typeof outcome !== 'object' || answer.when === 'before') return outcome
+      await setImmediate()
+      const found = await sound.read(id, answer.paths)
+      return found && 'rev' in found ? found : outcome
+    }),
+  ),
+  broken(
+    'it revives ended sessions',
+    ending,
+    'a change to an ended session writes nothing and brings nothing back',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (outcome !== 'ended') return outcome
+      await sound.delete(id)
+      await sound.insert(born(id, change))
+      return {}
+    }),
+  ),
+  broken('it prolongs tombstones', ending, 'a tombstone is gone when its time has come', sound => ({
+    end: (id, tombstone, _, rev) => sound.end(id, tombstone, inAnHour(), rev),
+  })),
+  broken(
+    'it ends without a tombstone',
+    ending,
+    'an ended session leaves its tombstone and nothing else',
+    sound => ({
+      end: async (id, tombstone, until, rev) => {
+        const isEnded = await sound.end(id, tombstone, until, rev)
+        if (isEnded) await sound.delete(id)
+        return isEnded
+      },
+    }),
+  ),
+  broken(
+    'it ends a session at whatever revision',
+    ending,
+    'a session is ended only at the revision that is named',
+    sound => ({ end: (id, tombstone, until) => sound.end(id, tombstone, until) }),
+  ),
+  broken(
+    'it compares the revision before it ends',
+    concurrency,
+    'a session that is moved to another id amid hundreds of changes loses none',
+    sound => ({
+      end: async (id, tombstone, until, rev) => {
+        const record = await livingRecord(sound, id)
+        if (rev !== undefined && record?.rev !== rev) return false
+        await setImmediate()
+        return sound.end(id, tombstone, until)
+      },
+    }),
+  ),
+  broken(
+    'it lets a second end replace the first',
+    ending,
+    'who ends a session is told so, and only the first',
+    sound => ({
+      end: async (id, tombstone, until, rev) => {
+        const found = await sound.load(id)
+        if (!found || !isEnded(found)) return sound.end(id, tombstone, until, rev)
+        await sound.delete(id)
+        await sound.insert(born(id, { guards: [], operations: [] }))
+        return sound.end(id, tombstone, until)
+      },
+    }),
+  ),
+  broken(
+    'it leaves a tombstone of what never was',
+    ending,
+    'ending a session that does not exist is no error and leaves nothing',
+    sound => ({
+      end: async (id, tombstone, until, rev) => {
+        if (await sound.load(id)) return sound.end(id, tombstone, until, rev)
+        await sound.insert(born(id, { guards: [], operations: [] })).catch(() => {})
+        await sound.end(id, tombstone, until)
+        return false
+      },
+    }),
+  ),
+  broken(
+    'it inserts over another session',
+    creation,
+    'a new session is never written over another',
+    sound => ({
+      insert: async record => {
+        if (await livingRecord(sound, record.id)) await sound.delete(record.id)
+        await sound.insert(record)
+      },
+    }),
+  ),
+  broken(
+    'it reuses the ids of the ended',
+    creation,
+    'a new session never takes the id of one that has ended',
+    sound => ({
+      insert: async record => {
+        const found = await sound.load(record.id)
+        if (found && isEnded(found)) await sound.delete(record.id)
+        await sound.insert(record)
+      },
+    }),
+  ),
+  broken('it deletes by ending', ending, 'a deleted session leaves no trace', sound => ({
+    delete: async id => {
+      await sound.end(id, { ended: new Date() }, inAnHour())
+    },
+  })),
+  broken(
+    'it applies what it can of a change',
+    changing,
+    'a change of which one part is refused is not applied at all',
+    updating(async (sound, id, change, answer) => {
+      try {
+        return await sound.update(id, change, answer)
+      } catch (error) {
+        for (const operation of change.operations) {
+          await sound.update(id, { ...change, operations: [operation] }).catch(() => {})
+        }
+        throw error
+      }
+    }),
+  ),
+  broken(
+    'it ignores guards',
+    guards,
+    'a change whose guard does not hold moves neither the revision nor the end of the session',
+    updating((sound, id, change, answer) => sound.update(id, { ...change, guards: [] }, answer)),
+  ),
+  broken(
+    'it touches a session although the guard does not hold',
+    guards,
+    'a change whose guard does not hold moves neither the revision nor the end of the session',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (outcome === 'refused') await sound.update(id, { ...change, guards: [], operations: [] })
+      return outcome
+    }),
+  ),
+  broken(
+    'it writes nothing where nothing changes',
+    changing,
+    'every change moves the revision by one, even where it alters nothing',
+    updating(async (sound, id, change, answer) => {
+      const idle = change.operations.length === 0 && !change.expires && change.maxAge === undefined
+      return idle && (await livingRecord(sound, id)) ? {} : sound.update(id, change, answer)
+    }),
+  ),
+  broken(
+    'it answers unasked',
+    answers,
+    'nothing is given back where nothing is asked, not even the revision',
+    updating((sound, id, change, answer) => sound.update(id, change, answer ?? { paths: [], when: 'after' })),
+  ),
+  broken(
+    'it answers with what it made of the fields, whatever was asked',
+    answers,
+    'an answer gives the fields as they were before the change: of a field that was there',
+    updating((sound, id, change, answer) => sound.update(id, change, answer && { ...answer, when: 'after' })),
+  ),
+  broken(
+    'it tells the revision that was, not the one it made',
+    answers,
+    'an answer comes with the revision that its change made',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (typeof outcome !== 'object' || outcome.rev === undefined) return outcome
+      return { ...outcome, rev: outcome.rev - 1 }
+    }),
+  ),
+  broken(
+    'it reads all fields',
+    reading,
+    'only the fields asked for are read, nested as they are stored',
+    sound => ({
+      read: async id => {
+        const found = await sound.load(id)
+        return found && !isEnded(found) ? { rev: found.rev, fields: found.fields } : found
+      },
+    }),
+  ),
+  broken("it tells errors in the driver's words", changing, refusalOf('inc of a string'), sound => ({
+    update: async (id, change, answer) => {
+      try {
+        return await sound.update(id, change, answer)
+      } catch (error) {
+        const record = await livingRecord(sound, id)
+        throw new CommandError(
+          `Cannot apply to ${JSON.stringify(record?.fields)}`,
+          (error as CommandError).path,
+        )
+      }
+    },
+  })),
+  broken(
+    'it pads arrays with nulls',
+    changing,
+    'an array is never filled with nulls to reach an element: $set a.5',
+    updating(async (sound, id, change, answer) => {
+      try {
+        return await sound.update(id, change, answer)
+      } catch (error) {
+        if (!String(error).includes('has no element')) throw error
+        return sound.update(id, { ...change, operations: [] }, answer)
+      }
+    }),
+  ),
+  broken('it keeps JSON', values, "a value comes back as MongoDB's driver gives it: a date", sound => ({
+    insert: record => sound.insert({ ...record, fields: JSON.parse(JSON.stringify(record.fields)) }),
+  })),
+  broken(
+    'it forgets how large a session may be',
+    size,
+    'a change that would make the session too large is refused and writes nothing',
+    updating((sound, id, { maxSize: _, ...change }, answer) => sound.update(id, change, answer)),
+  ),
+  broken(
+    'it makes an index once',
+    upkeep,
+    'indexes may be prepared every time, by all at once, and leave the sessions alone',
+    () => {
+      let isThere = false
+      return {
+        ensureIndex: async () => {
+          if (isThere) throw new Error('The index exists')
+          isThere = true
+        },
+      }
+    },
+  ),
+  broken(
+    'it finds the ended and expired',
+    finding,
+    'sessions that have ended or expired are not found',
+    () => {
+      const all: SessionRecord[] = []
+      const forgetful = memoryStore()
+      return {
+        insert: async record => {
+          await forgetful.insert(record)
+          all.push(record)
+        },
+        find: async function* (path, value) {
+          for (const record of all) if (record.fields[path] === value) yield record
+        },
+      }
+    },
+  ),
+]
+
+function refusalOf(title: string): string {
+  return `what MongoDB refuses is refused, and the path named: ${title}`
+}

@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { SessionId } from '../../src/core/record.ts'
+import type { Store } from '../../src/core/store.ts'
+import type { OpenStore } from './open.ts'
+import { aChange, aSecondAgo, aSession, inAnHour, recordOf, set, soon, together } from './records.ts'
+
+const limits = ['expires', 'absolute'] as const
+
+/** Ways to ask whether a session is there, over and over. */
+const questions: [what: string, isThere: (store: Store, id: SessionId) => Promise<boolean>][] = [
+  ['loaded', async (store, id) => (await store.load(id)) !== undefined],
+  ['read', async (store, id) => (await store.read(id, ['a'])) !== undefined],
+  ['changed', async (store, id) => (await store.update(id, aChange(set('a', 1)))) !== 'absent'],
+  [
+    'changed with an answer',
+    async (store, id) =>
+      (await store.update(id, aChange(set('a', 1)), { paths: ['a'], when: 'after' })) !== 'absent',
+  ],
+]
+
+/** Whether the session was there, which must be so before its limit and cannot be so from its limit on. */
+async function asked(limit: Date, isThere: () => Promise<boolean>): Promise<boolean> {
+  const before = Date.now()
+  const was = await isThere()
+  const after = Date.now()
+  if (was) assert.ok(before < limit.getTime(), `it is there ${before - limit.getTime()} ms after its end`)
+  else assert.ok(after >= limit.getTime(), `it is gone ${limit.getTime() - after} ms before its end`)
+  return was
+}
+
+export function expiry(open: OpenStore): void {
+  for (const limit of limits) {
+    test(`a session whose time has come does not exist: ${limit}`, async t => {
+      const store = await open(t)
+      for (const past of [new Date(), aSecondAgo(), new Date(0)]) {
+        const { id } = await aSession(store, { a: 1 }, { [limit]: past })
+        assert.equal(await store.load(id), undefined)
+        assert.equal(await store.read(id, ['a']), undefined)
+        assert.equal(await store.update(id, aChange(set('a', 2))), 'absent')
+        const answer = { paths: ['a'], when: 'after' } as const
+        assert.equal(await store.update(id, aChange(set('a', 2)), answer), 'absent')
+        assert.equal(await store.end(id, { ended: new Date() }, inAnHour()), false)
+        assert.equal(await store.end(id, { ended: new Date() }, inAnHour(), 1), false)
+        assert.equal(await store.load(id), undefined)
+      }
+    })
+
+    test(`an expired session is not brought back by touching it: ${limit}`, async t => {
+      const store = await open(t)
+      const { id } = await aSession(store, { a: 1 }, { [limit]: aSecondAgo() })
+      const touch = { ...aChange(set('a', 2)), expires: inAnHour(), maxAge: 3_600_000 }
+      assert.equal(await store.update(id, touch), 'absent')
+      assert.equal(await store.update(id, touch, { paths: [], when: 'after' }), 'absent')
+      assert.equal(await store.load(id), undefined)
+    })
+
+    for (const [what, isThere] of questions) {
+      test(`a session lives until the very millisecond of its end: ${what}, ${limit}`, async t => {
+        const store = await open(t)
+        const end = soon()
+        const { id } = await aSession(store, {}, { [limit]: end })
+        while (await asked(end, () => isThere(store, id)));
+        assert.equal(await isThere(store, id), false)
+      })
+    }
+
+    test(`a session lives until the very millisecond of its end: ended, ${limit}`, async t => {
+      const store = await open(t)
+      const start = Date.now()
+      const sessions = await together(40, index =>
+        aSession(store, {}, { [limit]: new Date(start + 2 * index) }),
+      )
+      for (const { id, [limit]: end } of sessions) {
+        await asked(end as Date, () => store.end(id, { ended: new Date() }, inAnHour()))
+      }
+    })
+  }
+
+  test('touching a session does not move it past its absolute limit', async t => {
+    const store = await open(t)
+    const absolute = soon()
+    const { id } = await aSession(store, {}, { absolute })
+    const touch = { ...aChange(), expires: inAnHour(), maxAge: 3_600_000 }
+    while (await asked(absolute, async () => (await store.update(id, touch)) !== 'absent'));
+    assert.equal(await store.load(id), undefined)
+  })
+
+  test('the absolute limit does not make a session live longer than it is used', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, {}, { expires: aSecondAgo(), absolute: inAnHour() })
+    assert.equal(await store.load(id), undefined)
+  })
+
+  test('a session whose end is moved into the past is over', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { a: 1 })
+    assert.deepEqual(await store.update(id, { ...aChange(), expires: aSecondAgo() }), {})
+    assert.equal(await store.load(id), undefined)
+    assert.equal(await store.update(id, { ...aChange(), expires: inAnHour() }), 'absent')
+  })
+
+  test('a session lives on where its end is moved before it has come', async t => {
+    const store = await open(t)
+    const end = soon()
+    const record = await aSession(store, { a: 1 }, { expires: end })
+    const expires = inAnHour()
+    assert.deepEqual(await store.update(record.id, { ...aChange(), expires }), {})
+    do assert.deepEqual(await store.load(record.id), { ...record, expires, rev: 2 })
+    while (Date.now() < end.getTime() + 5)
+  })
+
+  test('the end of a session may be decades away', async t => {
+    const store = await open(t)
+    const expires = new Date('2099-12-31T23:59:59.999Z')
+    const { id } = await aSession(store, {}, { expires, absolute: expires, maxAge: 2 ** 41 })
+    const found = await recordOf(store, id)
+    assert.deepEqual([found.expires, found.absolute, found.maxAge], [expires, expires, 2 ** 41])
+  })
+}

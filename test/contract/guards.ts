@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Comparator, Guard } from '../../src/core/change.ts'
+import type { OpenStore } from './open.ts'
+import { anEndedSession, aRecord, aSession, fieldsOf, guarded, inAnHour, inc, set } from './records.ts'
+
+const fields = { n: 5, text: 'tea', user: { role: 'admin' }, tags: ['a', 'b'], nothing: null }
+
+const decisions: [path: string, comparator: Comparator, arg: unknown, isMet: boolean][] = [
+  ['n', '=', 5, true],
+  ['n', '=', 6, false],
+  ['n', '=', '5', false],
+  ['n', '=', 5n, true],
+  ['missing', '=', 5, false],
+  ['missing', '=', null, true],
+  ['nothing', '=', null, true],
+  ['n', '!=', 6, true],
+  ['n', '!=', 5, false],
+  ['missing', '!=', 5, true],
+  ['n', '<', 6, true],
+  ['n', '<', 5, false],
+  ['n', '<=', 5, true],
+  ['n', '<=', 4, false],
+  ['n', '>', 4.5, true],
+  ['n', '>', 5, false],
+  ['n', '>=', 5, true],
+  ['n', '>=', 5.5, false],
+  ['missing', '<', 5, false],
+  ['text', '>', 5, false],
+  ['text', '<', 'teb', true],
+  ['n', 'in', [4, 5], true],
+  ['n', 'in', [4, 6], false],
+  ['n', 'in', [], false],
+  ['n', 'exists', true, true],
+  ['n', 'exists', false, false],
+  ['missing', 'exists', false, true],
+  ['missing', 'exists', true, false],
+  ['nothing', 'exists', true, true],
+  ['user.role', '=', 'admin', true],
+  ['user.role', '=', 'guest', false],
+  ['user.name', 'exists', false, true],
+  ['text.length', 'exists', false, true],
+  ['tags', '=', 'b', true],
+  ['tags', '=', 'c', false],
+  ['tags', '!=', 'b', false],
+  ['tags.1', '=', 'b', true],
+  ['tags.2', 'exists', false, true],
+]
+
+const isRich: Guard = { path: 'credits', comparator: '>=', arg: 5 }
+const isOpen: Guard = { path: 'open', comparator: '=', arg: true }
+
+export function guards(open: OpenStore): void {
+  for (const [path, comparator, arg, isMet] of decisions) {
+    const shown = `${path} ${comparator} ${typeof arg === 'bigint' ? `${arg}n` : JSON.stringify(arg)}`
+    test(`a change is applied exactly if its guard holds: ${shown}`, async t => {
+      const store = await open(t)
+      const record = await aSession(store, fields)
+      const outcome = await store.update(record.id, guarded({ path, comparator, arg }, set('done', true)))
+      assert.deepEqual(outcome, isMet ? {} : 'refused')
+      const after = isMet ? { ...record, rev: 2, fields: { ...fields, done: true } } : record
+      assert.deepEqual(await store.load(record.id), after)
+    })
+  }
+
+  test('all guards of a change must hold', async t => {
+    const store = await open(t)
+    const change = guarded([isRich, isOpen], inc('credits', -5))
+    for (const [credits, isStillOpen, left] of [
+      [5, true, 0],
+      [4, true, 4],
+      [5, false, 5],
+      [4, false, 4],
+    ]) {
+      const { id } = await aSession(store, { credits, open: isStillOpen })
+      await store.update(id, change)
+      assert.deepEqual(await fieldsOf(store, id), { credits: left, open: isStillOpen })
+    }
+  })
+
+  test('a change whose guard does not hold moves neither the revision nor the end of the session', async t => {
+    const store = await open(t)
+    const record = await aSession(store, { credits: 4 })
+    const change = { ...guarded(isRich, inc('credits', -5)), expires: inAnHour(), maxAge: 5 }
+    assert.equal(await store.update(record.id, change), 'refused')
+    assert.deepEqual(await store.load(record.id), record)
+  })
+
+  test('a guard that does not hold keeps the store from finding fault with the change', async t => {
+    const store = await open(t)
+    const record = await aSession(store, { credits: 4, text: 'tea', list: [] })
+    assert.equal(await store.update(record.id, guarded(isRich, inc('text'))), 'refused')
+    assert.equal(await store.update(record.id, guarded(isRich, set('list.3', 1))), 'refused')
+    assert.deepEqual(await store.load(record.id), record)
+  })
+
+  test('a guard says nothing of a session that does not exist or has ended', async t => {
+    const store = await open(t)
+    const change = guarded({ path: 'credits', comparator: 'exists', arg: false }, set('a', 1))
+    assert.equal(await store.update(aRecord().id, change), 'absent')
+    assert.equal(await store.update(aRecord().id, guarded(isRich, set('a', 1))), 'absent')
+    const { id } = await anEndedSession(store, { credits: 9 })
+    assert.equal(await store.update(id, change), 'ended')
+    assert.equal(await store.update(id, guarded(isRich, set('a', 1))), 'ended')
+  })
+}

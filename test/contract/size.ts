@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { BSON } from 'mongodb'
+import { SessionTooLargeError, StoreUnavailableError } from '../../src/core/errors.ts'
+import type { OpenStore } from './open.ts'
+import {
+  aChange,
+  aRecord,
+  aSession,
+  fieldsOf,
+  guarded,
+  inAnHour,
+  push,
+  recordOf,
+  set,
+  together,
+  unset,
+} from './records.ts'
+
+const sizeOf = BSON.calculateObjectSize
+
+export function size(open: OpenStore, skip: string | false): void {
+  test('a change that would make the session too large is refused and writes nothing', { skip }, async t => {
+    const store = await open(t)
+    const record = await aSession(store, { n: 1, list: ['x'.repeat(900)] })
+    for (const operation of [set('text', 'x'.repeat(200)), push('list', 'x'.repeat(200))]) {
+      const change = { ...aChange(set('n', 2), operation), expires: inAnHour(), maxSize: 1000 }
+      await assert.rejects(store.update(record.id, change), SessionTooLargeError)
+      const answer = { paths: ['n'], when: 'after' } as const
+      await assert.rejects(store.update(record.id, change, answer), SessionTooLargeError)
+    }
+    assert.deepEqual(await store.load(record.id), record)
+  })
+
+  test('a session may become as large as it may be, to the byte', { skip }, async t => {
+    const store = await open(t)
+    const before = { text: 'x' }
+    const after = { text: 'x', more: 'y'.repeat(500) }
+    const { id } = await aSession(store, before)
+    const change = aChange(set('more', after.more))
+    const tooSmall = { ...change, maxSize: sizeOf(after) - 1 }
+    await assert.rejects(store.update(id, tooSmall), SessionTooLargeError)
+    assert.deepEqual(await store.update(id, { ...change, maxSize: sizeOf(after) }), {})
+    assert.deepEqual(await fieldsOf(store, id), after)
+  })
+
+  test('what makes a session no larger always works, however large it is', { skip }, async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { big: 'x'.repeat(5000), list: [1, 2], n: 1 })
+    const operations = [set('n', 2), set('big', 'y'.repeat(5000)), set('big', 'z'), unset('n'), unset('list')]
+    for (const [index, operation] of operations.entries()) {
+      assert.deepEqual(await store.update(id, { ...aChange(operation), maxSize: 10 }), {})
+      assert.equal((await recordOf(store, id)).rev, index + 2)
+    }
+    assert.deepEqual(await fieldsOf(store, id), { big: 'z' })
+  })
+
+  test('a session that is not there, or whose guard does not hold, is not too large', { skip }, async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { n: 1 })
+    const guard = { path: 'n', comparator: '>', arg: 1 } as const
+    const tooLarge = { ...guarded(guard, set('text', 'x'.repeat(500))), maxSize: 100 }
+    assert.equal(await store.update(id, tooLarge), 'refused')
+    assert.equal(await store.update(aRecord().id, tooLarge), 'absent')
+    await store.end(id, { ended: new Date() }, inAnHour())
+    assert.equal(await store.update(id, tooLarge), 'ended')
+  })
+
+  test('of hundreds who would fill a session at once none makes it too large', { skip }, async t => {
+    const store = await open(t)
+    const maxSize = 5000
+    const { id } = await aSession(store, { list: [] })
+    const outcomes = await together(200, async index => {
+      const change = { ...aChange(push('list', `${index}`.padEnd(100))), maxSize }
+      return store.update(id, change).catch(error => {
+        // A store that compares and sets may give up where so many meet.
+        const isHarmless = error instanceof StoreUnavailableError && error.outcome === 'none'
+        assert.ok(isHarmless || error instanceof SessionTooLargeError, String(error))
+        return undefined
+      })
+    })
+    const fields = await fieldsOf(store, id)
+    assert.equal((fields.list as unknown[]).length, outcomes.filter(Boolean).length)
+    assert.ok(sizeOf(fields) <= maxSize)
+  })
+}

@@ -1,0 +1,172 @@
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { isBuiltin } from 'node:module'
+import { dirname, join, normalize } from 'node:path/posix'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { filesMatching } from './support/runner/files.ts'
+
+// STYLE.md, "Layout": imports go one way, koa/ → core/ ← stores/.
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+interface Import {
+  /** The importing file, below src/. */
+  readonly from: string
+  /** A file below src/, or a package. */
+  readonly to: string
+  readonly isPackage: boolean
+  /** Gone once it is compiled. */
+  readonly isType: boolean
+}
+
+const files = await filesMatching(root, ['src/**/*.ts'])
+const imports = files.flatMap(importsOf)
+
+/** A statement may go over several lines; a type's `import('…')` and a dynamic or required one are found by their calls. */
+function importsOf(file: string): Import[] {
+  const source = withoutComments(readFileSync(join(root, file), 'utf8'))
+  const from = file.slice('src/'.length)
+  const statements = source.matchAll(/^(?:import|export)\s(type\s)?(?:[^'";=()]*\sfrom\s+)?'([^']+)'/gm)
+  const calls = source.matchAll(/(typeof\s+)?\b(?:import|require|createRequire\([^)]*\))\(\s*'([^']+)'/g)
+  return [...statements, ...calls].map(([, type, name = '']) => {
+    const isPackage = !name.startsWith('.')
+    return {
+      from,
+      to: isPackage ? name : normalize(join(dirname(from), name)),
+      isPackage,
+      isType: type !== undefined,
+    }
+  })
+}
+
+function withoutComments(source: string): string {
+  return source.replace(/\/\*.*?\*\//gs, '').replace(/^\s*\/\/.*$/gm, '')
+}
+
+function roomOf(file: string): string {
+  return file.includes('/') ? file.slice(0, file.indexOf('/')) : file
+}
+
+function shown({ from, to }: Import): string {
+  return `${from} imports ${to}`
+}
+
+function among(room: string): Import[] {
+  return imports.filter(({ from }) => roomOf(from) === room)
+}
+
+function packagesOf(room: string): Import[] {
+  return among(room).filter(({ to, isPackage }) => isPackage && !to.startsWith('node:'))
+}
+
+function assertNone(found: Import[]): void {
+  assert.deepEqual(found.map(shown), [])
+}
+
+/** A store may be several files that begin with its name: mongodb.ts, mongodb-errors.ts. */
+function storeOf(file: string): string {
+  return file.replace(/^stores\//, '').replace(/[-./].*$/, '')
+}
+
+/** What is no store, and there for all of them. */
+const SHARED_BY_STORES = 'stores/bson.ts'
+
+/** Each has a sentence in CONTRIBUTING.md. */
+const PACKAGES_OF_CORE = ['parse-duration']
+const PACKAGES_OF_KOA = ['keygrip']
+
+test('the import lines are all read', () => {
+  for (const file of files) {
+    const source = readFileSync(join(root, file), 'utf8')
+    const lines = source.match(/^(?:import\b|.*\bfrom '[^']+'$)/gm) ?? []
+    const own = imports.filter(({ from }) => `src/${from}` === file)
+    assert.ok(own.length >= lines.filter(line => line.includes("from '")).length, file)
+  }
+  assert.ok(imports.length > 100)
+})
+
+test('every file is in one of the rooms', () => {
+  const rooms = new Set(files.map(file => roomOf(file.slice('src/'.length))))
+  assert.deepEqual([...rooms].sort(), ['core', 'index.ts', 'koa', 'stores'])
+})
+
+test('what is imported exists, by its full name', () => {
+  assertNone(imports.filter(({ to, isPackage }) => !isPackage && !files.includes(`src/${to}`)))
+})
+
+test("Node's own modules are imported as such", () => {
+  assertNone(imports.filter(({ to, isPackage }) => isPackage && isBuiltin(to) && !to.startsWith('node:')))
+})
+
+test('the core imports only the core and small pure packages', () => {
+  assertNone(among('core').filter(({ to, isPackage }) => !isPackage && roomOf(to) !== 'core'))
+  assertNone(packagesOf('core').filter(({ to }) => !PACKAGES_OF_CORE.includes(to)))
+})
+
+test('koa imports only koa and the core', () => {
+  assertNone(among('koa').filter(({ to, isPackage }) => !isPackage && !['koa', 'core'].includes(roomOf(to))))
+})
+
+test('stores import only stores and the core', () => {
+  assertNone(
+    among('stores').filter(({ to, isPackage }) => !isPackage && !['stores', 'core'].includes(roomOf(to))),
+  )
+})
+
+test('no store sees another', () => {
+  const between = among('stores').filter(({ to, isPackage }) => !isPackage && roomOf(to) === 'stores')
+  assertNone(between.filter(({ from, to }) => to !== SHARED_BY_STORES && storeOf(from) !== storeOf(to)))
+})
+
+test('only koa/ knows Koa, and as types only', () => {
+  const ofKoa = imports.filter(({ to }) => /^(?:koa|@koa\/.*|koa-.*)$/.test(to))
+  assert.ok(ofKoa.length > 0)
+  assertNone(ofKoa.filter(({ from, isType }) => roomOf(from) !== 'koa' || !isType))
+  assertNone(packagesOf('koa').filter(({ to, isType }) => !isType && !PACKAGES_OF_KOA.includes(to)))
+})
+
+test('only koa/ signs cookies', () => {
+  assertNone(imports.filter(({ from, to }) => to === 'keygrip' && roomOf(from) !== 'koa'))
+})
+
+test('index.ts is imported by none and imports no package itself', () => {
+  assertNone(imports.filter(({ to }) => to === 'index.ts'))
+  assertNone(among('index.ts').filter(({ isPackage }) => isPackage))
+})
+
+test('the main entry loads no driver', () => {
+  const { dependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+    dependencies: Record<string, string>
+  }
+  const packages = loadedBy('index.ts').filter(({ to, isPackage }) => isPackage && !to.startsWith('node:'))
+  assert.deepEqual([...new Set(packages.map(({ to }) => to))].sort(), [
+    ...PACKAGES_OF_KOA,
+    ...PACKAGES_OF_CORE,
+  ])
+  assertNone(packages.filter(({ to }) => !Object.hasOwn(dependencies, to)))
+})
+
+test('nothing is loaded in a circle', () => {
+  for (const file of files) {
+    const name = file.slice('src/'.length)
+    assertNone(loadedBy(name).filter(({ to }) => to === name))
+  }
+})
+
+/** All imports, one after another, of what a file loads when it runs. */
+function loadedBy(file: string): Import[] {
+  const loaded: Import[] = []
+  const seen = new Set<string>()
+  const waiting = [file]
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    for (const one of imports) {
+      if (one.from !== next || one.isType) continue
+      loaded.push(one)
+      if (one.isPackage || seen.has(one.to)) continue
+      seen.add(one.to)
+      waiting.push(one.to)
+    }
+  }
+  return loaded
+}

@@ -1,0 +1,513 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { Binary, type Collection, type Document, MongoClient } from 'mongodb'
+import type { Change } from '../../src/core/change.ts'
+import {
+  CommandError,
+  ConfigurationError,
+  IdTakenError,
+  StoreUnavailableError,
+} from '../../src/core/errors.ts'
+import type { SessionId } from '../../src/core/record.ts'
+import type { Store } from '../../src/core/store.ts'
+import { type MongoDBCollection, mongoStore } from '../../src/stores/mongodb.ts'
+import { storeContract } from '../contract/index.ts'
+import {
+  aChange,
+  anEndedSession,
+  aRecord,
+  aSecondAgo,
+  aSession,
+  fieldsOf,
+  guarded,
+  inAnHour,
+  inc,
+  push,
+  set,
+  unset,
+} from '../contract/records.ts'
+import {
+  aCollection,
+  commandsOf,
+  type SentCommand,
+  type SentCommands,
+  theClient,
+  withoutMongoDB,
+  withoutRealMongoDB,
+} from '../support/mongodb/collection.ts'
+import { aProxy } from '../support/mongodb/proxy.ts'
+
+type Sessions = Collection<{ _id: string }>
+
+interface Opened {
+  readonly store: Store
+  readonly collection: Sessions
+  readonly sent: SentCommands
+}
+
+/** Each test, the contract's too, ends by making sure that none of its commands could have stored a session anew. */
+function opened(t: TestContext): Opened {
+  const collection = aCollection<{ _id: string }>(t)
+  const sent = commandsOf(t, theClient(), collection)
+  t.after(() => {
+    for (const command of sent.all) assertNoUpsert(command)
+  })
+  return { store: storeOf(collection), collection, sent }
+}
+
+function storeOf(collection: Sessions): Store {
+  // The driver's types ask for a document of the collection's type; the store writes its own.
+  return mongoStore({ collection: collection as MongoDBCollection })
+}
+
+function assertNoUpsert({ name, command }: SentCommand): void {
+  const parts: Document[] = [command, ...((command.updates as Document[] | undefined) ?? [])]
+  assert.ok(
+    parts.every(part => !part.upsert),
+    `${name} stores what is not there`,
+  )
+}
+
+/** What somebody has stored without us. */
+async function byHand(collection: Sessions, document: Document): Promise<SessionId> {
+  const { id } = aRecord()
+  await collection.insertOne({ _id: id, ...document })
+  return id
+}
+
+const everyCall: [name: string, outcome: 'none' | 'unknown', call: (store: Store) => Promise<unknown>][] = [
+  ['insert', 'unknown', store => store.insert(aRecord())],
+  ['load', 'none', store => store.load('id')],
+  ['read', 'none', store => store.read('id', ['a'])],
+  ['update', 'unknown', store => store.update('id', aChange(set('a', 1)))],
+  [
+    'update with an answer',
+    'unknown',
+    store => store.update('id', aChange(set('a', 1)), { paths: ['a'], when: 'after' }),
+  ],
+  ['end', 'unknown', store => store.end('id', { ended: new Date() }, inAnHour())],
+  ['delete', 'unknown', store => store.delete('id')],
+  [
+    'find',
+    'none',
+    async store => {
+      for await (const _ of store.find?.('a', 1) ?? []);
+    },
+  ],
+  ['ensureIndex', 'unknown', async store => store.ensureIndex?.()],
+]
+
+function isUnavailable(outcome: 'none' | 'unknown'): (error: unknown) => boolean {
+  return error => {
+    assert.ok(error instanceof StoreUnavailableError, `not a StoreUnavailableError: ${String(error)}`)
+    assert.equal(error.outcome, outcome)
+    assert.ok(error.cause instanceof Error && error.cause.name.startsWith('Mongo'))
+    return true
+  }
+}
+
+test('what is no collection is refused at once', () => {
+  for (const collection of [undefined, null, {}, 'sessions']) {
+    assert.throws(() => mongoStore({ collection: collection as never }), ConfigurationError)
+  }
+})
+
+test('a collection that acknowledges nothing is refused at once', async () => {
+  const client = new MongoClient('mongodb://127.0.0.1:1')
+  for (const collection of [
+    client.db('tests').collection('sessions', { writeConcern: { w: 0 } }),
+    client.db('tests', { writeConcern: { w: 0 } }).collection('sessions'),
+  ]) {
+    assert.throws(
+      () => mongoStore({ collection }),
+      (error: Error) => {
+        assert.ok(error instanceof ConfigurationError)
+        assert.match(error.message, /w: 0/)
+        return true
+      },
+    )
+  }
+  await client.close()
+})
+
+test('a server that cannot be reached is reported, and that nothing was written', async t => {
+  const client = new MongoClient('mongodb://127.0.0.1:1', { serverSelectionTimeoutMS: 100 })
+  t.after(() => client.close())
+  const store = mongoStore({ collection: client.db('tests').collection('sessions') })
+  await Promise.all(everyCall.map(([, , call]) => assert.rejects(call(store), isUnavailable('none'))))
+})
+
+if (withoutMongoDB) {
+  test("MongoDB keeps every store's promises", { skip: withoutMongoDB })
+} else {
+  storeContract(async t => opened(t).store, { size: withoutRealMongoDB })
+}
+
+test('a record can be read in the database', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const { id, fields, ...rest } = await aSession(store, { user: 'ada' }, { absolute: inAnHour() })
+  assert.deepEqual(await collection.findOne({ _id: id }), { _id: id, ...rest, data: fields })
+  const until = inAnHour()
+  await store.end(id, { ended: new Date(1), next: 'nonce' }, until)
+  assert.deepEqual(await collection.findOne({ _id: id }), {
+    _id: id,
+    expires: until,
+    ended: new Date(1),
+    next: 'nonce',
+  })
+})
+
+test('bytes keep their kind', { skip: withoutRealMongoDB }, async t => {
+  const { store } = opened(t)
+  const bytes = new Binary(Buffer.from([1, 2]), 128)
+  const { id } = await aSession(store, { bytes })
+  assert.deepEqual(await fieldsOf(store, id), { bytes })
+})
+
+test('each call that finds its session is one command', { skip: withoutMongoDB }, async t => {
+  const { store, sent } = opened(t)
+  const record = aRecord({ n: 1, cart: { items: [1] } }, { absolute: inAnHour() })
+  const { id } = record
+  const change: Change = {
+    ...guarded({ path: 'n', comparator: '>=', arg: 1 }, inc('n'), push('cart.items', 2)),
+    expires: inAnHour(),
+    maxAge: 5,
+  }
+  const calls: [name: string, call: () => Promise<unknown>, ...commands: string[]][] = [
+    ['insert', () => store.insert(record), 'insert'],
+    ['load', () => store.load(id), 'find'],
+    ['read', () => store.read(id, ['n', 'cart.items.0']), 'find'],
+    ['update', () => store.update(id, change), 'update'],
+    ['after', () => store.update(id, change, { paths: ['n'], when: 'after' }), 'findAndModify'],
+    ['before', () => store.update(id, change, { paths: ['n'], when: 'before' }), 'findAndModify'],
+    ['end at another revision', () => store.end(id, { ended: new Date() }, inAnHour(), 9), 'update'],
+    ['end', () => store.end(id, { ended: new Date() }, inAnHour(), 4), 'update'],
+    ['load of the ended', () => store.load(id), 'find'],
+    ['end again', () => store.end(id, { ended: new Date() }, inAnHour()), 'update'],
+    ['delete', () => store.delete(id), 'delete'],
+    ['load of none', () => store.load(id), 'find'],
+    ['read of none', () => store.read(id, ['n']), 'find'],
+    // Why nothing was changed is asked only then.
+    ['update of none', () => store.update(id, change), 'update', 'find'],
+  ]
+  for (const [name, call, ...commands] of calls) {
+    sent.clear()
+    await call()
+    assert.deepEqual(sent.names(), commands, name)
+  }
+})
+
+test('a change sends and asks back no more than it names', { skip: withoutMongoDB }, async t => {
+  const { store, sent } = opened(t)
+  const { id } = await aSession(store, { big: 'x'.repeat(64 * 1024), n: 1 })
+  sent.clear()
+  await store.update(id, aChange(inc('n')), { paths: ['n'], when: 'after' })
+  const [{ command } = assert.fail('nothing was sent')] = sent.all
+  assert.deepEqual(command.update, { $inc: { rev: 1, 'data.n': 1 } })
+  assert.deepEqual(command.fields, { _id: 0, rev: 1, 'data.n': 1 })
+  assert.equal(command.new, true)
+})
+
+test('no command stores a session that is not there', { skip: withoutMongoDB }, async t => {
+  const { store, collection, sent } = opened(t)
+  const { id } = aRecord()
+  const ended = await anEndedSession(store)
+  const expired = await aSession(store, {}, { expires: aSecondAgo() })
+  const before = await collection.find().toArray()
+  sent.clear()
+  for (const gone of [id, ended.id, expired.id]) {
+    for (const operation of [set('a', 1), unset('a'), inc('a'), push('a', 1)]) {
+      const touch = { ...aChange(operation), expires: inAnHour(), maxAge: 5 }
+      await store.update(gone, touch)
+      await store.update(gone, touch, { paths: ['a'], when: 'after' })
+    }
+    await store.end(gone, { ended: new Date() }, inAnHour())
+  }
+  assert.ok(sent.all.some(({ name }) => name === 'update'))
+  assert.ok(sent.all.some(({ name }) => name === 'findAndModify'))
+  for (const command of sent.all) assertNoUpsert(command)
+  assert.deepEqual(await collection.find().toArray(), before)
+})
+
+test('a duplicate id is told from other errors', { skip: withoutMongoDB }, async t => {
+  const { store } = opened(t)
+  const record = await aSession(store)
+  await assert.rejects(store.insert(record), (error: Error) => {
+    assert.ok(error instanceof IdTakenError)
+    assert.equal((error.cause as { code?: unknown }).code, 11000)
+    return true
+  })
+})
+
+test('what the server refuses is explained without what is stored', { skip: withoutMongoDB }, async t => {
+  const { store } = opened(t)
+  const { id } = await aSession(store, { name: 'hush-hush', prefs: { lang: 'hush-hush' } })
+  const refusals = [
+    [inc('name'), 'name', /^\$inc needs a number at "name", which is of type string$/],
+    [push('prefs', 1), 'prefs', /^\$push needs an array at "prefs", which is of type Object$/],
+    [set('prefs.lang.en', 1), 'prefs.lang.en', /^"prefs\.lang\.en" leads nowhere: "prefs\.lang" is of type/],
+  ] as const
+  for (const [operation, path, message] of refusals) {
+    await assert.rejects(store.update(id, aChange(set('other', 1), operation)), (error: Error) => {
+      assert.ok(error instanceof CommandError)
+      assert.equal(error.path, path)
+      assert.match(error.message, message)
+      assert.equal((error.cause as Error).name, 'MongoServerError')
+      return true
+    })
+  }
+  assert.deepEqual(await fieldsOf(store, id), { name: 'hush-hush', prefs: { lang: 'hush-hush' } })
+})
+
+test('an answer that is lost leaves open whether a change was applied', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const { id } = await aSession(store, { n: 1 })
+  const { client, loseAnswers } = await aProxy(t)
+  const behind = client.db(collection.dbName).collection<{ _id: string }>(collection.collectionName)
+  const cut = storeOf(behind)
+  assert.deepEqual(await cut.update(id, aChange(inc('n'))), {})
+  loseAnswers()
+  await assert.rejects(cut.update(id, aChange(inc('n'))), isUnavailable('unknown'))
+  const { n } = await fieldsOf(store, id)
+  assert.ok(n === 2 || n === 3, 'it was applied twice')
+})
+
+// Preparing indexes begins by reading, which the driver tries once more: what is then known depends on the moment.
+for (const [name, outcome, call] of everyCall.filter(([name]) => name !== 'ensureIndex')) {
+  const title = `a lost answer is reported with what is known of the call: ${name} (${outcome})`
+  test(title, { skip: withoutMongoDB }, async t => {
+    const { collection } = opened(t)
+    const { client, loseAnswers } = await aProxy(t)
+    const behind = client.db(collection.dbName).collection<{ _id: string }>(collection.collectionName)
+    await behind.findOne()
+    loseAnswers()
+    await assert.rejects(call(storeOf(behind)), isUnavailable(outcome))
+  })
+}
+
+test('a client that was closed is reported as a server that is not there', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { collection } = opened(t)
+  const { client } = await aProxy(t)
+  const behind = client.db(collection.dbName).collection<{ _id: string }>(collection.collectionName)
+  await behind.findOne()
+  await client.close()
+  // The driver connects a closed client again, or says that it is closed.
+  for (const [, , call] of everyCall) {
+    await call(storeOf(behind)).catch(error => assert.ok(isUnavailable('none')(error)))
+  }
+})
+
+const lives = { created: new Date(), expires: inAnHour(), maxAge: 1000, rev: 1 }
+
+const foreign: [what: string, document: Document][] = [
+  ['fields that are a string', { ...lives, data: 'text' }],
+  ['fields that are null', { ...lives, data: null }],
+  ['fields that are a list', { ...lives, data: [{ a: 1 }] }],
+  ['no fields', lives],
+  ['an end that is a string', { ...lives, data: { a: 1 }, expires: '2099-01-01T00:00:00.000Z' }],
+  ['an end that is a number', { ...lives, data: { a: 1 }, expires: 4e12 }],
+  ['an end that is null', { ...lives, data: { a: 1 }, expires: null }],
+  ['no end', { created: new Date(), maxAge: 1000, rev: 1, data: { a: 1 } }],
+  ['a revision that is a string', { ...lives, data: { a: 1 }, rev: '1' }],
+  ['no lifetime', { created: new Date(), expires: inAnHour(), rev: 1, data: { a: 1 } }],
+  ['a creation that is a string', { ...lives, data: { a: 1 }, created: 'yesterday' }],
+  ['nothing but junk', { a: 1, expires: inAnHour(), junk: [1, { b: null }] }],
+  ["another library's session", { session: '{"cookie":{}}', expires: inAnHour() }],
+]
+
+for (const [what, document] of foreign) {
+  const title = `a document that is no record of ours is no session, and is left as it is: ${what}`
+  test(title, { skip: withoutMongoDB }, async t => {
+    const { store, collection } = opened(t)
+    const id = await byHand(collection, document)
+    assert.equal(await store.load(id), undefined)
+    for (const paths of [['a'], ['a.b', 'c'], []]) assert.equal(await store.read(id, paths), undefined)
+    for (const operation of [set('a', 1), inc('n'), unset('a'), push('list', 1)]) {
+      const change = { ...aChange(operation), expires: inAnHour(), maxAge: 5 }
+      assert.equal(await store.update(id, change), 'absent')
+      assert.equal(await store.update(id, change, { paths: ['a'], when: 'after' }), 'absent')
+    }
+    assert.equal(await store.end(id, { ended: new Date() }, inAnHour()), false)
+    assert.deepEqual(await collection.findOne({ _id: id }), { _id: id, ...document })
+    await assert.rejects(store.insert(aRecord({}, { id })), IdTakenError)
+    await store.delete(id)
+    assert.equal(await collection.findOne({ _id: id }), null)
+  })
+}
+
+test('a record that somebody marked as ended has ended', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const document = { ...lives, data: { a: 1 }, ended: new Date(1) }
+  const id = await byHand(collection, document)
+  assert.deepEqual(await store.load(id), { ended: new Date(1) })
+  assert.deepEqual(await store.read(id, ['a']), { ended: new Date(1) })
+  assert.equal(await store.update(id, aChange(set('a', 2))), 'ended')
+  assert.equal(await store.end(id, { ended: new Date(2) }, inAnHour()), false)
+  assert.deepEqual(await collection.findOne({ _id: id }), { _id: id, ...document })
+})
+
+test('keys that would act on an object are only data', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const hostile =
+    '{ "__proto__": { "isAdmin": true }, "constructor": { "prototype": { "isAdmin": true } }, "a": 1 }'
+  const data: unknown = JSON.parse(`{ "__proto__": { "isAdmin": true }, "a": 1, "inner": ${hostile} }`)
+  const id = await byHand(collection, { ...lives, data, ...JSON.parse('{ "__proto__": { "ended": 1 } }') })
+  const change = aChange(inc('a'), inc('inner.a'))
+  const found = [
+    await fieldsOf(store, id),
+    (await store.read(id, ['a', 'inner'])) as unknown,
+    (await store.update(id, change, { paths: ['a', 'inner'], when: 'before' })) as unknown,
+    (await store.update(id, change, { paths: ['a', 'inner'], when: 'after' })) as unknown,
+  ]
+  for (const object of found.flatMap(objectsIn)) {
+    assert.equal(Object.getPrototypeOf(object), Object.prototype)
+    assert.equal(Reflect.get(object, 'isAdmin') ?? false, Object.hasOwn(object, 'isAdmin'))
+  }
+  assert.equal(Reflect.get({}, 'isAdmin'), undefined)
+  const { a, inner } = await fieldsOf(store, id)
+  assert.deepEqual([a, (inner as { a: unknown }).a], [3, 3])
+})
+
+/** The object and all objects in it, by their own keys. */
+function objectsIn(value: unknown): object[] {
+  if (typeof value !== 'object' || value === null) return []
+  return [value, ...Object.getOwnPropertyNames(value).flatMap(key => objectsIn(ownOf(value, key)))]
+}
+
+function ownOf(object: object, key: string): unknown {
+  return Object.getOwnPropertyDescriptor(object, key)?.value
+}
+
+test('an array keeps its length whatever number a path names', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const { id } = await aSession(store, { list: [1, 2], deep: [{ list: [1] }] })
+  for (const path of [
+    'list.2',
+    'list.1000000',
+    'list.2.a',
+    'deep.0.list.1',
+    'deep.1.list',
+    'deep.0.list.7.a',
+  ]) {
+    for (const operation of [set(path, 1), inc(path), push(path, 1)]) {
+      await assert.rejects(store.update(id, aChange(operation)), CommandError)
+    }
+  }
+  for (const path of ['list.5', 'deep.3.list', 'deep.0.list.9']) {
+    await store.update(id, aChange(unset(path)))
+  }
+  const found = await collection.findOne({ _id: id }, { projection: { _id: 0, data: 1 } })
+  assert.deepEqual(found, { data: { list: [1, 2], deep: [{ list: [1] }] } })
+})
+
+test('of those who lengthen an array and name its next element at once, none pads it', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store } = opened(t)
+  const { id } = await aSession(store, { list: [] })
+  await Promise.all(
+    Array.from({ length: 200 }, (_, index) =>
+      index % 2 === 0
+        ? store.update(id, aChange(push('list', 'pushed')))
+        : store.update(id, aChange(set(`list.${index}`, 'set'))).catch(error => {
+            assert.ok(error instanceof CommandError, String(error))
+          }),
+    ),
+  )
+  const { list } = await fieldsOf(store, id)
+  assert.equal((list as unknown[]).length, 100)
+  assert.ok(!(list as unknown[]).includes(null))
+})
+
+test('an index that removes what has expired is made, once', { skip: withoutMongoDB }, async t => {
+  const { store, collection, sent } = opened(t)
+  await store.ensureIndex?.()
+  const indexes = await collection.indexes()
+  const index = indexes.find(({ key }) => key.expires)
+  assert.deepEqual(index?.key, { expires: 1 })
+  assert.equal(index?.expireAfterSeconds, 0)
+  sent.clear()
+  await store.ensureIndex?.()
+  assert.deepEqual(sent.names(), ['listIndexes'])
+  assert.deepEqual(await collection.indexes(), indexes)
+})
+
+for (const [what, options] of [
+  ['without a time', {}],
+  ['with another time', { expireAfterSeconds: 3600 }],
+  ['of another name and time', { expireAfterSeconds: 3600, name: 'mine' }],
+] as const) {
+  const title = `an index with other options is reported and stays as it is: ${what}`
+  test(title, { skip: withoutMongoDB }, async t => {
+    const { store, collection, sent } = opened(t)
+    await collection.createIndex({ expires: 1 }, options)
+    const before = await collection.indexes()
+    const record = await aSession(store)
+    sent.clear()
+    for (const _ of [1, 2]) {
+      const failing = Promise.resolve(store.ensureIndex?.())
+      await assert.rejects(failing, (error: Error) => {
+        assert.ok(error instanceof ConfigurationError)
+        assert.ok(error.message.includes(collection.collectionName))
+        assert.match(error.message, /index on expires .* drop that index/)
+        return true
+      })
+    }
+    assert.deepEqual(sent.names(), ['aggregate', 'listIndexes', 'listIndexes'])
+    assert.deepEqual(await collection.indexes(), before)
+    assert.deepEqual(await store.load(record.id), record)
+  })
+}
+
+test('an index that somebody else makes meanwhile is reported too', { skip: withoutMongoDB }, async t => {
+  const { collection } = opened(t)
+  for (const code of [85, 86]) {
+    const late = new Proxy(collection, {
+      get: (target, name) => {
+        if (name === 'indexes') return async () => []
+        if (name === 'createIndex')
+          return async () => Promise.reject(Object.assign(new Error('conflict'), { code }))
+        return Reflect.get(target, name)
+      },
+    })
+    await assert.rejects(Promise.resolve(storeOf(late).ensureIndex?.()), ConfigurationError)
+  }
+})
+
+test('indexes on other fields are none of our business', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  await collection.createIndex({ 'data.user': 1 })
+  await collection.createIndex({ expires: 1, created: 1 })
+  await store.ensureIndex?.()
+  const keys = (await collection.indexes()).map(({ key }) => JSON.stringify(key))
+  const expected = [{ _id: 1 }, { 'data.user': 1 }, { expires: 1, created: 1 }, { expires: 1 }]
+  assert.deepEqual(keys.sort(), expected.map(key => JSON.stringify(key)).sort())
+})
+
+test('the sessions of a user are found by an index, in one command', { skip: withoutMongoDB }, async t => {
+  const { store, collection, sent } = opened(t)
+  assert.ok(store.find)
+  await store.ensureIndex?.('user.id')
+  const keys = (await collection.indexes()).map(({ key }) => Object.keys(key).join())
+  assert.deepEqual(keys.sort(), ['_id', 'data.user.id', 'expires'])
+  const { id } = await aSession(store, { user: { id: 7 } })
+  sent.clear()
+  for await (const record of store.find('user.id', 7)) assert.equal(record.id, id)
+  assert.deepEqual(sent.names(), ['find'])
+})
+
+test('documents that are no records of ours are not found', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  assert.ok(store.find)
+  for (const [, document] of foreign) await byHand(collection, { ...document, user: 'ada' })
+  await byHand(collection, { expires: inAnHour(), data: { user: 'ada' } })
+  const { id } = await aSession(store, { user: 'ada' })
+  for await (const record of store.find('user', 'ada')) assert.equal(record.id, id)
+})
+
+test("the store does not close the app's client", () => {
+  const collection = new MongoClient('mongodb://127.0.0.1:1').db('tests').collection('sessions')
+  assert.equal(mongoStore({ collection }).close, undefined)
+})
