@@ -61,16 +61,18 @@ export class Fold implements Draft {
 
 /** The paths a change touches: what it resolves to. */
 export function touchedPaths(operations: readonly Operation[]): Path[] {
-  return operations.flatMap(pathsOf)
-}
-
-function pathsOf(operation: Operation): Path[] {
-  return operation.op === '$rename' ? [operation.path, operation.to] : [operation.path]
+  const paths: Path[] = []
+  for (const operation of operations) {
+    paths.push(operation.path)
+    if (operation.op === '$rename') paths.push(operation.to)
+  }
+  return paths
 }
 
 function clashOf(a: Operation, b: Operation): [Path, Path] | undefined {
   if (a.op !== '$rename' && b.op !== '$rename') return overlap(a.path, b.path) ? [a.path, b.path] : undefined
-  for (const one of pathsOf(a)) for (const other of pathsOf(b)) if (overlap(one, other)) return [one, other]
+  for (const one of touchedPaths([a]))
+    for (const other of touchedPaths([b])) if (overlap(one, other)) return [one, other]
   return undefined
 }
 

@@ -1,5 +1,5 @@
 import type { Carrier } from './carrier.ts'
-import type { Change } from './change.ts'
+import type { Change, Operation } from './change.ts'
 import { commands } from './commands.ts'
 import { SessionEndedError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
@@ -191,8 +191,7 @@ export class Visit {
     if (this.#known.state === 'new') return this.#createBy(change, answer)
     const id = this.#known.id
     if (!id || !this.#known.isStored()) throw new SessionEndedError()
-    const extension = change.expires || !this.#isDue() ? undefined : this.#known.extension()
-    const sent = { ...change, ...extension, ...this.#limited(change) }
+    const sent = this.#sent(change)
     const outcome = await this.#store.update(id, sent, answer)
     if (outcome === 'ended') {
       await this.#read()
@@ -309,15 +308,21 @@ export class Visit {
     return true
   }
 
-  /** What can only make the session smaller is never refused for its size. */
-  #limited({ operations }: Change): Pick<Change, 'maxSize'> {
+  /** The change as it is sent: extending the session if that is due, and held to a size if it can grow it. */
+  #sent(change: Change): Change {
+    const { guards, operations } = change
     const { maxSize } = this.#options
+    const { expires, maxAge } = change.expires || !this.#isDue() ? change : this.#known.extension()
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
-    if (growth === 0) return {}
-    if (operations.some(operation => 'arg' in operation && sizeOf(operation.arg) > maxSize)) {
-      throw new SessionTooLargeError()
+    const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
+    if (growth > maxSize && operations.some(isTooLarge)) throw new SessionTooLargeError()
+    return {
+      guards,
+      operations,
+      ...(expires && { expires }),
+      ...(maxAge !== undefined && { maxAge }),
+      ...(growth > 0 && { maxSize }),
     }
-    return { maxSize }
   }
 
   #isDue(): boolean {

@@ -51,7 +51,7 @@ const pathShape = /^\/[\x20-\x3a\x3c-\x7e]*$/
 const domainShape = /^\.?[0-9a-z](?:[0-9a-z.-]*[0-9a-z])?$/i
 
 /** Fills in defaults, and refuses what a browser would refuse or what would be sent otherwise than meant. */
-export function cookieSettings(options: CookieOptions): CookieSettings {
+export function cookieSettings(options: CookieOptions = {}): CookieSettings {
   if (typeof options !== 'object' || options === null)
     throw wrong('cookie', options, 'give an object of attributes')
   for (const name of Object.keys(options)) {

@@ -18,6 +18,7 @@ export interface CSRFOptions {
   exempt?: readonly string[]
 }
 
+const names = ['origins', 'exempt'] satisfies (keyof CSRFOptions)[]
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS'])
 const hostShape = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
@@ -27,8 +28,15 @@ const hostShape = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
  * `x-csrf-token` or the field `_csrf` of a parsed body.
  */
 export function csrfGuard(options: CSRFOptions, sessionIn: (ctx: Koa.Context) => Tokens): Koa.Middleware {
-  const origins = new Set((options.origins ?? []).map(trustedOrigin))
-  const exempt = new Set((options.exempt ?? []).map(exemptPath))
+  for (const name of Object.keys(options)) {
+    if (!(names as string[]).includes(name)) {
+      throw new ConfigurationError(
+        `csrf: there is no option ${JSON.stringify(name)}; there are ${names.join(', ')}`,
+      )
+    }
+  }
+  const origins = new Set(listOf('origins', options.origins).map(trustedOrigin))
+  const exempt = new Set(listOf('exempt', options.exempt).map(exemptPath))
 
   const isAllowed = (ctx: Koa.Context): boolean => {
     const site = ctx.get('Sec-Fetch-Site')
@@ -51,7 +59,11 @@ export function csrfGuard(options: CSRFOptions, sessionIn: (ctx: Koa.Context) =>
         )
       }
     } catch (error) {
-      if (error instanceof InvalidCSRFTokenError) tell({ type: 'CSRF failed' })
+      if (error instanceof InvalidCSRFTokenError) {
+        tell({ type: 'CSRF failed' })
+        // Koa answers an error with no other headers than the error's own.
+        error.headers = { Vary: ctx.response.get('Vary') }
+      }
       throw error
     }
     return next()
@@ -75,6 +87,11 @@ function isOwn(origin: string, ctx: Koa.Context): boolean {
   if (whole !== origin || (protocol !== 'https:' && protocol !== 'http:')) return false
   if (ctx.secure && protocol !== 'https:') return false
   return host === new URL(`${protocol}//${ctx.host}`).host
+}
+
+function listOf(option: keyof CSRFOptions, list: unknown = []): readonly unknown[] {
+  if (Array.isArray(list)) return list
+  throw new ConfigurationError(`csrf: ${option} is wrong: ${JSON.stringify(list)}; give a list`)
 }
 
 function trustedOrigin(origin: unknown): string {

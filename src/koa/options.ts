@@ -110,7 +110,7 @@ export function settle(options: SessionOptions, app: Koa): Settings {
   if (options.adopt !== undefined && typeof options.adopt !== 'function') {
     throw new ConfigurationError('adopt is no function: give one that takes ctx and gives fields, or nothing')
   }
-  const cookie = cookieSettings(options.cookie ?? {})
+  const cookie = cookieSettings(options.cookie)
   return Object.freeze({
     key: cookieName(options.key, cookie),
     ...lifetimes(options),

@@ -126,10 +126,14 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   async endAll(user: unknown, { except }: { readonly except?: SessionId | undefined } = {}): Promise<number> {
     if (except !== undefined) checkedId(except)
     let ended = 0
-    for await (const { id } of this.find(user)) {
-      if (id === except) continue
-      await this.end(id)
-      ended++
+    // Until none is found: one of them may have been given a new id meanwhile.
+    for (let before = -1; before < ended; ) {
+      before = ended
+      for await (const { id } of this.find(user)) {
+        if (id === except) continue
+        await this.end(id)
+        ended++
+      }
     }
     return ended
   }

@@ -17,8 +17,18 @@ export const ofOurShape = {
   data: { $type: 'object', $not: { $type: 'array' } },
 }
 
-export function live(id: SessionId, now: Date): object {
-  return { ...standing(id, now), ...ofOurShape, ended: null }
+/** Written out, since this is built for every write and spreading is slow. */
+export function live(id: SessionId, now: Date): Record<string, unknown> {
+  return {
+    _id: id,
+    expires: { $gt: now },
+    absolute: { $not: { $lte: now } },
+    created: ofOurShape.created,
+    maxAge: ofOurShape.maxAge,
+    rev: ofOurShape.rev,
+    data: ofOurShape.data,
+    ended: null,
+  }
 }
 
 /** Fields live in `data`, so no path can name anything else. */
@@ -36,10 +46,20 @@ export function projectionOf(paths: readonly Path[]): Record<string, unknown> {
  * The filter under which a change may be applied: the session lives, the guards hold, the array elements exist. With
  * `rev`, at that revision, for which all of this has been worked out.
  */
-export function filterOf(id: SessionId, { guards, operations }: Change, now: Date, rev?: number): object {
-  if (rev !== undefined) return { ...live(id, now), rev }
+export function filterOf(
+  id: SessionId,
+  { guards, operations }: Change,
+  now: Date,
+  rev?: number,
+): Record<string, unknown> {
+  const filter = live(id, now)
+  if (rev !== undefined) {
+    filter.rev = rev
+    return filter
+  }
   const conditions = [...guards.map(conditionOf), ...operations.flatMap(elementsExist)]
-  return conditions.length === 0 ? live(id, now) : { ...live(id, now), $and: conditions }
+  if (conditions.length > 0) filter.$and = conditions
+  return filter
 }
 
 const queryOperators = {

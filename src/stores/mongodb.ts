@@ -99,10 +99,8 @@ class MongoDBStore implements Store {
     const update = updateOf(change)
     let rev: number | undefined
     for (let tries = 1; ; tries++) {
-      const filter = {
-        ...filterOf(id, change, new Date(), rev),
-        ...(rev === undefined && this.#roomFor(change)),
-      }
+      const filter = filterOf(id, change, new Date(), rev)
+      if (rev === undefined) this.#makeRoom(filter, change)
       try {
         const outcome = await this.#updateOnce(filter, update, answer)
         if (outcome) return outcome
@@ -132,11 +130,11 @@ class MongoDBStore implements Store {
     return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
   }
 
-  /** The condition that a change does not make the fields too large, by what it adds at most. */
-  #roomFor({ maxSize, operations }: Change): object {
-    if (maxSize === undefined || !this.#measures) return {}
+  /** Adds the condition that a change does not make the fields too large, by what it adds at most. */
+  #makeRoom(filter: Record<string, unknown>, { maxSize, operations }: Change): void {
+    if (maxSize === undefined || !this.#measures) return
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
-    return { $expr: { $lte: [{ $bsonSize: '$data' }, maxSize - growth] } }
+    filter.$expr = { $lte: [{ $bsonSize: '$data' }, maxSize - growth] }
   }
 
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
