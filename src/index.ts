@@ -22,12 +22,14 @@ export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
 export type {
   Chain,
   DefaultData,
+  GuardedChain,
   LoadedSession,
   LoadOptions,
   RegenerateOptions,
   SessionData,
   SessionHandle,
   Untyped,
+  ValueAt,
 } from './core/types.ts'
 export type { CookieOptions } from './koa/cookie-options.ts'
 export type { CSRFOptions } from './koa/csrf.ts'

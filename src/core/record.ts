@@ -36,13 +36,6 @@ export interface StoredRecord {
   data: Fields
 }
 
-export interface StoredTombstone {
-  _id: SessionId
-  expires: Date
-  ended: Date
-  next?: string
-}
-
 export function isEnded(found: object): found is Tombstone {
   return 'ended' in found
 }

@@ -267,7 +267,8 @@ export class Visit {
     if (old) {
       const at = keep === false ? undefined : rev
       const ended = await endOld(this.#store, old, at, following).catch(async error => {
-        await this.#discard(secret)
+        // Should the tombstone stand after all, it leads its visitor on to the new session, who loses nothing.
+        if (!following || error.outcome !== 'unknown') await this.#discard(secret)
         throw error
       })
       if (!ended && seen) {

@@ -82,7 +82,8 @@ function tokenOf(ctx: Koa.Context): unknown {
 
 /** Host against host: whether TLS is ended before this process cannot be told here. */
 function isOwn(origin: string, ctx: Koa.Context): boolean {
-  if (!hostShape.test(ctx.host) || !URL.canParse(origin)) return false
+  // Koa takes what stands behind an @ for the host, and no browser sends one.
+  if (!hostShape.test(ctx.host) || ctx.get('Host').includes('@') || !URL.canParse(origin)) return false
   const { host, origin: whole, protocol } = new URL(origin)
   if (whole !== origin || (protocol !== 'https:' && protocol !== 'http:')) return false
   if (ctx.secure && protocol !== 'https:') return false
@@ -95,7 +96,9 @@ function listOf(option: keyof CSRFOptions, list: unknown = []): readonly unknown
 }
 
 function trustedOrigin(origin: unknown): string {
-  if (typeof origin === 'string' && URL.canParse(origin) && new URL(origin).origin === origin) return origin
+  const isOne = typeof origin === 'string' && URL.canParse(origin) && new URL(origin).origin === origin
+  // A URL may have a * in its host, but here it would stand for nothing but itself.
+  if (isOne && !origin.includes('*')) return origin
   throw new ConfigurationError(
     `csrf: ${JSON.stringify(origin)} is no origin; give scheme, host and port as in 'https://admin.example.com', ` +
       'without a path or a slash at the end',
