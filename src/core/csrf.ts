@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { InvalidCSRFTokenError } from './errors.ts'
+import { tell } from './events.ts'
 import type { Secret } from './ids.ts'
 
 const SALT_BYTES = 16
@@ -13,11 +14,16 @@ export function createToken(secret: Secret): string {
 }
 
 export function assertToken(secret: Secret | undefined, token: unknown): void {
-  if (secret === undefined || typeof token !== 'string' || !TOKEN.test(token))
-    throw new InvalidCSRFTokenError()
+  if (isToken(secret, token)) return
+  tell({ type: 'CSRF failed' })
+  throw new InvalidCSRFTokenError()
+}
+
+function isToken(secret: Secret | undefined, token: unknown): boolean {
+  if (secret === undefined || typeof token !== 'string' || !TOKEN.test(token)) return false
   const expected = sign(secret, token.slice(0, SALT_LENGTH))
   const given = token.slice(SALT_LENGTH)
-  if (!timingSafeEqual(Buffer.from(given), Buffer.from(expected))) throw new InvalidCSRFTokenError()
+  return timingSafeEqual(Buffer.from(given), Buffer.from(expected))
 }
 
 /** The key is the secret with a label before it, so that nothing else signed with the secret is ever a token. */

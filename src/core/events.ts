@@ -11,10 +11,7 @@ export type LifecycleEvent =
   | { readonly type: 'bad signature' | 'CSRF failed' }
   | { readonly type: 'store error'; readonly error: unknown }
 
-/**
- * One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has the outcome:
- * `result` or `error` beside these.
- */
+/** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */
 export interface StoreCall {
   readonly method: 'insert' | 'load' | 'read' | 'update' | 'end' | 'delete'
   readonly id: SessionId
@@ -22,6 +19,13 @@ export interface StoreCall {
   readonly operators: readonly string[]
   /** How long the call took, milliseconds; once it has ended. */
   milliseconds?: number
+  /**
+   * What became of it: `load` and `read` have `found` a session, the rest of an `ended` one, or none (`absent`); others
+   * were `applied`, `refused` because a guard or the revision did not hold, or came to an `ended` or `absent` session.
+   */
+  readonly result?: 'found' | 'applied' | 'refused' | 'ended' | 'absent'
+  /** Instead of a result. */
+  readonly error?: unknown
 }
 
 const lifecycle = channel('koa-atomic-session:lifecycle')

@@ -5,7 +5,7 @@ import { tell } from './events.ts'
 import { idOf, type Secret } from './ids.ts'
 import { applied } from './operators.ts'
 import { completed, type Lifetimes, newPicture, type Picture } from './picture.ts'
-import type { SessionId, SessionRecord, Tombstone } from './record.ts'
+import { endOfLife, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
 import type { Answer, Applied } from './store.ts'
 import { comesBackAlike, type Fields } from './values.ts'
 
@@ -80,8 +80,9 @@ export class Known {
       this.stale = true
     }
     if (!expires) return
-    if (this.#picture) this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
-    this.carry(expires)
+    if (!this.#picture) return this.carry(expires)
+    this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
+    this.carry(endOfLife(this.#picture))
   }
 
   adopt(secret: Secret, picture: Picture): void {

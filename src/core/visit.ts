@@ -237,14 +237,14 @@ export class Visit {
     this.#known.secret = planned
     const picture = this.#known.pictureOf(fields)
     // Before it is stored: a response that leaves meanwhile must not leave without what was kept for its visitor.
-    this.#known.carry(picture.expires)
+    this.#known.carry(endOfLife(picture))
     try {
       this.#known.adopt(await insertNew(this.#store, picture, planned), picture)
     } catch (error) {
       this.#known.carrier.withdraw()
       throw error
     }
-    if (this.#known.secret !== planned) this.#known.carry(picture.expires)
+    if (this.#known.secret !== planned) this.#known.carry(endOfLife(picture))
     tell({ type: 'created', id: this.#known.id as SessionId })
   }
 
@@ -278,7 +278,7 @@ export class Visit {
     }
     this.#known.maxAge = next.maxAge
     this.#known.adopt(secret, next)
-    this.#known.carry(next.expires)
+    this.#known.carry(endOfLife(next))
     return true
   }
 
