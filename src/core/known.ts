@@ -80,9 +80,8 @@ export class Known {
       this.stale = true
     }
     if (!expires) return
-    if (!this.#picture) return this.carry(expires)
-    this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
-    this.carry(endOfLife(this.#picture))
+    if (this.#picture) this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
+    this.carry(this.#picture ? endOfLife(this.#picture) : expires)
   }
 
   adopt(secret: Secret, picture: Picture): void {

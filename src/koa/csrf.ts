@@ -54,13 +54,13 @@ export function csrfGuard(options: CSRFOptions, sessionIn: (ctx: Koa.Context) =>
     if (safeMethods.has(ctx.method) || exempt.has(ctx.path)) return next()
     try {
       if (!isAllowed(ctx as Koa.Context)) {
+        tell({ type: 'CSRF failed' })
         throw new InvalidCSRFTokenError(
           'The request came from another site; requests that change things must not',
         )
       }
     } catch (error) {
       if (error instanceof InvalidCSRFTokenError) {
-        tell({ type: 'CSRF failed' })
         // Koa answers an error with no other headers than the error's own.
         error.headers = { Vary: ctx.response.get('Vary') }
       }

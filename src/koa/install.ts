@@ -144,7 +144,11 @@ function withCookie(thrown: unknown, { header }: SessionCookie): unknown {
   const error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
   if (!Object.isExtensible(error)) return error
   const headers = 'headers' in error && typeof error.headers === 'object' ? error.headers : {}
-  return Object.assign(error, {
-    headers: { 'Cache-Control': 'no-store', ...headers, 'Set-Cookie': [header] },
+  // Not enumerable: whoever logs the error with its properties must not log the cookie.
+  return Object.defineProperty(error, 'headers', {
+    value: { 'Cache-Control': 'no-store', ...headers, 'Set-Cookie': [header] },
+    enumerable: false,
+    configurable: true,
+    writable: true,
   })
 }

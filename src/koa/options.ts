@@ -100,11 +100,14 @@ const names = [
 
 /** Fills in defaults and refuses nonsense. */
 export function settle(options: SessionOptions, app: Koa): Settings {
-  for (const name of Object.keys(options)) {
+  for (const [name, value] of Object.entries(options)) {
     if (!(names as string[]).includes(name)) {
       throw new ConfigurationError(
         `There is no option ${JSON.stringify(name)}; there are ${names.join(', ')}`,
       )
+    }
+    if (value === null) {
+      throw new ConfigurationError(`${name} is wrong: null; leave it out for its default`)
     }
   }
   if (options.adopt !== undefined && typeof options.adopt !== 'function') {
