@@ -8,7 +8,7 @@ import type { SessionId } from './record.ts'
 export type LifecycleEvent =
   | { readonly type: 'created' | 'ended' | 'expired' | 'unknown id'; readonly id: SessionId }
   | { readonly type: 'regenerated'; readonly id: SessionId; readonly former: SessionId | undefined }
-  | { readonly type: 'bad signature' | 'CSRF failed' }
+  | { readonly type: 'bad signature' | 'ambiguous cookie' | 'CSRF failed' }
   | { readonly type: 'store error'; readonly error: unknown }
 
 /** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */

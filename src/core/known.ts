@@ -37,6 +37,8 @@ export class Known {
   unknown = false
   /** The visitor's cookie is to be sent again as it is, under the first key. */
   outdated: boolean
+  /** When this request extended the session, if it did. */
+  extended: number | undefined
   #picture: Picture | undefined
   /** Whether it is a visitor who is served: nobody else can be given a new id. */
   readonly #isVisitors: boolean
@@ -82,6 +84,7 @@ export class Known {
     if (!expires) return
     if (this.#picture) this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
     this.carry(this.#picture ? endOfLife(this.#picture) : expires)
+    this.extended = this.issued
   }
 
   adopt(secret: Secret, picture: Picture): void {
@@ -143,6 +146,12 @@ export class Known {
   carry(expires: Date): void {
     this.issued = Date.now()
     this.carrier.carry(this.presented(), expires)
+    this.outdated = false
+  }
+
+  /** The cookie as it is, signed anew. */
+  reissue(): void {
+    this.carrier.carry(this.presented(), new Date(this.issued + this.maxAge))
     this.outdated = false
   }
 

@@ -119,13 +119,19 @@ function checked(parts: readonly string[], path: string): readonly string[] {
   return parts
 }
 
-/** Quoted so that no control character reaches a log, and short. */
+/** Quoted so that nothing which controls a terminal or turns text around reaches a log, and short. */
 export function quote(text: string): string {
-  return JSON.stringify(text.length > 60 ? `${text.slice(0, 60)}…` : text)
+  const short = text.length > 60 ? `${text.slice(0, 60)}…` : text
+  return JSON.stringify(short).replace(
+    /[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g,
+    character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
+/** What kind of thing a value is. A class is named only by a plain name, since a visitor's JSON can claim to have one. */
 export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value !== 'object') return typeof value
-  return value.constructor?.name ?? 'an object'
+  const name: unknown = value.constructor?.name
+  return typeof name === 'string' && /^\w{1,60}$/.test(name) ? name : 'an object'
 }

@@ -27,6 +27,9 @@ export interface VisitOptions extends Lifetimes {
   readonly adopt?: () => Promise<Record<string, unknown> | undefined>
 }
 
+/** Milliseconds after which a response is late: what it says of the session's end is looked at once more. */
+const PROMPT = 100
+
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
   readonly queue = new Queue()
@@ -181,8 +184,16 @@ export class Visit {
         if (!(error instanceof SessionEndedError)) throw error
       })
     } else if (this.#known.outdated && this.#known.carrier.canCarry()) {
-      this.#known.carrier.carry(this.#known.presented(), new Date(this.#known.issued + this.#known.maxAge))
+      if (await this.#stillLives()) this.#known.reissue()
+    } else if (this.#known.extended !== undefined && Date.now() - this.#known.extended > PROMPT) {
+      if (!(await this.#stillLives())) this.#known.carrier.withdraw()
     }
+  }
+
+  /** A cookie of a session that has ended meanwhile must not replace the one that its visitor may have been given. */
+  async #stillLives(): Promise<boolean> {
+    const found = await this.#store.read(this.#known.id as SessionId, [])
+    return found !== undefined && !isEnded(found)
   }
 
   async #change(change: Change, answer?: Answer): Promise<Applied | null> {

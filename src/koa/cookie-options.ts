@@ -18,8 +18,8 @@ export interface CookieOptions {
   /** Whether the cookie is kept apart for each embedding site (CHIPS). Needs `secure: true`. */
   partitioned?: boolean
   /**
-   * Whether the cookie outlives the browser's own session. With `false` it does so only for sessions that were given a
-   * `maxAge` of their own by `touch(maxAge)`: "remember me".
+   * Whether the cookie outlives the browser's own session. With `false` it does so only for sessions that were given
+   * another `maxAge` than the option's by `touch(maxAge)`: "remember me".
    * @default true
    */
   persistent?: boolean

@@ -26,13 +26,14 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keygr
       tell({ type: 'bad signature' })
       continue
     }
-    if (found) return undefined
-    found = {
-      secret,
-      issued: Number.parseInt(issued, 36),
-      maxAge: Number.parseInt(maxAge, 36),
-      outdated: signer > 0,
+    if (found && found.secret !== secret) {
+      tell({ type: 'ambiguous cookie' })
+      return undefined
     }
+    const at = Number.parseInt(issued, 36)
+    // The same session's, once set with other attributes: the younger is what it was last told.
+    if (found && found.issued >= at) continue
+    found = { secret, issued: at, maxAge: Number.parseInt(maxAge, 36), outdated: signer > 0 }
   }
   return found
 }
@@ -67,6 +68,7 @@ export class SessionCookie implements Carrier {
   readonly #settings: Settings
   readonly #keys: Keygrip
   #header: string | undefined
+  #adopting: string[] = []
 
   constructor(ctx: Koa.Context, settings: Settings, keys: Keygrip) {
     this.#ctx = ctx
@@ -74,9 +76,17 @@ export class SessionCookie implements Carrier {
     this.#keys = keys
   }
 
-  /** The `Set-Cookie` to be sent, should an error drop all headers. */
-  get header(): string | undefined {
-    return this.#header
+  /** The `Set-Cookie` lines to be sent even if an error drops all headers. */
+  get headers(): string[] {
+    return this.#header === undefined ? [] : [...this.#adopting, this.#header]
+  }
+
+  /** Notes what `adopt` sets: the other library's cookie must go when ours comes, whatever else becomes of the request. */
+  async adopting<T>(adopt: () => Promise<T>): Promise<T> {
+    const before = new Set(this.#headers())
+    const adopted = await adopt()
+    this.#adopting = this.#headers().filter(header => !before.has(header))
+    return adopted
   }
 
   presented(): Presented | undefined {
@@ -140,9 +150,10 @@ export class SessionCookie implements Carrier {
   }
 }
 
+/** When the cookie ends: in whole seconds, as cookies count, and not before its session. */
 function latest(expires: Date): Date {
   const last = Date.now() + MOST_DAYS * 24 * 60 * 60 * 1000
-  return expires.getTime() > last ? new Date(last) : expires
+  return new Date(Math.min(Math.ceil(expires.getTime() / 1000) * 1000, last))
 }
 
 const warned = new WeakSet<Settings>()

@@ -69,10 +69,8 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
 
     const use = (ctx: UsingContext): Use => {
       const cookie = new SessionCookie(ctx, settings, keys())
-      const visit = new Visit(
-        cookie,
-        adopt ? { ...visitOptions, adopt: async () => (await adopt(ctx)) ?? undefined } : visitOptions,
-      )
+      const adopting = adopt && { adopt: () => cookie.adopting(async () => (await adopt(ctx)) ?? undefined) }
+      const visit = new Visit(cookie, adopting ? { ...visitOptions, ...adopting } : visitOptions)
       if (!ctx.res.headersSent) ctx.vary('Cookie')
       // Nobody will come for what fails from here on: the response has left already.
       else visit.queue.close(error => report(ctx, error))
@@ -113,7 +111,7 @@ async function answered(ctx: Koa.Context, { visit, cookie }: Use): Promise<void>
   const [failure, ...others] = [...visit.queue.failures(), ...(await finished(visit))]
   for (const other of others) report(ctx, other)
   visit.queue.close(error => report(ctx, error))
-  if (failure !== undefined) throw withCookie(failure, cookie)
+  if (failure !== undefined) throw forVisitor(failure, ctx, cookie)
 }
 
 async function finished(visit: Visit): Promise<unknown[]> {
@@ -130,7 +128,7 @@ async function failed(ctx: Koa.Context, { visit, cookie }: Use, error: unknown):
   await visit.queue.settled()
   for (const failure of visit.queue.failures()) if (failure !== error) report(ctx, failure)
   visit.queue.close(late => report(ctx, late))
-  throw withCookie(error, cookie)
+  throw forVisitor(error, ctx, cookie)
 }
 
 function report(ctx: Koa.Context, error: unknown): void {
@@ -138,17 +136,18 @@ function report(ctx: Koa.Context, error: unknown): void {
 }
 
 /** Koa drops all headers when it answers an error, except those the error has: what was stored must reach its visitor. */
-function withCookie(thrown: unknown, { header }: SessionCookie): unknown {
-  if (header === undefined) return thrown
+function forVisitor(thrown: unknown, ctx: Koa.Context, cookie: SessionCookie): unknown {
+  if (ctx.res.headersSent) return thrown
   // As Koa itself would make of it, but here it gets headers.
   const error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
   if (!Object.isExtensible(error)) return error
-  const headers = 'headers' in error && typeof error.headers === 'object' ? error.headers : {}
-  // Not enumerable: whoever logs the error with its properties must not log the cookie.
-  return Object.defineProperty(error, 'headers', {
-    value: { 'Cache-Control': 'no-store', ...headers, 'Set-Cookie': [header] },
-    enumerable: false,
-    configurable: true,
-    writable: true,
-  })
+  const given = 'headers' in error && typeof error.headers === 'object' ? { ...error.headers } : {}
+  const cookies = cookie.headers
+  const headers: Record<string, unknown> = { Vary: ctx.response.get('Vary'), ...given }
+  if (cookies.length > 0) {
+    headers['Cache-Control'] ??= 'no-store'
+    headers['Set-Cookie'] = [headers['Set-Cookie'] ?? [], cookies].flat(2)
+  }
+  // Not enumerable, so that who logs the error does not log the cookie.
+  return Object.defineProperty(error, 'headers', { value: headers, configurable: true, writable: true })
 }
