@@ -395,20 +395,11 @@ onEachStore('the cookie’s end is the session’s, to the second', async (t, { 
     for (const path of ['/write', '/touch']) {
       const { attributes } = onlyCookie(await ada.get(path))
       const stored = (await records()).at(-1)?.expires
-      const difference = Number(stored) - Date.parse(attributes.expires ?? '')
+      // A cookie counts in seconds, and must not end before its session.
+      const difference = Date.parse(attributes.expires ?? '') - Number(stored)
       assert.ok(difference >= 0 && difference < 1000, `${maxAge} ${path}: ${difference} ms`)
     }
   }
-})
-
-onEachStore('an absolute limit ends the cookie too', async (t, { store }) => {
-  const { visitor } = await anApp(t, { store, maxAge: '1 day', absoluteMaxAge: '25h' }, routes)
-  const ada = visitor()
-  const start = Date.now()
-  await ada.get('/write')
-  t.mock.timers.enable({ apis: ['Date'], now: start + 0.9 * DAY })
-  const { attributes } = onlyCookie(await ada.get('/touch'))
-  assert.ok(Date.parse(attributes.expires ?? '') <= start + 25 * 60 * 60 * 1000 + 1000, attributes.expires)
 })
 
 test('a browser-session cookie has no end, however often the session is changed', async t => {

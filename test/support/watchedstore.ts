@@ -46,6 +46,12 @@ export function altered(
     get(_, name) {
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function' || typeof name !== 'string') return member
+      if (name === 'find') {
+        return async function* (...args: unknown[]) {
+          await before(name, args)
+          yield* member.apply(target, args)
+        }
+      }
       return async (...args: unknown[]) => {
         const waiting = before(name, args)
         if (waiting) await waiting

@@ -1,0 +1,332 @@
+import assert from 'node:assert/strict'
+import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
+import { type TestContext, test } from 'node:test'
+import { inspect } from 'node:util'
+import { type Span, type Tracer, traceSessions } from '../../example/telemetry.ts'
+import { idOf } from '../../src/core/ids.ts'
+import { type LifecycleEvent, type Store, type StoreCall, StoreUnavailableError } from '../../src/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { anApp, type Handler } from '../support/app.ts'
+import type { Visitor } from '../support/visitor.ts'
+import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+
+const VALUE = 'a value that is nobody’s business'
+const SECOND = 1000
+
+const routes: Record<string, Handler> = {
+  '/noop': () => 'nothing',
+  '/begin': ctx => ctx.session.set('text', VALUE),
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/get': ctx => ctx.session.get('text'),
+  '/write': ctx => ctx.session.set('text', VALUE).inc('n').push('list', VALUE),
+  '/guarded': ctx => ctx.session.if('text', 'another').inc('n'),
+  '/broken': ctx => ctx.session.inc('text'),
+  '/destroy': ctx => ctx.session.destroy(),
+  '/regenerate': async ctx => (await ctx.session.regenerate({ keep: true })).id,
+  '/form': ctx => ctx.session.createCSRF(),
+  '/submit': ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
+}
+
+/** What is published while the test runs. */
+function lifecycle(t: TestContext): LifecycleEvent[] {
+  const events: LifecycleEvent[] = []
+  const listen = (event: unknown) => void events.push(event as LifecycleEvent)
+  subscribe('koa-atomic-session:lifecycle', listen)
+  t.after(() => unsubscribe('koa-atomic-session:lifecycle', listen))
+  return events
+}
+
+/** The store calls that have ended while the test runs. */
+function storeCalls(t: TestContext): StoreCall[] {
+  const calls: StoreCall[] = []
+  const channel = tracingChannel<'koa-atomic-session:store', StoreCall>('koa-atomic-session:store')
+  const listeners = {
+    start() {},
+    end() {},
+    asyncStart() {},
+    asyncEnd: (call: StoreCall) => void calls.push(call),
+    error() {},
+  }
+  channel.subscribe(listeners)
+  t.after(() => channel.unsubscribe(listeners))
+  return calls
+}
+
+async function aVisit(t: TestContext, store: Store) {
+  const running = await anApp(t, { store, user: 'text' }, routes)
+  const ada = running.visitor()
+  await ada.get('/begin')
+  return { ...running, ada }
+}
+
+function idIn({ jar }: Visitor): string {
+  return idOf(jar.get('sid')?.split('.')[0] ?? '')
+}
+
+onEachStore(
+  'each thing that happens to a session is told once, by the hash of its id',
+  async (t, watched) => {
+    const { ada, visitor, sessions } = await aVisit(t, watched.store)
+    const events = lifecycle(t)
+    const told = () => events.splice(0)
+
+    const eve = visitor()
+    await eve.get('/begin')
+    assert.deepEqual(told(), [{ type: 'created', id: idIn(eve) }])
+    for (const path of ['/noop', '/read', '/get', '/write', '/guarded', '/form']) await eve.get(path)
+    assert.deepEqual(told(), [])
+
+    const former = idIn(eve)
+    const old = eve.twin()
+    const { json: id } = await eve.get('/regenerate')
+    assert.deepEqual(told(), [{ type: 'regenerated', id, former }])
+    await old.get('/read')
+    assert.deepEqual(told(), [])
+
+    await eve.twin().get('/destroy')
+    assert.deepEqual(told(), [{ type: 'ended', id }])
+    await eve.get('/destroy')
+    await visitor().get('/destroy')
+    assert.deepEqual(told(), [])
+
+    const admin = visitor()
+    const { json: form } = await admin.get('/form')
+    const admins = idIn(admin)
+    assert.match(String(form), /^[\w-]{65}$/)
+    assert.deepEqual(told(), [{ type: 'created', id: admins }])
+    await sessions.end(admins)
+    assert.deepEqual(told(), [{ type: 'ended', id: admins }])
+    await admin.twin().get('/read')
+    assert.deepEqual(told(), [{ type: 'unknown id', id: admins }])
+    assert.equal(await sessions.endAll(VALUE), 1)
+    assert.deepEqual(told(), [{ type: 'ended', id: idIn(ada) }])
+
+    const first = visitor()
+    const { json: firsts } = await first.get('/regenerate')
+    assert.deepEqual(told(), [{ type: 'regenerated', id: firsts, former: undefined }])
+  },
+)
+
+onEachStore('the end of a session’s life is told when its visitor comes', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const events = lifecycle(t)
+  const id = idIn(ada)
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() + 15 * 24 * 60 * 60 * SECOND })
+  const twin = ada.twin()
+  await ada.get('/read', { Cookie: `sid=${twin.jar.get('sid')}` })
+  assert.deepEqual(events, [{ type: 'expired', id }])
+})
+
+onEachStore('a cookie with a wrong signature and a wrong CSRF token are told', async (t, watched) => {
+  const { ada, visitor } = await aVisit(t, watched.store)
+  const events = lifecycle(t)
+  const value = ada.jar.get('sid') ?? ''
+  const last = value.endsWith('A') ? 'B' : 'A'
+  await visitor().get('/read', { Cookie: `sid=${value.slice(0, -1)}${last}` })
+  assert.deepEqual(events.splice(0), [{ type: 'bad signature' }])
+  await visitor().get('/noop', { Cookie: `sid=${value.slice(0, -1)}${last}` })
+  await visitor().get('/read', { Cookie: 'sid=junk; other=1' })
+  assert.deepEqual(events, [])
+
+  for (const token of ['', 'x'.repeat(65), 'x'.repeat(10_000)]) {
+    assert.equal((await ada.get('/submit', { 'x-csrf-token': token })).status, 403)
+    assert.deepEqual(events.splice(0), [{ type: 'CSRF failed' }])
+  }
+  const token = String((await ada.get('/form')).json)
+  assert.equal((await ada.get('/submit', { 'x-csrf-token': token })).status, 200)
+  assert.deepEqual(events, [])
+})
+
+onEachStore('a store that fails is told once for each call that it failed', async (t, watched) => {
+  let down = false
+  const store = altered(watched.store, () => {
+    if (down) throw new StoreUnavailableError('It is down', 'none')
+  })
+  const { ada, visitor } = await aVisit(t, store)
+  const events = lifecycle(t)
+  down = true
+  for (const path of ['/read', '/get', '/write', '/destroy', '/regenerate']) {
+    assert.equal((await ada.get(path)).status, 503, path)
+    const [event, ...others] = events.splice(0)
+    assert.equal(event?.type, 'store error')
+    assert.ok(event.error instanceof StoreUnavailableError)
+    assert.deepEqual(others, [], path)
+  }
+  assert.equal((await visitor().get('/begin')).status, 503)
+  assert.deepEqual(
+    events.splice(0).map(({ type }) => type),
+    ['store error'],
+  )
+  down = false
+  assert.equal((await ada.get('/read')).status, 200)
+  assert.deepEqual(events, [])
+})
+
+onEachStore('each call to the store is traced: what, how long, and what became of it', async (t, watched) => {
+  const { ada, visitor } = await aVisit(t, watched.store)
+  const calls = storeCalls(t)
+  const eve = visitor()
+  const old = ada.twin()
+  const id = idIn(ada)
+  const steps: [visitor: Visitor, path: string, ...told: string[]][] = [
+    [eve, '/begin', 'insert  applied'],
+    [ada, '/noop'],
+    [ada, '/read', 'load  found'],
+    [ada, '/get', 'read  found'],
+    [ada, '/write', 'update $set,$inc,$push applied'],
+    [ada, '/guarded', 'update $inc refused'],
+    [ada, '/regenerate', 'load  found', 'insert  applied', 'end  applied'],
+    [old, '/read', 'load  ended'],
+    [old, '/get', 'read  ended'],
+    [old, '/write', 'update $set,$inc,$push ended', 'load  ended'],
+    [ada, '/destroy', 'end  applied'],
+    [old, '/destroy', 'end  refused', 'load  ended'],
+  ]
+  for (const [who, path, ...told] of steps) {
+    calls.length = 0
+    await who.get(path)
+    assert.deepEqual(
+      calls.map(call => `${call.method} ${call.operators} ${call.result}`),
+      told,
+      path,
+    )
+    for (const call of calls) {
+      assert.match(call.id, /^[0-9a-f]{64}$/)
+      assert.ok((call.milliseconds ?? -1) >= 0 && (call.milliseconds ?? 0) < 60_000)
+      assert.equal(call.error, undefined)
+    }
+  }
+  calls.length = 0
+  await old.get('/read')
+  assert.equal(calls[0]?.id, id)
+})
+
+onEachStore('a call to the store that fails is traced with its error', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const calls = storeCalls(t)
+  assert.equal((await ada.get('/broken')).status, 500)
+  const [update, ...others] = calls
+  assert.equal(update?.method, 'update')
+  assert.equal(update.result, undefined)
+  assert.equal((update.error as Error).name, 'CommandError')
+  assert.ok((update.milliseconds ?? -1) >= 0)
+  assert.deepEqual(others, [])
+})
+
+onEachStore('events and traces hold neither values nor secrets', async (t, watched: Watched) => {
+  const { ada, visitor, sessions } = await aVisit(t, watched.store)
+  const events = lifecycle(t)
+  const calls = storeCalls(t)
+  const eve = visitor()
+  const secrets = new Set<string>()
+  for (const who of [ada, eve]) {
+    for (const path of [
+      '/begin',
+      '/read',
+      '/get',
+      '/write',
+      '/guarded',
+      '/form',
+      '/submit',
+      '/regenerate',
+      '/read',
+    ]) {
+      await who.get(path)
+      for (const part of who.jar.get('sid')?.split('.') ?? []) if (part.length > 20) secrets.add(part)
+    }
+  }
+  await sessions.endAll(VALUE)
+  await ada.get('/read')
+  assert.ok(events.length > 4)
+  assert.ok(calls.length > 10)
+  assert.ok(secrets.size >= 8)
+  const told = inspect([events, calls], { depth: Infinity, showHidden: true })
+  assert.ok(!told.includes(VALUE.slice(0, 12)), 'a value was told')
+  for (const secret of secrets) assert.ok(!told.includes(secret), 'a secret was told')
+})
+
+test('while nobody listens no call is timed or told', async t => {
+  const clock = t.mock.method(performance, 'now')
+  const { ada } = await aVisit(t, memoryStore())
+  const timesOf = async (path: string) => {
+    const before = clock.mock.calls.length
+    await ada.get(path)
+    return clock.mock.calls.slice(before).filter(({ stack }) => /deadline/.test(stack.stack ?? '')).length
+  }
+  for (const path of ['/read', '/write', '/regenerate', '/destroy'])
+    assert.equal(await timesOf(path), 0, path)
+  const calls = storeCalls(t)
+  await ada.get('/begin')
+  assert.equal(await timesOf('/read'), 2)
+  assert.deepEqual(
+    calls.map(({ method }) => method),
+    ['insert', 'load'],
+  )
+})
+
+/** A tracer as OpenTelemetry has them, which keeps its spans. */
+class KeptSpans implements Tracer {
+  readonly spans: { name: string; ended: number; told: Record<string, unknown> }[] = []
+
+  startSpan(name: string, { attributes, ...rest }: { kind: number; attributes: object }): Span {
+    const kept = { name, ended: 0, told: { ...rest, ...attributes } as Record<string, unknown> }
+    this.spans.push(kept)
+    return {
+      setAttribute: (key, value) => Object.assign(kept.told, { [key]: value }),
+      setStatus: status => Object.assign(kept.told, { status }),
+      end: () => kept.ended++,
+    }
+  }
+}
+
+onEachStore('the telemetry example makes a span of each call to the store', async (t, watched) => {
+  let down = false
+  const store = altered(watched.store, () => {
+    if (down) throw new StoreUnavailableError('It is down', 'none')
+  })
+  const { ada } = await aVisit(t, store)
+  const tracer = new KeptSpans()
+  const stop = traceSessions(tracer)
+  t.after(stop)
+  await ada.get('/write')
+  await ada.get('/noop')
+  await ada.get('/read')
+  down = true
+  await ada.get('/read')
+  stop()
+  await ada.get('/read')
+  const common = { kind: 2, 'session.id': idIn(ada) }
+  assert.deepEqual(tracer.spans, [
+    {
+      name: 'session update',
+      ended: 1,
+      told: {
+        ...common,
+        'db.operation.name': 'update',
+        'session.operators': ['$set', '$inc', '$push'],
+        'session.result': 'applied',
+      },
+    },
+    {
+      name: 'session load',
+      ended: 1,
+      told: {
+        ...common,
+        'db.operation.name': 'load',
+        'session.operators': [],
+        'session.result': 'found',
+      },
+    },
+    {
+      name: 'session load',
+      ended: 1,
+      told: {
+        ...common,
+        'db.operation.name': 'load',
+        'session.operators': [],
+        'error.type': 'StoreUnavailableError',
+        status: { code: 2, message: 'It is down' },
+      },
+    },
+  ])
+})

@@ -1,0 +1,375 @@
+import assert from 'node:assert/strict'
+import type { TestContext } from 'node:test'
+import { idOf } from '../../src/core/ids.ts'
+import { FieldError, type Store, StoreUnavailableError } from '../../src/index.ts'
+import { anApp, type Handler } from '../support/app.ts'
+import { gate } from '../support/gate.ts'
+import type { Visitor } from '../support/visitor.ts'
+import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+
+const GRACE = 30_000
+
+const routes: Record<string, Handler> = {
+  '/fill': ctx => ctx.session.set({ name: 'Ada', n: 1 }),
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/get': async ctx => ({ name: await ctx.session.get('name') }),
+  '/inc': ctx => ctx.session.inc('n'),
+  '/blind': ctx => {
+    ctx.session.inc('n')
+  },
+  '/guarded': ctx => ctx.session.if('n', 1).inc('n'),
+  '/touch': ctx => ctx.session.touch(),
+  '/destroy': ctx => ctx.session.destroy(),
+  '/rotate': async ctx => (await ctx.session.regenerate({ keep: true, grace: '30s' })).id,
+  '/renew': async ctx => (await ctx.session.regenerate({ keep: true })).id,
+  '/sign-in': async ctx => (await ctx.session.regenerate()).id,
+}
+
+interface Visit {
+  readonly ada: Visitor
+  readonly reached: Promise<void>
+  readonly go: () => void
+  visitor(): Visitor
+}
+
+/** A visitor with a session, and a route that has loaded it and goes on when it is let. */
+async function aVisit(t: TestContext, store: Store, more: typeof routes = {}): Promise<Visit> {
+  const reached = gate()
+  const go = gate()
+  const { visitor } = await anApp(
+    t,
+    { store },
+    {
+      ...routes,
+      '/slow': async ctx => {
+        const session = await ctx.session()
+        reached.open()
+        await go.opened
+        await session.inc('n')
+        return { ...session }
+      },
+      ...more,
+    },
+  )
+  const ada = visitor()
+  await ada.get('/fill')
+  return { ada, visitor, reached: reached.opened, go: go.open }
+}
+
+function secretOf({ jar }: Visitor): string | undefined {
+  return jar.get('sid')?.split('.')[0]
+}
+
+async function fieldsIn(watched: Watched): Promise<unknown[]> {
+  return (await watched.records()).map(({ fields }) => fields)
+}
+
+for (const [path, answer, left] of [
+  ['/read', { name: 'Ada', n: 1 }, 1],
+  ['/get', { name: 'Ada' }, 1],
+  ['/inc', { n: 2 }, 2],
+  ['/blind', undefined, 2],
+  ['/guarded', { n: 2 }, 2],
+  ['/touch', undefined, 1],
+] as const) {
+  onEachStore(
+    `with grace, ${path} with the old cookie goes on in the new session and gets its cookie`,
+    async (t, watched) => {
+      const { ada } = await aVisit(t, watched.store)
+      const late = ada.twin()
+      const id = (await ada.get('/rotate')).json as string
+      assert.equal(idOf(secretOf(ada) ?? ''), id)
+      const { status, text, setCookies } = await late.get(path)
+      assert.equal(status, 200, text)
+      if (answer) assert.deepEqual(JSON.parse(text), answer)
+      assert.equal(setCookies.length, 1)
+      assert.equal(secretOf(late), secretOf(ada))
+      assert.deepEqual((await late.get('/read')).json, { name: 'Ada', n: left })
+      const records = await watched.records()
+      assert.deepEqual(
+        records.map(record => [record.id, record.fields]),
+        [[id, { name: 'Ada', n: left }]],
+      )
+    },
+  )
+}
+
+onEachStore(
+  'with grace, a request that had loaded the session goes on in the new one',
+  async (t, watched) => {
+    const { ada, reached, go } = await aVisit(t, watched.store)
+    const late = ada.twin()
+    const answer = late.get('/slow')
+    await reached
+    await ada.get('/rotate')
+    await ada.get('/inc')
+    go()
+    assert.deepEqual((await answer).json, { name: 'Ada', n: 3 })
+    assert.equal((await answer).setCookies.length, 1)
+    assert.equal(secretOf(late), secretOf(ada))
+    assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 3 }])
+  },
+)
+
+onEachStore('with grace, signing out with the old cookie ends the new session', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const late = ada.twin()
+  await ada.get('/rotate')
+  const { status } = await late.get('/destroy')
+  assert.equal(status, 200)
+  assert.equal(late.jar.size, 0)
+  assert.deepEqual((await ada.get('/read')).json, {})
+  assert.equal((await ada.get('/inc')).status, 401)
+  assert.deepEqual(await watched.records(), [])
+})
+
+onEachStore('once the grace is over, the old cookie is worth nothing', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const start = Date.now()
+  t.mock.timers.enable({ apis: ['Date'], now: start })
+  const late = ada.twin()
+  await ada.get('/rotate')
+  t.mock.timers.setTime(start + GRACE - 1)
+  assert.deepEqual((await ada.twin().get('/read')).json, { name: 'Ada', n: 1 })
+  assert.deepEqual((await late.twin().get('/read')).json, { name: 'Ada', n: 1 })
+  t.mock.timers.setTime(start + GRACE)
+  const { json, setCookies } = await late.get('/read')
+  assert.deepEqual(json, {})
+  assert.deepEqual(setCookies, [])
+  assert.equal((await late.get('/inc')).status, 401)
+  assert.equal((await late.get('/destroy')).status, 200)
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
+})
+
+onEachStore(
+  'who knows all that the store holds cannot follow a session to its new id',
+  async (t, watched) => {
+    const seen: string[] = []
+    const spying = altered(watched.store, (_, args) => void seen.push(JSON.stringify(args)))
+    const { ada, visitor } = await aVisit(t, spying)
+    const old = secretOf(ada) ?? ''
+    await ada.get('/rotate')
+    const secret = secretOf(ada) ?? ''
+    assert.notEqual(secret, old)
+    const tombstone = await watched.store.load(idOf(old))
+    assert.ok(tombstone && 'ended' in tombstone)
+    const nonce = tombstone.next ?? ''
+    seen.push(JSON.stringify(await watched.records()), JSON.stringify(tombstone))
+    for (const told of seen) {
+      for (const hidden of [old, secret]) assert.ok(!told.includes(hidden), 'the store was told a secret')
+    }
+    // Nor does the new one follow from the old one alone, without the app's key.
+    for (const guess of [idOf(old + nonce), idOf(nonce + old), idOf(`grace ${old} ${nonce}`), idOf(nonce)]) {
+      assert.notEqual(guess.slice(0, 40), secret)
+    }
+    const mallory = visitor()
+    for (const forged of [nonce, idOf(old), `${nonce}.${idOf(old)}`, `${old}.${nonce}`]) {
+      mallory.jar.set('sid', forged)
+      assert.deepEqual((await mallory.get('/read')).json, {})
+    }
+  },
+)
+
+onEachStore('two rotations at once, and any requests beside them, end in one session', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const twins = Array.from({ length: 20 }, () => ada.twin())
+  const answers = await Promise.all(
+    twins.map((twin, index) => twin.get(index % 2 === 0 ? '/rotate' : '/inc')),
+  )
+  for (const { status, text } of answers) assert.equal(status, 200, text)
+  const records = await watched.records()
+  assert.deepEqual(
+    records.map(({ fields }) => fields),
+    [{ name: 'Ada', n: 11 }],
+  )
+  for (const twin of [ada, ...twins]) {
+    assert.deepEqual((await twin.get('/read')).json, { name: 'Ada', n: 11 })
+    assert.equal(idOf(secretOf(twin) ?? ''), records[0]?.id)
+  }
+})
+
+onEachStore('two rotations of a session that both had loaded end in one session', async (t, watched) => {
+  const both = gate()
+  let loaded = 0
+  const { ada } = await aVisit(t, watched.store, {
+    '/rotate-loaded': async ctx => {
+      const session = await ctx.session()
+      if (++loaded === 2) both.open()
+      await both.opened
+      await session.regenerate({ keep: true, grace: '30s' })
+      return session.id
+    },
+  })
+  const [one, other] = [ada.twin(), ada.twin()]
+  const answers = await Promise.all([one.get('/rotate-loaded'), other.get('/rotate-loaded')])
+  assert.equal(answers[0]?.json, answers[1]?.json)
+  assert.equal(secretOf(one), secretOf(other))
+  assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 1 }])
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
+})
+
+onEachStore('through several rotations the oldest cookie still leads to the session', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const oldest = ada.twin()
+  for (let times = 0; times < 3; times++) await ada.get('/rotate')
+  assert.deepEqual((await oldest.get('/inc')).json, { n: 2 })
+  assert.equal(secretOf(oldest), secretOf(ada))
+  assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 2 }])
+})
+
+onEachStore('grace is for routine rotation only', async (t, watched) => {
+  const refused: unknown[] = []
+  const wrong: object[] = [
+    { grace: '30s' },
+    { keep: false, grace: '30s' },
+    { keep: ['name'], grace: 1000 },
+    { keep: true, grace: '61s' },
+    { keep: true, grace: -1 },
+    { keep: true, grace: 'banana' },
+    { keep: 'name' },
+  ]
+  const { ada } = await aVisit(t, watched.store, {
+    '/wrong': async ctx => {
+      for (const target of [ctx.session, await ctx.session()]) {
+        for (const options of wrong) {
+          await target.regenerate(options).catch((error: unknown) => refused.push(error))
+        }
+      }
+    },
+  })
+  const before = await watched.records()
+  const { status, setCookies } = await ada.get('/wrong')
+  assert.equal(status, 200)
+  assert.deepEqual(setCookies, [])
+  assert.equal(refused.length, 2 * wrong.length)
+  for (const error of refused) assert.equal((error as FieldError).status, 500)
+  assert.ok(refused[0] instanceof FieldError)
+  assert.deepEqual(await watched.records(), before)
+})
+
+for (const path of ['/renew', '/sign-in']) {
+  onEachStore(`without grace the old id is dead at once (${path})`, async (t, watched) => {
+    const { ada } = await aVisit(t, watched.store)
+    const old = ada.twin()
+    const id = (await ada.get(path)).json
+    const kept = path === '/renew' ? { name: 'Ada', n: 1 } : {}
+    assert.deepEqual((await old.get('/read')).json, {})
+    for (const change of ['/inc', '/blind', '/touch']) {
+      const { status, setCookies } = await old.get(change)
+      assert.equal(status, 401, change)
+      assert.deepEqual(setCookies, [])
+    }
+    assert.equal((await old.get('/destroy')).status, 200)
+    assert.deepEqual(
+      (await watched.records()).map(record => [record.id, record.fields]),
+      [[id, kept]],
+    )
+    assert.deepEqual((await ada.get('/read')).json, kept)
+    const tombstone = await watched.store.load(idOf(secretOf(old) ?? ''))
+    assert.deepEqual(Object.keys(tombstone ?? {}), ['ended'])
+  })
+}
+
+onEachStore('a session that is rotated in grace may be ended by signing in', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const [before, oldest] = [ada.twin(), ada.twin()]
+  await ada.get('/rotate')
+  await ada.get('/sign-in')
+  // The grace leads to what has ended without one.
+  assert.deepEqual((await oldest.get('/read')).json, {})
+  assert.deepEqual((await oldest.get('/read')).setCookies, [])
+  assert.equal((await before.get('/inc')).status, 401)
+  assert.deepEqual((await ada.get('/read')).json, {})
+  assert.deepEqual(await fieldsIn(watched), [{}])
+})
+
+onEachStore(
+  'signing in 50 times at once with one cookie leaves nothing of the old session',
+  async (t, watched) => {
+    const { ada } = await aVisit(t, watched.store)
+    const old = ada.twin()
+    const twins = Array.from({ length: 50 }, () => ada.twin())
+    const answers = await Promise.all(twins.map(twin => twin.get('/sign-in')))
+    for (const { status } of answers) assert.ok(status === 200 || status === 401, String(status))
+    const winners = twins.filter((_, index) => answers[index]?.status === 200)
+    assert.ok(winners.length > 0)
+    assert.equal(new Set(winners.map(secretOf)).size, winners.length)
+    assert.deepEqual((await old.get('/read')).json, {})
+    for (const fields of await fieldsIn(watched)) assert.deepEqual(fields, {})
+  },
+)
+
+onEachStore('of 50 who renew a session at once, without grace, one has it', async (t, watched) => {
+  const { ada } = await aVisit(t, watched.store)
+  const twins = Array.from({ length: 50 }, () => ada.twin())
+  const answers = await Promise.all(twins.map(twin => twin.get('/renew')))
+  const owners: unknown[] = []
+  for (const [index, { status }] of answers.entries()) {
+    assert.ok(status === 200 || status === 401, String(status))
+    if ('name' in Object((await twins[index]?.get('/read'))?.json)) owners.push(index)
+  }
+  assert.equal(owners.length, 1)
+  assert.equal((await fieldsIn(watched)).filter(fields => 'name' in Object(fields)).length, 1)
+})
+
+for (const [step, when] of [
+  ['insert', 'before'],
+  ['insert', 'after'],
+  ['end', 'before'],
+  ['end', 'after'],
+] as const) {
+  for (const path of ['/renew', '/rotate', '/sign-in']) {
+    onEachStore(
+      `a store that fails ${when} the ${step} of ${path} leaves one session at most, and says so`,
+      async (t, watched) => {
+        let failing = false
+        const store = new Proxy(watched.store, {
+          get(target, name) {
+            const member: unknown = Reflect.get(target, name)
+            if (typeof member !== 'function' || name !== step) return member
+            return async (...args: unknown[]) => {
+              if (failing && when === 'before') throw new StoreUnavailableError('It is down', 'none')
+              const answer: unknown = await member.apply(target, args)
+              if (failing) throw new StoreUnavailableError('It did not say', 'unknown')
+              return answer
+            }
+          },
+        })
+        const { ada } = await aVisit(t, store)
+        const old = ada.twin()
+        failing = true
+        const { status, setCookies } = await ada.get(path)
+        assert.equal(status, 503)
+        // Whatever was stored, its visitor was not told: the old cookie stays.
+        assert.deepEqual(setCookies, [])
+        failing = false
+        const { status: later, json } = await old.get('/read')
+        assert.equal(later, 200)
+        const ended = step === 'end' && when === 'after'
+        const oldId = idOf(secretOf(ada) ?? '')
+        // With grace even an end that was not confirmed leads on to the new session.
+        assert.deepEqual(json, ended && path !== '/rotate' ? {} : { name: 'Ada', n: 1 })
+        assert.equal((await watched.records()).filter(({ id }) => id === oldId).length, ended ? 0 : 1)
+        if (ended && path === '/rotate') assert.notEqual(secretOf(old), secretOf(ada))
+        assert.equal((await ada.get('/sign-in')).status, 200)
+      },
+    )
+  }
+}
+
+onEachStore('a visitor’s first session may be rotated before it is stored', async (t, watched) => {
+  const { visitor } = await aVisit(t, watched.store, {
+    '/first': async ctx => {
+      const session = await ctx.session()
+      await session.regenerate({ keep: true, grace: '30s' })
+      await session.set('first', true)
+      return session.id
+    },
+  })
+  const eve = visitor()
+  const { json, setCookies } = await eve.get('/first')
+  assert.equal(setCookies.length, 1)
+  assert.equal(idOf(secretOf(eve) ?? ''), json)
+  assert.deepEqual((await eve.get('/read')).json, { first: true })
+  assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 1 }, { first: true }])
+})
