@@ -1,4 +1,5 @@
 import type { Change, Operation } from './change.ts'
+import { SessionEndedError, StoreUnavailableError } from './errors.ts'
 import { touchedPaths } from './fold.ts'
 import type { Path } from './paths.ts'
 import { answerable } from './picture.ts'
@@ -17,4 +18,12 @@ export function answerFor(change: Change, taken: Path | undefined, asked: boolea
  */
 function hasFleetingResult({ op }: Operation): boolean {
   return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
+}
+
+/** The change has been applied, whatever the reading after it meets; that nothing was written must not be said. */
+export function afterApplied(error: unknown): undefined {
+  if (error instanceof SessionEndedError) return undefined
+  if (!(error instanceof StoreUnavailableError)) throw error
+  const message = 'The change was applied, but the session could not be read again'
+  throw new StoreUnavailableError(message, 'unknown', { cause: error })
 }

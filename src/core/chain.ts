@@ -8,6 +8,8 @@ import type { Path } from './paths.ts'
 export interface Performer {
   /** Counts the chain as pending until it has settled; `failure` tells of one that nobody handled. */
   track(chain: Promise<unknown>, failure: () => unknown): void
+  /** Has a promise that is derived from the chain fail the request if nobody handles its failure. */
+  watch<T>(derived: Promise<T>): Promise<T>
   /**
    * Sends the change. `taken` is the field whose former value is the result; `asked`, whether anybody waits for one.
    * `undefined`: applied, and nothing was asked back.
@@ -68,7 +70,8 @@ class Chain implements PromiseLike<unknown> {
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.#asked = true
-    return this.#result().then(fulfilled, rejected)
+    const derived = this.#result().then(fulfilled, rejected)
+    return rejected ? derived : this.#performer.watch(derived)
   }
 
   catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {

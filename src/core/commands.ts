@@ -144,7 +144,7 @@ function comparison(condition: unknown[], path: Path): { comparator: Comparator;
   const [comparator, value] = condition
   if (!isComparator(comparator)) {
     throw new FieldError(
-      `${quote(String(comparator))} is no comparator; there are ${comparators.join(' ')}`,
+      `${typeof comparator === 'string' ? quote(comparator) : describe(comparator)} is no comparator; there are ${comparators.join(' ')}`,
       path,
     )
   }

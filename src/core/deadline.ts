@@ -42,7 +42,8 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
           yield next.value
         }
       } finally {
-        await found.return?.()
+        // Not waited for: behind a call that never answers, it would never come.
+        Promise.resolve(found.return?.()).catch(() => {})
       }
     },
   }
@@ -110,7 +111,11 @@ function ask<T>(
     const make = (ready: Store) => {
       if (late) return
       made = true
-      call(ready).then(succeed, fail)
+      try {
+        call(ready).then(succeed, fail)
+      } catch (error) {
+        fail(error)
+      }
     }
     if (store instanceof Promise) store.then(make, fail)
     else make(store)

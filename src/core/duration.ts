@@ -1,13 +1,16 @@
 import parse from 'parse-duration'
 import { ConfigurationError } from './errors.ts'
 
+/** Beyond it, dates and timers come to the end of what they can count. */
+const CENTURY = 100 * 366 * 24 * 60 * 60 * 1000
+
 const words = /^(?:\d+(?:\.\d+)?\s*[a-z]+[\s,]*)+$/i
 const word = /\d+(?:\.\d+)?\s*[a-z]+/gi
 
 /** Reads the duration called `name`: milliseconds, or words such as `'14 days'` and `'1h 30m'`. */
 export function milliseconds(name: string, duration: number | string): number {
   const ms = typeof duration === 'string' ? spoken(duration.trim()) : duration
-  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 1 || ms > Number.MAX_SAFE_INTEGER) {
+  if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 1 || ms > CENTURY) {
     throw new ConfigurationError(
       `${name} is not a positive duration: ${JSON.stringify(duration) ?? String(duration)}; ` +
         "give milliseconds or words such as '14 days', '1 month' or '2h'",

@@ -4,6 +4,9 @@ import { FieldError } from './errors.ts'
 import { overlap, type Path, quote } from './paths.ts'
 import { literal } from './values.ts'
 
+/** Each is compared with those before it, and visitors may have chosen how many there are. */
+const MOST_OPERATIONS = 1000
+
 /**
  * Folds the calls of one chain into one change. Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path
  * become one operation; whatever else names a path twice, or a path and its parent, is refused at the call,
@@ -16,6 +19,9 @@ export class Fold implements Draft {
   taken: Path | undefined
 
   operation(operation: Operation): void {
+    if (this.operations.length === MOST_OPERATIONS) {
+      throw new FieldError(`One chain changes at most ${MOST_OPERATIONS} fields`, operation.path)
+    }
     for (let index = 0; index < this.operations.length; index++) {
       const earlier = this.operations[index] as Operation
       const clash = clashOf(earlier, operation)

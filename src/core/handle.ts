@@ -1,5 +1,5 @@
 import { inspect } from 'node:util'
-import { answerFor } from './answers.ts'
+import { afterApplied, answerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { touchedPaths } from './fold.ts'
@@ -24,7 +24,8 @@ export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
     })
   }
   visits.set(handle, visit)
-  return Object.setPrototypeOf(handle, members)
+  // An assignment would be lost.
+  return Object.preventExtensions(Object.setPrototypeOf(handle, members))
 }
 
 type Handle = () => Promise<unknown>
@@ -50,13 +51,15 @@ defineCommands(members, handle => performerFor(visitOf(handle)))
 function performerFor(visit: Visit): Performer {
   return {
     track: (chain, failure) => visit.queue.track(chain, failure),
+    watch: derived => visit.queue.watch(derived),
     perform: async (change, taken, asked) => {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }
       const { fields } = outcome
       return fields && { value: copied(taken ? valueAt(fields, taken) : fields) }
     },
-    afterwards: async change => copied(await visit.excerpt(touchedPaths(change.operations))),
+    afterwards: async change =>
+      copied((await visit.excerpt(touchedPaths(change.operations)).catch(afterApplied)) ?? {}),
   }
 }
 

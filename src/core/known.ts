@@ -41,13 +41,13 @@ export class Known {
   extended: number | undefined
   #picture: Picture | undefined
   /** Whether it is a visitor who is served: nobody else can be given a new id. */
-  readonly #isVisitors: boolean
+  readonly isVisitors: boolean
 
   constructor(carrier: Carrier, lifetimes: Lifetimes, id?: SessionId) {
     const presented = carrier.presented()
     this.carrier = carrier
     this.#lifetimes = lifetimes
-    this.#isVisitors = id === undefined
+    this.isVisitors = id === undefined
     this.state = presented || id ? 'presented' : 'new'
     this.secret = presented?.secret
     this.id = presented ? idOf(presented.secret) : id
@@ -120,10 +120,10 @@ export class Known {
   gone(tombstone?: Tombstone): void {
     const id = this.id as SessionId
     const expired = this.issued + this.maxAge <= Date.now()
-    if (!tombstone) tell({ type: expired && this.#isVisitors ? 'expired' : 'unknown id', id })
+    if (!tombstone) tell({ type: expired && this.isVisitors ? 'expired' : 'unknown id', id })
     this.#picture = undefined
     this.maxAge = this.#lifetimes.maxAge
-    if (this.state === 'live' || !this.#isVisitors) {
+    if (this.state === 'live' || !this.isVisitors) {
       this.state = 'ended'
       throw new SessionEndedError()
     }
@@ -160,7 +160,7 @@ export class Known {
   }
 
   assertCarries(): void {
-    if (!this.#isVisitors) {
+    if (!this.isVisitors) {
       throw new ConfigurationError(
         'Only a request of its visitor can give a session a new id or a CSRF token',
       )

@@ -86,7 +86,7 @@ function remember(path: string, parts: readonly string[]): void {
 
 function partOf(part: unknown, path: readonly unknown[]): string {
   if (typeof part === 'number' && Number.isSafeInteger(part) && part >= 0) return String(part)
-  const shown = path.map(String).join(', ')
+  const shown = path.map(item => (typeof item === 'string' ? item : describe(item))).join(', ')
   if (typeof part !== 'string') {
     throw new FieldError(`A part of a path is a string or an array index, not ${describe(part)}`, shown)
   }

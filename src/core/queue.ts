@@ -22,15 +22,19 @@ export class Queue {
    * counts it as pending.
    */
   inTurn<T>(act: () => Promise<T>): Promise<T> {
-    const result = new Act<T>(resolve => resolve(Promise.resolve().then(nothing).then(act)))
+    return this.watch(Promise.resolve().then(nothing).then(act))
+  }
+
+  /** `promise`, counted as pending; if it fails and nobody handles that, the failure is the request's. */
+  watch<T>(promise: Promise<T>): Promise<T> {
+    const act = new Act<T>(resolve => resolve(promise))
+    act.queue = this
     let failure: unknown
-    this.track(
-      result.watched(error => {
-        failure = error
-      }),
-      () => (result.asked ? undefined : failure),
-    )
-    return result
+    const settled = act.settled(error => {
+      failure = error
+    })
+    this.track(settled, () => (act.asked ? undefined : failure))
+    return act
   }
 
   /** Counts `work`, which never rejects, as pending; `failure` tells afterwards of one that nobody handled. */
@@ -38,10 +42,9 @@ export class Queue {
     this.#pending++
     if (!this.#report) this.#failures.push(failure)
     work.then(() => {
+      if (--this.#pending === 0) for (const resume of this.#waiting.splice(0)) resume()
       const late = this.#report && failure()
       if (late !== undefined) this.#report?.(late)
-      if (--this.#pending > 0) return
-      for (const resume of this.#waiting.splice(0)) resume()
     })
   }
 
@@ -61,10 +64,14 @@ export class Queue {
   }
 }
 
-/** A promise that knows whether anybody waits for it, and so also handles a failure. */
+/**
+ * A promise that knows whether anybody waits for it, and so also handles a failure; what is only derived from it, as by
+ * `.then(session.update)`, is watched in its place.
+ */
 class Act<T> extends Promise<T> {
   static override readonly [Symbol.species] = Promise
   asked = false
+  queue: Queue | undefined
 
   // biome-ignore lint/suspicious/noThenProperty: it is a promise
   override then<A = T, B = never>(
@@ -72,10 +79,16 @@ class Act<T> extends Promise<T> {
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     this.asked = true
-    return super.then(fulfilled, rejected)
+    const derived = super.then(fulfilled, rejected)
+    return rejected || !this.queue ? derived : this.queue.watch(derived)
   }
 
-  watched(failed: (error: unknown) => void): Promise<void> {
+  override finally(settled?: (() => void) | null): Promise<T> {
+    const derived = super.finally(settled)
+    return this.queue ? this.queue.watch(derived) : derived
+  }
+
+  settled(failed: (error: unknown) => void): Promise<void> {
     return super.then(nothing, failed)
   }
 }

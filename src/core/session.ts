@@ -1,9 +1,9 @@
 import { inspect } from 'node:util'
-import { answerFor } from './answers.ts'
+import { afterApplied, answerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { milliseconds } from './duration.ts'
-import { FieldError, SessionEndedError, StoreUnavailableError } from './errors.ts'
+import { FieldError } from './errors.ts'
 import { isFieldName, type PathLike, pathOf } from './paths.ts'
 import { valueAt } from './picture.ts'
 import { endOfLife } from './record.ts'
@@ -109,14 +109,6 @@ class Session {
 
 defineCommands(Session.prototype, Session.performerOf)
 
-/** The change has been applied, whatever the reading after it meets; that nothing was written must not be said. */
-function afterApplied(error: unknown): void {
-  if (error instanceof SessionEndedError) return
-  if (!(error instanceof StoreUnavailableError)) throw error
-  const message = 'The change was applied, but the session could not be read again'
-  throw new StoreUnavailableError(message, 'unknown', { cause: error })
-}
-
 /** Chains of a loaded session resolve to it, refreshed. */
 function performerFor(visit: Visit, shown: Session): Performer {
   const refreshed = async () => {
@@ -125,6 +117,7 @@ function performerFor(visit: Visit, shown: Session): Performer {
   }
   return {
     track: (chain, failure) => visit.queue.track(chain, failure),
+    watch: derived => visit.queue.watch(derived),
     perform: async (change, taken, asked) => {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }
@@ -141,7 +134,9 @@ const showing: ProxyHandler<Session> = {
   get(session, key) {
     if (isField(session, key)) return viewOf(fieldsOf(session)[key], key)
     const member: unknown = Reflect.get(session, key)
-    return typeof member === 'function' ? member.bind(session) : member
+    return typeof member === 'function' && Object.hasOwn(Session.prototype, key)
+      ? member.bind(session)
+      : member
   },
   has(session, key) {
     return isField(session, key) || Reflect.has(session, key)

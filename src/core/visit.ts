@@ -1,7 +1,8 @@
+import { afterApplied } from './answers.ts'
 import type { Carrier } from './carrier.ts'
 import type { Change, Operation } from './change.ts'
 import { commands } from './commands.ts'
-import { SessionEndedError, SessionTooLargeError } from './errors.ts'
+import { SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
 import { tell } from './events.ts'
 import { Fold } from './fold.ts'
 import { holds } from './guard.ts'
@@ -29,6 +30,9 @@ export interface VisitOptions extends Lifetimes {
 
 /** Milliseconds after which a response is late: what it says of the session's end is looked at once more. */
 const PROMPT = 100
+
+/** So often a session is copied anew because others wrote to it meanwhile. */
+const MOST_TRIES = 50
 
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
@@ -93,6 +97,7 @@ export class Visit {
         return found.fields
       }
       if (!found || !(await this.#follow(found))) this.#known.gone(found)
+      await this.#adopt()
       return excerpt(this.picture.fields, paths)
     })
   }
@@ -105,17 +110,21 @@ export class Visit {
   /** Moves the end of the session's life; with `maxAge`, gives it that lifetime from now on. */
   touch(maxAge?: number): Promise<void> {
     return this.queue.run(async () => {
+      // Without a cookie, only the store knows the session's own lifetime.
+      if (!this.#known.isVisitors && !this.#known.isPictured) await this.#read()
       if (maxAge !== undefined) this.#known.remember(maxAge)
-      if (this.#known.state !== 'new') {
-        const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
-        await this.#change(change, { paths: [], when: 'after' })
-      }
+      if (this.#known.state === 'new') return
+      const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
+      await this.#change(change, { paths: [], when: 'after' })
+      // There was none: the next one is to have it.
+      if (maxAge !== undefined && !this.#known.isStored()) this.#known.remember(maxAge)
     })
   }
 
   /** Ends the session. The visitor forgets it, unless another request may have given the visitor a newer one. */
   destroy(): Promise<void> {
     return this.queue.run(async () => {
+      await this.#adopt()
       while (this.#known.id && this.#known.isStored()) {
         const id = this.#known.id
         const ended = await endOld(this.#store, id)
@@ -136,12 +145,16 @@ export class Visit {
     return this.queue.run(async () => {
       if (this.#known.state === 'ended') throw new SessionEndedError()
       this.#known.assertCarries()
+      await this.#adopt()
       if (keep !== false && this.#known.isStored() && !this.#known.isPictured) await this.#read()
       const former = this.#known.id
+      let tries = 0
       while (!(await this.#succeed(keep, grace))) {
         await this.#read()
-        // Another request was quicker, and with grace: this one goes on in the session that that one made.
-        if (this.#known.id !== former) return
+        // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
+        if (this.#known.id !== former && keep === true && grace > 0) return
+        if (++tries === MOST_TRIES)
+          throw new StoreUnavailableError('Others keep writing to the session', 'none')
       }
       tell({ type: 'regenerated', id: this.#known.id as SessionId, former })
     })
@@ -155,6 +168,7 @@ export class Visit {
     this.#known.secret = newSecret()
     let failure: unknown
     const stored = this.queue.run(async () => {
+      await this.#adopt()
       if (this.#known.state === 'new') await this.#create({})
     })
     this.queue.track(
@@ -211,6 +225,8 @@ export class Visit {
     }
     if (outcome === 'absent') {
       this.#known.gone()
+      await this.#adopt()
+      if (this.#known.isStored()) return this.#change(change, answer)
       return change.expires ? {} : this.#createBy(change, answer)
     }
     this.#known.state = 'live'
@@ -227,7 +243,7 @@ export class Visit {
     if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
     this.#known.assertCarries()
     await this.#create(fields)
-    if (this.#known.stale && answer) await this.#read()
+    if (this.#known.stale && answer) await this.#read().catch(afterApplied)
     return { rev: this.picture.rev, fields: answer?.when === 'before' ? {} : this.picture.fields }
   }
 
@@ -235,8 +251,8 @@ export class Visit {
   async #adopt(): Promise<void> {
     const { adopt } = this.#options
     if (!adopt || this.#adopted || this.#known.state !== 'new' || !this.#known.carrier.canCarry()) return
-    this.#adopted = true
     const brought = await adopt()
+    this.#adopted = true
     if (!brought) return
     const fold = new Fold()
     commands.set(fold, brought)
@@ -277,20 +293,37 @@ export class Visit {
     const secret = await insertNew(this.#store, next, planned)
     if (old) {
       const at = keep === false ? undefined : rev
-      const ended = await endOld(this.#store, old, at, following).catch(async error => {
+      const ended = await endOld(this.#store, old, at, following).catch(error => this.#hasEnded(old, error))
+      if (ended !== true) {
+        if (ended === false && !seen && !(await this.#leadsOn(old))) return this.#takeOver(secret, next)
         // Should the tombstone stand after all, it leads its visitor on to the new session, who loses nothing.
-        if (!following || error.outcome !== 'unknown') await this.#discard(secret)
-        throw error
-      })
-      if (!ended && seen) {
-        await this.#discard(secret)
+        if (ended === false || !following || ended.outcome !== 'unknown') await this.#discard(secret)
+        if (ended !== false) throw ended
         return false
       }
     }
+    return this.#takeOver(secret, next)
+  }
+
+  #takeOver(secret: Secret, next: Picture): true {
     this.#known.maxAge = next.maxAge
     this.#known.adopt(secret, next)
     this.#known.carry(endOfLife(next))
     return true
+  }
+
+  /** Where ending was not confirmed, what stands there now tells; otherwise the error is the answer. */
+  async #hasEnded(id: SessionId, error: unknown): Promise<true | StoreUnavailableError> {
+    if (!(error instanceof StoreUnavailableError)) throw error
+    if (error.outcome === 'none') return error
+    const found = await this.#store.load(id).catch(() => 'unread' as const)
+    return found === undefined || (found !== 'unread' && isEnded(found)) ? true : error
+  }
+
+  /** Whether what was not live any more leads on to a session that is: then that one is to be ended. */
+  async #leadsOn(id: SessionId): Promise<boolean> {
+    const found = await this.#store.load(id)
+    return found !== undefined && isEnded(found) && (await this.#follow(found))
   }
 
   /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */

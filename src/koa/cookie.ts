@@ -119,6 +119,8 @@ export class SessionCookie implements Carrier {
   derive = (secret: Secret, nonce: string): Secret => derived(this.#keys, secret, nonce)
 
   #set(value: string, expires: Date | undefined): void {
+    // What is stored by now is stored; only its visitor cannot be told any more.
+    if (!this.canCarry()) return
     const { cookies, res, secure } = this.#ctx
     const { key, cookie } = this.#settings
     if (cookie.secure && !secure) warnOfProxy(this.#settings)
@@ -200,7 +202,12 @@ export function keysOf(app: Koa): () => Keygrip {
 
 function keygripOf(keys: unknown): Keygrip {
   if (!Array.isArray(keys)) {
-    if (isKeygrip(keys)) return keys
+    if (isKeygrip(keys)) {
+      if (keys.sign('').length === SHA256_LENGTH) return keys
+      throw new ConfigurationError(
+        "app.keys is a Keygrip that does not sign with SHA-256: give new Keygrip(keys, 'sha256'), or the list of keys",
+      )
+    }
   } else if (keys.length > 0 && keys.every(key => typeof key === 'string' && key !== '')) {
     if (keys.some(key => key.length < SHORT)) {
       process.emitWarning(
@@ -217,6 +224,9 @@ function keygripOf(keys: unknown): Keygrip {
 
 /** OWASP: a key for HMAC-SHA-256 has at least 32 bytes; Koa's own examples fall short, so this only warns. */
 const SHORT = 32
+
+/** In base64. */
+const SHA256_LENGTH = 43
 
 function isKeygrip(keys: unknown): keys is Keygrip {
   return typeof keys === 'object' && keys !== null && 'sign' in keys && 'verify' in keys

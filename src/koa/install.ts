@@ -1,7 +1,7 @@
 import { format } from 'node:util'
 import type Koa from 'koa'
 import { timed } from '../core/deadline.ts'
-import { FieldError } from '../core/errors.ts'
+import { ConfigurationError, FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
@@ -51,6 +51,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     options: SessionOptions = {},
   ): Sessions<Data, Collection> {
     const settings = settle(options, app)
+    claimKey(app, settings.key)
     const keys = keysOf(app)
     const store = timed(() => sessions.ready(), settings.timeout)
     const visitOptions: VisitOptions = { ...settings, store }
@@ -60,7 +61,8 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       cookies: cookieReader(settings, keys),
       tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,
       user: settings.user,
-      report: (error: unknown) => app.emit('error', error),
+      report: (error: Error) =>
+        app.listenerCount('error') > 0 ? app.emit('error', error) : app.onerror(error),
     }
     const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
     const { adopt } = options
@@ -105,13 +107,28 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   }
 }
 
+const keysIn = new WeakMap<AnyApp, Set<string>>()
+
+/** Two kinds of session under one cookie's name would each undo what the other gives. */
+function claimKey(app: AnyApp, key: string): void {
+  const taken = keysIn.get(app) ?? new Set()
+  if (taken.has(key)) {
+    throw new ConfigurationError(
+      `key: this app has sessions with the cookie ${key} already; give these another name`,
+    )
+  }
+  keysIn.set(app, taken.add(key))
+}
+
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
 async function answered(ctx: Koa.Context, { visit, cookie }: Use): Promise<void> {
   await visit.queue.settled()
   const [failure, ...others] = [...visit.queue.failures(), ...(await finished(visit))]
   for (const other of others) report(ctx, other)
   visit.queue.close(error => report(ctx, error))
-  if (failure !== undefined) throw forVisitor(failure, ctx, cookie)
+  if (failure === undefined) return
+  deliverWithError(ctx, cookie)
+  throw failure
 }
 
 async function finished(visit: Visit): Promise<unknown[]> {
@@ -128,19 +145,40 @@ async function failed(ctx: Koa.Context, { visit, cookie }: Use, error: unknown):
   await visit.queue.settled()
   for (const failure of visit.queue.failures()) if (failure !== error) report(ctx, failure)
   visit.queue.close(late => report(ctx, late))
-  throw forVisitor(error, ctx, cookie)
+  deliverWithError(ctx, cookie)
+  // Koa never answers where nothing at all is thrown.
+  throw error ?? new Error(format('non-error thrown: %j', error))
 }
 
 function report(ctx: Koa.Context, error: unknown): void {
   ctx.app.emit('error', error, ctx)
 }
 
-/** Koa drops all headers when it answers an error, except those the error has: what was stored must reach its visitor. */
-function forVisitor(thrown: unknown, ctx: Koa.Context, cookie: SessionCookie): unknown {
-  if (ctx.res.headersSent) return thrown
-  // As Koa itself would make of it, but here it gets headers.
-  const error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
-  if (!Object.isExtensible(error)) return error
+/**
+ * Koa drops all headers when it answers an error, except those the error has: what was stored must reach its visitor. The
+ * error has them only while it is answered, since an app may throw the same one to many visitors.
+ */
+function deliverWithError(ctx: Koa.Context, cookie: SessionCookie): void {
+  const answer = ctx.onerror
+  ctx.onerror = thrown => {
+    if (thrown === null || thrown === undefined || ctx.res.headersSent) return answer.call(ctx, thrown)
+    // As Koa itself would make of it, but here it gets headers.
+    const error: Error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
+    const own = Object.getOwnPropertyDescriptor(error, 'headers')
+    if (!Object.isExtensible(error) || own?.configurable === false) return answer.call(ctx, error)
+    // Not enumerable, so that who logs the error does not log the cookie.
+    const value = headersWith(error, ctx, cookie)
+    Object.defineProperty(error, 'headers', { value, configurable: true, writable: true, enumerable: false })
+    try {
+      answer.call(ctx, error)
+    } finally {
+      Reflect.deleteProperty(error, 'headers')
+      if (own) Object.defineProperty(error, 'headers', own)
+    }
+  }
+}
+
+function headersWith(error: Error, ctx: Koa.Context, cookie: SessionCookie): Record<string, unknown> {
   const given = 'headers' in error && typeof error.headers === 'object' ? { ...error.headers } : {}
   const cookies = cookie.headers
   const headers: Record<string, unknown> = { Vary: ctx.response.get('Vary'), ...given }
@@ -148,6 +186,5 @@ function forVisitor(thrown: unknown, ctx: Koa.Context, cookie: SessionCookie): u
     headers['Cache-Control'] ??= 'no-store'
     headers['Set-Cookie'] = [headers['Set-Cookie'] ?? [], cookies].flat(2)
   }
-  // Not enumerable, so that who logs the error does not log the cookie.
-  return Object.defineProperty(error, 'headers', { value: headers, configurable: true, writable: true })
+  return headers
 }

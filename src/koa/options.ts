@@ -53,7 +53,7 @@ export interface SessionOptions {
   /**
    * What a visitor without a session brings along from another library's, as fields; nothing, if there is none. Asked
    * at most once a request, and only when the session is used. What it gives is stored as a session of ours at once, so
-   * it should make the other one unusable: otherwise that would come back after this one has ended.
+   * it should make the other one unusable, and must not use `ctx.session` itself: otherwise that would come back after this one has ended.
    * @default none
    */
   adopt?: (ctx: Koa.Context) => Adopted | Promise<Adopted>
@@ -117,12 +117,19 @@ export function settle(options: SessionOptions, app: Koa): Settings {
   return Object.freeze({
     key: cookieName(options.key, cookie),
     ...lifetimes(options),
-    timeout: milliseconds('timeout', options.timeout ?? '5s'),
+    timeout: timeout(options.timeout ?? '5s'),
     maxSize: bytes(options.maxSize ?? MEBIBYTE),
     user: userField(options.user),
     cookie,
     property: propertyName(options.property ?? 'session', app),
   })
+}
+
+/** Node's timers count to 2³¹ - 1. */
+function timeout(duration: number | string): number {
+  const ms = milliseconds('timeout', duration)
+  if (ms < 2 ** 31) return ms
+  throw new ConfigurationError('timeout is longer than a timer can be: give at most 24 days')
 }
 
 function lifetimes(options: SessionOptions): Lifetimes & { touchAfter: number } {

@@ -32,7 +32,7 @@ export interface Parts {
   /** The field that names a session's user. */
   readonly user: Path | undefined
   /** Where a failure goes that no request can be failed for. */
-  readonly report: (error: unknown) => void
+  readonly report: (error: Error) => void
 }
 
 /** A session as `find` gives it: a picture of a moment. */
@@ -73,7 +73,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
       const connect = collection as () => Promise<Collection>
       this.#become(async () => this.#makeStore(await connect()))
     } else if (isPromise<Collection>(collection)) {
-      this.#become(collection.then(this.#makeStore))
+      this.#become(Promise.resolve(collection).then(this.#makeStore))
     } else {
       this.#become(this.#makeStore(collection as Collection))
     }
@@ -91,7 +91,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
         'store is not a store: give one, such as memoryStore(), or a promise of one',
       )
     }
-    this.#become(store)
+    this.#become(isPromise<Store>(store) ? Promise.resolve(store) : store)
   }
 
   /**
@@ -153,7 +153,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   open(id: SessionId): SessionHandle<Data> {
     const visit = new Visit(nobody, this.#parts.visit, checkedId(id))
     visit.doNotExtend()
-    visit.queue.close(this.#parts.report)
+    visit.queue.close(error => this.#parts.report(error as Error))
     return handleOf<Data>(visit)
   }
 
@@ -163,7 +163,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    */
   async load(request: IncomingMessage): Promise<LoadedSession<Data>> {
     const visit = new Visit(this.#parts.cookies(request), this.#parts.visit)
-    visit.queue.close(this.#parts.report)
+    visit.queue.close(error => this.#parts.report(error as Error))
     await visit.load()
     return sessionOf<Data>(visit)
   }

@@ -21,6 +21,7 @@ function aTarget({ refuse }: { refuse?: Error } = {}) {
       pending.push(chain)
       failures.push(failure)
     },
+    watch: derived => derived,
     async perform(change, _, asked) {
       sent.push({ change, asked })
       if (refuse) throw refuse
