@@ -47,7 +47,10 @@ export interface Change {
   /** All must hold; otherwise nothing is written. */
   readonly guards: readonly Guard[]
   readonly operations: readonly Operation[]
-  /** Moves the end of the session's life, never past its absolute limit. */
+  /**
+   * The new end of the session's idle life. Without `maxAge` it only moves the end forward: another request may have
+   * given the session a longer life meanwhile, or have a clock that is ahead.
+   */
   readonly expires?: Date
   /** The session's own idle lifetime from now on, milliseconds. */
   readonly maxAge?: number

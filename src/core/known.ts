@@ -5,7 +5,7 @@ import { tell } from './events.ts'
 import { idOf, type Secret } from './ids.ts'
 import { applied } from './operators.ts'
 import { completed, type Lifetimes, newPicture, type Picture } from './picture.ts'
-import { endOfLife, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
+import { endOfLife, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
 import type { Answer, Applied } from './store.ts'
 import { comesBackAlike, type Fields } from './values.ts'
 
@@ -70,7 +70,7 @@ export class Known {
   }
 
   /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
-  note({ operations, expires }: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
+  note({ operations, expires, maxAge }: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
     const picture = this.#picture
     const next = picture && rev === picture.rev + 1
     if (next && answer?.when === 'after' && fields) {
@@ -82,7 +82,10 @@ export class Known {
       this.stale = true
     }
     if (!expires) return
-    if (this.#picture) this.#picture = { ...this.#picture, expires, maxAge: this.maxAge }
+    if (this.#picture) {
+      const life = lifeAfter(this.#picture, { expires, ...(maxAge !== undefined && { maxAge }) })
+      this.#picture = { ...this.#picture, ...life }
+    }
     this.carry(this.#picture ? endOfLife(this.#picture) : expires)
     this.extended = this.issued
   }

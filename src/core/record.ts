@@ -1,3 +1,4 @@
+import type { Change } from './change.ts'
 import { type Fields, isPlain } from './values.ts'
 
 /** SHA-256 of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
@@ -75,4 +76,13 @@ export function fromStored({
 /** When a session that is used now would end: idle lifetime or absolute limit, whichever comes first. */
 export function endOfLife(record: Pick<SessionRecord, 'expires' | 'absolute'>): Date {
   return record.absolute && record.absolute < record.expires ? record.absolute : record.expires
+}
+
+type Life = Pick<SessionRecord, 'expires' | 'maxAge'>
+
+/** The idle life of a record after a change. */
+export function lifeAfter({ expires, maxAge }: Life, change: Pick<Change, 'expires' | 'maxAge'>): Life {
+  const end = change.expires ?? expires
+  const isKept = change.maxAge === undefined && end < expires
+  return { expires: new Date(isKept ? expires : end), maxAge: change.maxAge ?? maxAge }
 }

@@ -3,7 +3,14 @@ import { IdTakenError, SessionTooLargeError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import type { Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
-import { endOfLife, isEnded, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
+import {
+  endOfLife,
+  isEnded,
+  lifeAfter,
+  type SessionId,
+  type SessionRecord,
+  type Tombstone,
+} from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { changed, decode, decodeExactly, encode } from './bson.ts'
 
@@ -66,9 +73,8 @@ class MemoryStore implements Store {
     if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {
       throw new SessionTooLargeError()
     }
-    const { expires = found.expires, maxAge = found.maxAge } = change
     const rev = found.rev + 1
-    this.#kept.set(id, { ...found, expires: new Date(expires), maxAge, rev, data })
+    this.#kept.set(id, { ...found, ...lifeAfter(found, change), rev, data })
     if (!answer) return {}
     return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
   }

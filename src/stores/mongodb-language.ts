@@ -107,8 +107,8 @@ export function updateOf({ operations, expires, maxAge }: Change): Record<string
     arguments_[inData(operation.path)] = argumentOf(operation)
     update[operation.op] = arguments_
   }
-  const lifetime = { ...(expires && { expires }), ...(maxAge !== undefined && { maxAge }) }
-  if (Object.keys(lifetime).length > 0) update.$set = { ...update.$set, ...lifetime }
+  if (maxAge !== undefined) update.$set = { ...update.$set, maxAge, ...(expires && { expires }) }
+  else if (expires) update.$max = { ...update.$max, expires }
   return update
 }
 

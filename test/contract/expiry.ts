@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import type { SessionId } from '../../src/core/record.ts'
 import type { Store } from '../../src/core/store.ts'
 import type { OpenStore } from './open.ts'
-import { aChange, aSecondAgo, aSession, inAnHour, recordOf, set, soon, together } from './records.ts'
+import { aChange, aSecondAgo, aSession, inAnHour, inc, recordOf, set, soon, together } from './records.ts'
 
 const limits = ['expires', 'absolute'] as const
 
@@ -95,9 +95,27 @@ export function expiry(open: OpenStore): void {
   test('a session whose end is moved into the past is over', async t => {
     const store = await open(t)
     const { id } = await aSession(store, { a: 1 })
-    assert.deepEqual(await store.update(id, { ...aChange(), expires: aSecondAgo() }), {})
+    assert.deepEqual(await store.update(id, { ...aChange(), expires: aSecondAgo(), maxAge: 1000 }), {})
     assert.equal(await store.load(id), undefined)
     assert.equal(await store.update(id, { ...aChange(), expires: inAnHour() }), 'absent')
+  })
+
+  test('extending a session does not shorten the life that another request has given it', async t => {
+    const store = await open(t)
+    const later = new Date(Date.now() + 7_200_000)
+    const { id } = await aSession(store, { n: 1 }, { expires: later })
+    await store.update(id, { ...aChange(inc('n')), expires: inAnHour() })
+    await store.update(id, { ...aChange(inc('n')), expires: aSecondAgo() }, { paths: ['n'], when: 'after' })
+    const { expires, fields } = await recordOf(store, id)
+    assert.deepEqual([expires, fields], [later, { n: 3 }])
+  })
+
+  test('a lifetime of its own may shorten the life of a session', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, {}, { expires: new Date(Date.now() + 7_200_000) })
+    const expires = inAnHour()
+    await store.update(id, { ...aChange(), expires, maxAge: 3_600_000 })
+    assert.deepEqual((await recordOf(store, id)).expires, expires)
   })
 
   test('a session lives on where its end is moved before it has come', async t => {

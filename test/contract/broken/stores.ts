@@ -72,6 +72,16 @@ async function livingRecord(store: Store, id: SessionId): Promise<SessionRecord 
 
 export const brokenStores: BrokenStore[] = [
   broken(
+    'extending shortens',
+    expiry,
+    'extending a session does not shorten the life',
+    updating(async (sound, id, change, answer) => {
+      const found = await livingRecord(sound, id)
+      const lifetime = change.expires && found && { maxAge: change.maxAge ?? found.maxAge }
+      return sound.update(id, { ...change, ...lifetime }, answer)
+    }),
+  ),
+  broken(
     'it upserts',
     changing,
     'a change to a session that does not exist writes nothing',
