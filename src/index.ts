@@ -34,7 +34,7 @@ export type {
 export type { CookieOptions } from './koa/cookie-options.ts'
 export type { CSRFOptions } from './koa/csrf.ts'
 export type { SessionContext } from './koa/install.ts'
-export type { SessionOptions } from './koa/options.ts'
+export type { OnceStored, SessionOptions } from './koa/options.ts'
 export type { FoundSession } from './koa/sessions.ts'
 export type { MongoDBCollection, MongoDBStoreOptions } from './stores/mongodb.ts'
 

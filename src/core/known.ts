@@ -99,6 +99,15 @@ export class Known {
     this.unknown = false
   }
 
+  /** Nothing is stored under the id that the visitor was to be given. */
+  withdraw(): void {
+    this.carrier.withdraw()
+    this.state = 'new'
+    this.secret = undefined
+    this.id = undefined
+    this.#picture = undefined
+  }
+
   see(found: SessionRecord): void {
     this.state = 'live'
     this.#picture = found

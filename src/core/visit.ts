@@ -24,8 +24,15 @@ export interface VisitOptions extends Lifetimes {
   readonly touchAfter: number
   /** The largest that a change may make the fields of a session, bytes of BSON. */
   readonly maxSize: number
-  /** What a visitor without a session brings from elsewhere; asked once, before anything else is done. */
-  readonly adopt?: () => Promise<Record<string, unknown> | undefined>
+  /** What a visitor without a session brings from elsewhere; asked before anything else is done. */
+  readonly adopt?: () => Promise<Brought>
+}
+
+/** What a visitor brings from another library's session. */
+export interface Brought {
+  readonly fields: Record<string, unknown>
+  /** Ends the other session, once this one is stored. */
+  end(): Promise<void>
 }
 
 /** Milliseconds after which a response is late: what it says of the session's end is looked at once more. */
@@ -251,12 +258,19 @@ export class Visit {
   async #adopt(): Promise<void> {
     const { adopt } = this.#options
     if (!adopt || this.#adopted || this.#known.state !== 'new' || !this.#known.carrier.canCarry()) return
-    const brought = await adopt()
-    this.#adopted = true
-    if (!brought) return
+    const { fields, end } = await adopt()
     const fold = new Fold()
-    commands.set(fold, brought)
+    commands.set(fold, fields)
     await this.#createBy(fold.change())
+    try {
+      await end()
+    } catch (error) {
+      // Both would live, and the other come back after this one has ended.
+      if (this.#known.secret) await this.#discard(this.#known.secret)
+      this.#known.withdraw()
+      throw error
+    }
+    this.#adopted = true
   }
 
   async #create(fields: Fields): Promise<void> {

@@ -4,12 +4,14 @@ import type Koa from 'koa'
 import { FieldError } from '../core/errors.ts'
 import { faultOfPart, isFieldName } from '../core/paths.ts'
 import { type Fields, isPlain, literal } from '../core/values.ts'
+import type { OnceStored } from './options.ts'
 
 /**
  * For the option `adopt`: what a visitor brings from another library's session, as fields. What a session of ours cannot
- * hold stays behind, and so does the other library's own; the other session is ended, and its cookie cleared.
+ * hold stays behind, and so does the other library's own. Once ours is stored the other session is ended, and its cookie
+ * cleared.
  */
-export type Adopter = (ctx: Koa.Context) => Promise<Fields | undefined>
+export type Adopter = (ctx: Koa.Context, onceStored: OnceStored) => Promise<Fields | undefined>
 
 /** The other library's cookie; `path` and `domain` as that one was set with, or it cannot be cleared. */
 export interface OtherCookie {
@@ -67,12 +69,14 @@ export function koaSession(options: KoaSessionOptions = {}): Adopter {
   const { decode = decoded, store } = options
   const cookie = { key: 'koa.sess', ...options }
   const read = signedReader(options.keys)
-  return async ctx => {
+  return async (ctx, onceStored) => {
     const value = read(ctx, cookie.key)
     if (!value) return undefined
-    clear(ctx, cookie, `${cookie.key}.sig`)
     const data = store ? await store.get(value, DAY, { rolling: false, ctx }) : attempted(() => decode(value))
-    if (store && data) await store.destroy(value, { ctx })
+    onceStored(async () => {
+      if (data) await store?.destroy(value, { ctx })
+      clear(ctx, cookie, `${cookie.key}.sig`)
+    })
     if (!isPlain(data) || isPast(data._expire)) return undefined
     return fieldsOf(data)
   }
@@ -83,12 +87,14 @@ export function koaGenericSession(options: KoaGenericSessionOptions): Adopter {
   const { store, prefix = 'koa:sess:' } = options
   const cookie = { key: 'koa.sid', ...options }
   const read = signedReader(options.keys)
-  return async ctx => {
+  return async (ctx, onceStored) => {
     const sid = read(ctx, cookie.key)
     if (!sid) return undefined
-    clear(ctx, cookie, `${cookie.key}.sig`)
     const data = await store.get(prefix + sid)
-    if (data) await store.destroy(prefix + sid)
+    onceStored(async () => {
+      if (data) await store.destroy(prefix + sid)
+      clear(ctx, cookie, `${cookie.key}.sig`)
+    })
     return withoutCookie(data)
   }
 }
@@ -97,13 +103,15 @@ export function koaGenericSession(options: KoaGenericSessionOptions): Adopter {
 export function expressSession(options: ExpressSessionOptions): Adopter {
   const secrets = [options.secret].flat()
   const cookie = { key: 'connect.sid', ...options }
-  return async ctx => {
+  return async (ctx, onceStored) => {
     const value = ctx.cookies.get(cookie.key, { signed: false })
     const id = value && unsigned(value, secrets)
     if (!id) return undefined
-    clear(ctx, cookie)
     const data = await options.load(id)
-    if (data) await options.destroy(id)
+    onceStored(async () => {
+      if (data) await options.destroy(id)
+      clear(ctx, cookie)
+    })
     return withoutCookie(typeof data === 'string' ? attempted(() => JSON.parse(data)) : data)
   }
 }

@@ -68,7 +68,7 @@ export class SessionCookie implements Carrier {
   readonly #settings: Settings
   readonly #keys: Keygrip
   #header: string | undefined
-  #adopting: string[] = []
+  readonly #adopting: string[] = []
 
   constructor(ctx: Koa.Context, settings: Settings, keys: Keygrip) {
     this.#ctx = ctx
@@ -85,7 +85,7 @@ export class SessionCookie implements Carrier {
   async adopting<T>(adopt: () => Promise<T>): Promise<T> {
     const before = new Set(this.#headers())
     const adopted = await adopt()
-    this.#adopting = this.#headers().filter(header => !before.has(header))
+    this.#adopting.push(...this.#headers().filter(header => !before.has(header)))
     return adopted
   }
 

@@ -5,6 +5,7 @@ import { ConfigurationError, FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
+import { adopting } from './adopting.ts'
 import { cookieReader, keysOf, SessionCookie } from './cookie.ts'
 import { type SessionOptions, settle } from './options.ts'
 import { Sessions, type StoreMaker } from './sessions.ts'
@@ -71,8 +72,8 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
 
     const use = (ctx: UsingContext): Use => {
       const cookie = new SessionCookie(ctx, settings, keys())
-      const adopting = adopt && { adopt: () => cookie.adopting(async () => (await adopt(ctx)) ?? undefined) }
-      const visit = new Visit(cookie, adopting ? { ...visitOptions, ...adopting } : visitOptions)
+      const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
+      const visit = new Visit(cookie, asked)
       if (!ctx.res.headersSent) ctx.vary('Cookie')
       // Nobody will come for what fails from here on: the response has left already.
       else visit.queue.close(error => report(ctx, error))

@@ -52,11 +52,11 @@ export interface SessionOptions {
   user?: string
   /**
    * What a visitor without a session brings along from another library's, as fields; nothing, if there is none. Asked
-   * at most once a request, and only when the session is used. What it gives is stored as a session of ours at once, so
-   * it should make the other one unusable, and must not use `ctx.session` itself: otherwise that would come back after this one has ended.
+   * only when the session is used. What it gives is stored as a session of ours at once. It should end the other one by
+   * what it gives to `onceStored`, or that would come back after ours has ended. It cannot use `ctx.session` itself.
    * @default none
    */
-  adopt?: (ctx: Koa.Context) => Adopted | Promise<Adopted>
+  adopt?: (ctx: Koa.Context, onceStored: OnceStored) => Adopted | Promise<Adopted>
   /** The session cookie's attributes. */
   cookie?: CookieOptions
   /**
@@ -65,6 +65,12 @@ export interface SessionOptions {
    */
   property?: string
 }
+
+/**
+ * Takes what ends the other session, and clears its cookie: called once ours is stored, so that at every moment one of
+ * them is there. If it fails, ours is taken back, and the request fails.
+ */
+export type OnceStored = (end: () => unknown) => void
 
 type Adopted = Record<string, unknown> | null | undefined
 

@@ -12,6 +12,8 @@ import session from 'express-session'
 import Keygrip from 'keygrip'
 import Koa from 'koa'
 import { createSession } from 'koa-session'
+import type { SessionRecord } from '../../src/core/record.ts'
+import { StoreUnavailableError } from '../../src/index.ts'
 import {
   type Adopter,
   connectMongo,
@@ -23,7 +25,7 @@ import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, answering, KEY, listening, type Routes, type RunningApp } from '../support/app.ts'
 import { aCollection, theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { Visitor } from '../support/visitor.ts'
-import { watched } from '../support/watchedstore.ts'
+import { altered, watched } from '../support/watchedstore.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -46,6 +48,11 @@ const routes: Routes = {
   '/get': ctx => ctx.session.get('user'),
   '/write': ctx => ctx.session.set('more', 1),
   '/destroy': ctx => ctx.session.destroy(),
+  '/caught': async ctx => {
+    await ctx.session.set('more', 1).catch(() => {})
+    return 'caught'
+  },
+  '/csrf': ctx => ctx.session.createCSRF(),
 }
 
 interface Adopting extends RunningApp {
@@ -55,8 +62,12 @@ interface Adopting extends RunningApp {
 }
 
 /** An app as it is after the change, which carries visitors over. */
-async function anAdoptingApp(t: TestContext, adopt: Adopter): Promise<Adopting> {
-  const { store, calls } = watched(memoryStore({ clock: () => Date.now() }))
+async function anAdoptingApp(
+  t: TestContext,
+  adopt: Adopter,
+  inner = memoryStore({ clock: () => Date.now() }),
+): Promise<Adopting> {
+  const { store, calls } = watched(inner)
   const running = await anApp(t, { store, adopt }, routes)
   return {
     ...running,
@@ -464,6 +475,57 @@ test('while the other store is down nothing is carried over, and nothing lost', 
   assert.deepEqual(running.calls, [])
   down = false
   assert.deepEqual((await ada.get('/read')).json, held)
+})
+
+test('while ours cannot be stored the other session stays', async t => {
+  const store = aKoaSessionStore()
+  const old = await aKoaVisitor(t, app => createSession({ store }, app))
+  let down = true
+  const inner = altered(memoryStore(), name => {
+    if (down && name === 'insert') throw new StoreUnavailableError('down', 'none')
+  })
+  const running = await anAdoptingApp(t, koaSession({ store }), inner)
+  const ada = running.movedFrom(old)
+  for (const path of ['/read', '/write', '/caught']) {
+    const { status, setCookies } = await ada.get(path)
+    assert.equal(status, path === '/caught' ? 200 : 503)
+    assert.deepEqual(setCookies, [], path)
+  }
+  down = false
+  assert.deepEqual((await ada.get('/read')).json, held)
+})
+
+test('while the other session cannot be ended ours is taken back', async t => {
+  const store = aKoaSessionStore()
+  const old = await aKoaVisitor(t, app => createSession({ store }, app))
+  let down = true
+  const destroy = async (key: string) => {
+    if (down) throw new Error('down')
+    await store.destroy(key)
+  }
+  const inner = memoryStore()
+  const inserted: string[] = []
+  const spying = altered(inner, (name, [record]) => {
+    if (name === 'insert') inserted.push((record as SessionRecord).id)
+  })
+  const running = await anAdoptingApp(t, koaSession({ store: { ...store, destroy } }), spying)
+  const ada = running.movedFrom(old)
+  for (const path of ['/read', '/write', '/caught', '/csrf']) {
+    const { setCookies } = await ada.get(path)
+    assert.deepEqual(setCookies, [], path)
+  }
+  assert.ok(inserted.length >= 4)
+  for (const id of inserted) assert.equal(await inner.load(id), undefined)
+  down = false
+  assert.deepEqual((await ada.get('/write')).json, { more: 1 })
+  assert.deepEqual((await ada.get('/read')).json, { ...held, more: 1 })
+})
+
+test('adopt that asks for the session it is to bring is told so, and waits for nothing', async t => {
+  const adopt: Adopter = async ctx => ({ ...(await ctx.session()) })
+  const { visitor, errors } = await anAdoptingApp(t, adopt)
+  assert.equal((await visitor().get('/read')).status, 500)
+  assert.match(String(errors[0]), /adopt cannot use ctx\.session/)
 })
 
 test('the other cookie is cleared where it was set', async t => {

@@ -31,7 +31,7 @@ export function watched(target: Store): Watched {
       return found.flatMap(record => (record && !('ended' in record) ? record : []))
     },
     async expire() {
-      const past = { guards: [], operations: [], expires: new Date(Date.now() - 1000) }
+      const past = { guards: [], operations: [], expires: new Date(Date.now() - 1000), maxAge: 1000 }
       for (const id of ids) await target.update(id, past)
     },
   }
