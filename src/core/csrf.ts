@@ -13,14 +13,15 @@ export function createToken(secret: Secret): string {
   return salt + sign(secret, salt)
 }
 
-export function assertToken(secret: Secret | undefined, token: unknown): void {
-  if (isToken(secret, token)) return
+/** Throws `InvalidCSRFTokenError` unless the token was made with one of these secrets. */
+export function assertToken(secrets: readonly Secret[], token: unknown): void {
+  if (secrets.some(secret => isToken(secret, token))) return
   tell({ type: 'CSRF failed' })
   throw new InvalidCSRFTokenError()
 }
 
-function isToken(secret: Secret | undefined, token: unknown): boolean {
-  if (secret === undefined || typeof token !== 'string' || !TOKEN.test(token)) return false
+function isToken(secret: Secret, token: unknown): boolean {
+  if (typeof token !== 'string' || !TOKEN.test(token)) return false
   const expected = sign(secret, token.slice(0, SALT_LENGTH))
   const given = token.slice(SALT_LENGTH)
   return timingSafeEqual(Buffer.from(given), Buffer.from(expected))

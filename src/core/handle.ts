@@ -41,7 +41,7 @@ const members: Handle = Object.create(Function.prototype, {
     }),
   ),
   createCSRF: visiting(visit => createToken(visit.tokenSecret())),
-  assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.secret, token)),
+  assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.secrets, token)),
   [inspect.custom]: { value: () => '[Function: session]' },
 })
 

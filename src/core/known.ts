@@ -39,13 +39,21 @@ export class Known {
   outdated: boolean
   /** When this request extended the session, if it did. */
   extended: number | undefined
+  /** The visitor's own, if this request was led on from it: pages may hold tokens that were made for it. */
+  former: Secret | undefined
+  /** Tokens were made for an id that the store has not been asked about. */
+  tokened = false
   #picture: Picture | undefined
+  #offered: Presented | undefined
+  /** Repeats what the visitor was told last. */
+  #tell: () => void
   /** Whether it is a visitor who is served: nobody else can be given a new id. */
   readonly isVisitors: boolean
 
   constructor(carrier: Carrier, lifetimes: Lifetimes, id?: SessionId) {
     const presented = carrier.presented()
     this.carrier = carrier
+    this.#tell = () => carrier.withdraw()
     this.#lifetimes = lifetimes
     this.isVisitors = id === undefined
     this.state = presented || id ? 'presented' : 'new'
@@ -86,22 +94,47 @@ export class Known {
       const life = lifeAfter(this.#picture, { expires, ...(maxAge !== undefined && { maxAge }) })
       this.#picture = { ...this.#picture, ...life }
     }
-    this.carry(this.#picture ? endOfLife(this.#picture) : expires)
+    this.carry(this.#picture ? undefined : expires)
     this.extended = this.issued
   }
 
+  /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
+  offer(secret: Secret, picture: Picture): void {
+    this.#offered = { secret, issued: Date.now(), maxAge: picture.maxAge }
+    this.carrier.carry(this.#offered, endOfLife(picture))
+  }
+
+  /** It was not stored: the visitor is told what was to be told before. */
+  withdraw(): void {
+    this.#offered = undefined
+    this.#tell()
+  }
+
+  /** A new session has been stored, under the secret that was offered or, if that was taken, under another. */
   adopt(secret: Secret, picture: Picture): void {
+    const offered = this.#offered
     this.secret = secret
     this.id = idOf(secret)
+    this.maxAge = picture.maxAge
     this.#picture = picture
     this.stale = !comesBackAlike(picture.fields)
     this.state = 'live'
     this.unknown = false
+    if (offered?.secret === secret) this.#carried(offered, endOfLife(picture))
+    else this.carry()
   }
 
-  /** Nothing is stored under the id that the visitor was to be given. */
-  withdraw(): void {
-    this.carrier.withdraw()
+  /** The visitor is led on to the session that replaced this one. */
+  succeed(secret: Secret): void {
+    this.former ??= this.secret
+    this.secret = secret
+    this.id = idOf(secret)
+  }
+
+  /** As if the session that this request has stored had never been. */
+  forget(): void {
+    this.#tell = () => this.carrier.withdraw()
+    this.#tell()
     this.state = 'new'
     this.secret = undefined
     this.id = undefined
@@ -150,25 +183,38 @@ export class Known {
     return this.state === 'live' || this.state === 'presented'
   }
 
+  /** Whether the visitor's id is worth nothing: neither a session nor the tokens of a page go by it. */
+  isForgettable(): boolean {
+    return this.state === 'new' && this.unknown && !this.tokened
+  }
+
   extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge'> {
     const expires = new Date(Date.now() + this.maxAge)
     return { expires, ...(maxAge !== undefined && { maxAge }) }
   }
 
-  carry(expires: Date): void {
+  carry(expires = endOfLife(this.picture)): void {
     this.issued = Date.now()
-    this.carrier.carry(this.presented(), expires)
-    this.outdated = false
+    this.reissue(expires)
   }
 
   /** The cookie as it is, signed anew. */
-  reissue(): void {
-    this.carrier.carry(this.presented(), new Date(this.issued + this.maxAge))
-    this.outdated = false
+  reissue(expires = new Date(this.issued + this.maxAge)): void {
+    const presented = { secret: this.secret as Secret, issued: this.issued, maxAge: this.maxAge }
+    this.carrier.carry(presented, expires)
+    this.#carried(presented, expires)
   }
 
-  presented(): Presented {
-    return { secret: this.secret as Secret, issued: this.issued, maxAge: this.maxAge }
+  clear(): void {
+    this.carrier.clear()
+    this.#tell = () => this.carrier.clear()
+  }
+
+  #carried(presented: Presented, expires: Date): void {
+    this.issued = presented.issued
+    this.outdated = false
+    this.#offered = undefined
+    this.#tell = () => this.carrier.carry(presented, expires)
   }
 
   assertCarries(): void {

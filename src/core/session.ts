@@ -98,7 +98,7 @@ class Session {
   }
 
   assertCSRF(token: unknown): void {
-    assertToken(this.#visit.secret, token)
+    assertToken(this.#visit.secrets, token)
   }
 
   /** Fields only: neither the cookie's secret nor anything that leads to it. */

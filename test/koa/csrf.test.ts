@@ -211,6 +211,26 @@ test('an expired or ended session’s token is worth nothing', async t => {
   assert.equal((await visitor().post('/guarded', {}, past)).status, 401)
 })
 
+test('a page made for a cookie whose session is no more has tokens that are good', async t => {
+  const { store, expire } = watched(memoryStore({ clock: () => Date.now() }))
+  const more: Routes = {
+    '/page': async ctx => {
+      const token = ctx.session.createCSRF()
+      const session = await ctx.session()
+      return { token, isNew: session.isNew }
+    },
+  }
+  const running = await aGuardedApp(t, { store: store as ReturnType<typeof memoryStore>, more })
+  const ada = running.visitor()
+  await ada.get('/write')
+  await expire()
+  const { token, isNew } = (await ada.get('/page')).json as { token: string; isNew: boolean }
+  assert.equal(isNew, true)
+  const { status } = await ada.post('/login', {}, { 'X-CSRF-Token': token })
+  assert.equal(status, 200)
+  assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+})
+
 test('safe methods pass from anywhere', async t => {
   const { visitor, url } = await aGuardedApp(t)
   const foreign = { 'Sec-Fetch-Site': 'cross-site', Origin: 'https://evil.example' }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import type { IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
 import { idOf } from '../../src/core/ids.ts'
 import { FieldError, type Store, StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type Handler } from '../support/app.ts'
@@ -110,6 +112,71 @@ onEachStore(
     assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 3 }])
   },
 )
+
+onEachStore(
+  'with grace, a token of the old page is good in the request that is led on',
+  async (t, watched) => {
+    const { ada } = await aVisit(t, watched.store, {
+      '/token': ctx => ctx.session.createCSRF(),
+      '/submit': async ctx => {
+        await ctx.session()
+        ctx.session.assertCSRF(ctx.get('x-csrf-token'))
+        return ctx.session.inc('n')
+      },
+    })
+    const token = String((await ada.get('/token')).json)
+    const late = ada.twin()
+    await ada.get('/rotate')
+    assert.deepEqual((await late.get('/submit', { 'X-CSRF-Token': token })).json, { n: 2 })
+    // Only there: the next request has the new cookie, and the next page its own tokens.
+    assert.equal((await late.get('/submit', { 'X-CSRF-Token': token })).status, 403)
+  },
+)
+
+onEachStore('with grace, what has no response of its own is led on too', async (t, watched) => {
+  const { sessions, visitor } = await anApp(t, { store: watched.store }, routes)
+  const ada = visitor()
+  await ada.get('/fill')
+  const upgrade = { headers: { cookie: `sid=${ada.jar.get('sid')}` } } as IncomingMessage
+  await ada.get('/rotate')
+  const session = await sessions.load(upgrade)
+  await session.inc('n')
+  assert.deepEqual({ ...session }, { name: 'Ada', n: 2 })
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 2 })
+})
+
+for (const path of ['/rotate', '/renew', '/sign-in']) {
+  onEachStore(
+    `a response that leaves while a session is renewed has its cookie: ${path}`,
+    async (t, watched) => {
+      const written = gate()
+      const store = altered(watched.store, async name => {
+        if (name === 'end') await written.opened
+      })
+      const { ada } = await aVisit(t, store, {
+        '/stream': async (ctx, next) => {
+          ctx.respond = false
+          const renewed = routes[String(ctx.query.path)]?.(ctx, next)
+          while (!watched.calls.includes('insert', 1)) await setImmediate()
+          ctx.res.flushHeaders()
+          await ctx.session.inc('n')
+          ctx.res.end(JSON.stringify(await renewed))
+        },
+      })
+      // Others write meanwhile: what is copied again has the id that the visitor was told.
+      const late = ada.twin()
+      const answer = ada.get(`/stream?path=${path}`)
+      while (!watched.calls.includes('insert', 1)) await setImmediate()
+      await late.get('/inc')
+      written.open()
+      const { json, setCookies } = await answer
+      assert.equal(setCookies.length, 1)
+      assert.equal(idOf(secretOf(ada) ?? ''), json)
+      assert.deepEqual(await fieldsIn(watched), [path === '/sign-in' ? { n: 1 } : { name: 'Ada', n: 3 }])
+      assert.deepEqual((await ada.get('/read')).json, (await fieldsIn(watched))[0])
+    },
+  )
+}
 
 onEachStore('with grace, signing out with the old cookie ends the new session', async (t, watched) => {
   const { ada } = await aVisit(t, watched.store)

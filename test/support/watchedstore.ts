@@ -18,16 +18,16 @@ export interface Watched {
 
 export function watched(target: Store): Watched {
   const calls: string[] = []
-  const ids: SessionId[] = []
+  const ids = new Set<SessionId>()
   const store = altered(target, (name, args) => {
     calls.push(name)
-    if (name === 'insert') ids.push((args[0] as SessionRecord).id)
+    if (name === 'insert') ids.add((args[0] as SessionRecord).id)
   })
   return {
     store,
     calls,
     async records() {
-      const found = await Promise.all(ids.map(id => target.load(id)))
+      const found = await Promise.all([...ids].map(id => target.load(id)))
       return found.flatMap(record => (record && !('ended' in record) ? record : []))
     },
     async expire() {

@@ -1,0 +1,32 @@
+import { idOf } from './ids.ts'
+import type { Known } from './known.ts'
+import { isEnded, type SessionId, type Tombstone } from './record.ts'
+import type { Store } from './store.ts'
+import { isFollowable } from './succession.ts'
+
+/** Reads the session, or the one it was replaced by. Throws if what this request had seen is gone. */
+export async function look(known: Known, store: Store): Promise<void> {
+  const found = await store.load(known.id as SessionId)
+  if (found && !isEnded(found)) known.see(found)
+  else if (!found || !(await follow(known, store, found))) known.gone(found)
+}
+
+/** Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. */
+export async function follow(known: Known, store: Store, { next }: Tombstone): Promise<boolean> {
+  const { secret } = known
+  if (!secret || !next || !isFollowable(next)) return false
+  const following = known.carrier.derive(secret, next)
+  const found = await store.load(idOf(following))
+  if (!found) return false
+  known.succeed(following)
+  if (isEnded(found)) return follow(known, store, found)
+  known.see(found)
+  known.carry()
+  return true
+}
+
+/** A cookie of a session that has ended meanwhile must not replace the one that its visitor may have been given. */
+export async function stillLives(known: Known, store: Store): Promise<boolean> {
+  const found = await store.read(known.id as SessionId, [])
+  return found !== undefined && !isEnded(found)
+}
