@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { leaksIn, UNTELLABLE } from './support/leaks.ts'
 import { startGlobalMongoDB } from './support/mongodb/global.ts'
 import { type Counts, countsOf } from './support/runner/counts.ts'
 import { filesMatching } from './support/runner/files.ts'
@@ -59,15 +60,28 @@ async function runTests(
 ): Promise<{ code: number; counts: Counts }> {
   const folder = await mkdtemp(join(tmpdir(), 'test-run-'))
   const results = join(folder, 'results')
+  const untellable = join(folder, 'untellable')
   try {
-    const code = await runNode(files, results, env)
-    return { code, counts: countsOf(await readFile(results, 'utf8').catch(() => '')) }
+    const { code, printed } = await runNode(files, results, { ...env, [UNTELLABLE]: untellable })
+    const counts = countsOf(await readFile(results, 'utf8').catch(() => ''))
+    const secrets = (await readFile(untellable, 'utf8').catch(() => '')).split('\n')
+    const leaks = leaksIn(printed, new Set(secrets))
+    if (leaks.length > 0) {
+      console.error(`The test run printed ${leaks.length} secrets or signatures of cookies`)
+      counts.failed++
+    }
+    return { code, counts }
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-function runNode(files: string[], results: string, env: Record<string, string>): Promise<number> {
+/** Whatever is printed goes on to where this process prints, and is kept. */
+function runNode(
+  files: string[],
+  results: string,
+  env: Record<string, string>,
+): Promise<{ code: number; printed: string }> {
   const reporters = [
     '--test-reporter=spec',
     '--test-reporter-destination=stdout',
@@ -77,12 +91,20 @@ function runNode(files: string[], results: string, env: Record<string, string>):
   const child = spawn(
     process.execPath,
     ['--import', 'tsx', '--test', '--test-concurrency=2', ...reporters, ...options, ...files],
-    { stdio: 'inherit', env: { ...process.env, ...env } },
+    { stdio: ['inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   )
+  const printed: Buffer[] = []
+  for (const [from, to] of [
+    [child.stdout, process.stdout],
+    [child.stderr, process.stderr],
+  ] as const) {
+    from.on('data', chunk => printed.push(chunk))
+    from.pipe(to, { end: false })
+  }
   // The server has to be stopped too, so this process outlives the tests.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal))
   return new Promise((resolve, reject) => {
     child.once('error', reject)
-    child.once('close', code => resolve(code ?? 1))
+    child.once('close', code => resolve({ code: code ?? 1, printed: Buffer.concat(printed).toString() }))
   })
 }

@@ -3,13 +3,12 @@ import { commands } from './commands.ts'
 import { CommandError } from './errors.ts'
 import { Fold } from './fold.ts'
 import type { Path } from './paths.ts'
+import type { Queue } from './queue.ts'
 
 /** What carries out a chain: it applies the change and says what the chain resolves to. */
 export interface Performer {
-  /** Counts the chain as pending until it has settled; `failure` tells of one that nobody handled. */
-  track(chain: Promise<unknown>, failure: () => unknown): void
-  /** Has a promise that is derived from the chain fail the request if nobody handles its failure. */
-  watch<T>(derived: Promise<T>): Promise<T>
+  /** Counts the chain as pending, and has the request fail if nobody handles its failure. */
+  readonly queue: Queue
   /**
    * Sends the change. `taken` is the field whose former value is the result; `asked`, whether anybody waits for one.
    * `undefined`: applied, and nothing was asked back.
@@ -45,7 +44,9 @@ class Chain implements PromiseLike<unknown> {
     this.#sent = Promise.resolve()
       .then(nothing)
       .then(() => this.#send())
-    performer.track(this.#sent, () => (this.#asked || this.#state === 'broken' ? undefined : this.#failure))
+    performer.queue.track(this.#sent, () =>
+      this.#asked || this.#state === 'broken' ? undefined : this.#failure,
+    )
   }
 
   /** Adds a command, or throws and makes sure that no part of the chain is ever sent. */
@@ -71,7 +72,7 @@ class Chain implements PromiseLike<unknown> {
   ): Promise<A | B> {
     this.#asked = true
     const derived = this.#result().then(fulfilled, rejected)
-    return rejected ? derived : this.#performer.watch(derived)
+    return rejected ? derived : this.#performer.queue.watch(derived)
   }
 
   catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {

@@ -50,8 +50,7 @@ defineCommands(members, handle => performerFor(visitOf(handle)))
 /** Chains of the handle resolve to the fields touched, to what was taken, or to `null` where a guard did not hold. */
 function performerFor(visit: Visit): Performer {
   return {
-    track: (chain, failure) => visit.queue.track(chain, failure),
-    watch: derived => visit.queue.watch(derived),
+    queue: visit.queue,
     perform: async (change, taken, asked) => {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }

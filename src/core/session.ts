@@ -116,8 +116,7 @@ function performerFor(visit: Visit, shown: Session): Performer {
     return shown
   }
   return {
-    track: (chain, failure) => visit.queue.track(chain, failure),
-    watch: derived => visit.queue.watch(derived),
+    queue: visit.queue,
     perform: async (change, taken, asked) => {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
 import Koa from 'koa'
 import Session, { type SessionOptions } from '../../src/index.ts'
+import { noteTold } from './leaks.ts'
 import { Visitor } from './visitor.ts'
 
 /** What answers a request: what it returns is sent as JSON; `undefined` leaves the response to it. */
@@ -51,7 +52,10 @@ export async function listening(
   app: Koa,
 ): Promise<Pick<RunningApp, 'url' | 'errors' | 'visitor'>> {
   const errors: unknown[] = []
-  app.on('error', error => errors.push(error))
+  app.on('error', error => {
+    errors.push(error)
+    noteTold(error)
+  })
   const server = createServer(app.callback()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`

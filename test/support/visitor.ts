@@ -1,4 +1,5 @@
 import { Agent, type IncomingHttpHeaders, type OutgoingHttpHeaders, request } from 'node:http'
+import { noteCookie } from './leaks.ts'
 
 export interface Answer {
   readonly status: number
@@ -51,6 +52,7 @@ export class Visitor {
           const setCookies = response.headers['set-cookie'] ?? []
           for (const line of setCookies) this.#keep(line)
           const text = Buffer.concat(chunks).toString()
+          if (this.#isToldIn(text)) reject(new Error(`The answer to ${path} shows the session’s cookie`))
           resolve({
             status: response.statusCode ?? 0,
             headers: response.headers,
@@ -79,5 +81,13 @@ export class Visitor {
     const expires = attributes.find(attribute => /^expires=/i.test(attribute))?.slice('expires='.length)
     if (expires && Date.parse(expires) <= Date.now()) this.jar.delete(name)
     else this.jar.set(name, pair.slice(at + 1))
+    noteCookie(pair.slice(at + 1))
+  }
+
+  #isToldIn(text: string): boolean {
+    return [...this.jar.values()].some(value => {
+      const [secret = ''] = value.split('.')
+      return secret.length === 40 && text.includes(secret)
+    })
   }
 }
