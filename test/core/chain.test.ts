@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { defineCommands, type Performer } from '../../src/core/chain.ts'
 import type { Change } from '../../src/core/change.ts'
 import { CommandError, FieldError } from '../../src/core/errors.ts'
+import { Queue } from '../../src/core/queue.ts'
 
 interface Chain extends PromiseLike<unknown> {
   set(path: string, value: unknown): Chain
@@ -14,14 +15,9 @@ interface Chain extends PromiseLike<unknown> {
 /** Something with commands, and what became of them. `refuse` fails every change with this. */
 function aTarget({ refuse }: { refuse?: Error } = {}) {
   const sent: { change: Change; asked: boolean }[] = []
-  const failures: (() => unknown)[] = []
-  const pending: Promise<unknown>[] = []
+  const queue = new Queue()
   const performer: Performer = {
-    track(chain, failure) {
-      pending.push(chain)
-      failures.push(failure)
-    },
-    watch: derived => derived,
+    queue,
     async perform(change, _, asked) {
       sent.push({ change, asked })
       if (refuse) throw refuse
@@ -34,8 +30,8 @@ function aTarget({ refuse }: { refuse?: Error } = {}) {
   return {
     target,
     sent,
-    failures: () => failures.map(failure => failure()),
-    settled: () => Promise.all(pending),
+    failures: () => queue.failures(),
+    settled: () => queue.settled(),
   }
 }
 
@@ -108,7 +104,7 @@ test('a failure that somebody handles is theirs, however they wait', async () =>
     refused,
   )
   assert.ok(told)
-  assert.deepEqual(failures(), [undefined, undefined, undefined, undefined])
+  assert.deepEqual(failures(), [])
 })
 
 test('a chain in which a call threw is never sent, and tells why to who awaits it', async () => {
@@ -121,7 +117,7 @@ test('a chain in which a call threw is never sent, and tells why to who awaits i
   await assert.rejects(async () => chain, FieldError)
   assert.deepEqual(sent, [])
   // The caller has been told by the throw.
-  assert.deepEqual(failures(), [undefined, undefined])
+  assert.deepEqual(failures(), [])
 })
 
 test('a call that comes after its chain was sent is refused', async () => {
