@@ -2,7 +2,6 @@ import assert from 'node:assert/strict'
 import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
-import { type Span, type Tracer, traceSessions } from '../../example/telemetry.ts'
 import { idOf } from '../../src/core/ids.ts'
 import { type LifecycleEvent, type Store, type StoreCall, StoreUnavailableError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
@@ -262,71 +261,4 @@ test('while nobody listens no call is timed or told', async t => {
     calls.map(({ method }) => method),
     ['insert', 'load'],
   )
-})
-
-/** A tracer as OpenTelemetry has them, which keeps its spans. */
-class KeptSpans implements Tracer {
-  readonly spans: { name: string; ended: number; told: Record<string, unknown> }[] = []
-
-  startSpan(name: string, { attributes, ...rest }: { kind: number; attributes: object }): Span {
-    const kept = { name, ended: 0, told: { ...rest, ...attributes } as Record<string, unknown> }
-    this.spans.push(kept)
-    return {
-      setAttribute: (key, value) => Object.assign(kept.told, { [key]: value }),
-      setStatus: status => Object.assign(kept.told, { status }),
-      end: () => kept.ended++,
-    }
-  }
-}
-
-onEachStore('the telemetry example makes a span of each call to the store', async (t, watched) => {
-  let down = false
-  const store = altered(watched.store, () => {
-    if (down) throw new StoreUnavailableError('It is down', 'none')
-  })
-  const { ada } = await aVisit(t, store)
-  const tracer = new KeptSpans()
-  const stop = traceSessions(tracer)
-  t.after(stop)
-  await ada.get('/write')
-  await ada.get('/noop')
-  await ada.get('/read')
-  down = true
-  await ada.get('/read')
-  stop()
-  await ada.get('/read')
-  const common = { kind: 2, 'session.id': idIn(ada) }
-  assert.deepEqual(tracer.spans, [
-    {
-      name: 'session update',
-      ended: 1,
-      told: {
-        ...common,
-        'db.operation.name': 'update',
-        'session.operators': ['$set', '$inc', '$push'],
-        'session.result': 'applied',
-      },
-    },
-    {
-      name: 'session load',
-      ended: 1,
-      told: {
-        ...common,
-        'db.operation.name': 'load',
-        'session.operators': [],
-        'session.result': 'found',
-      },
-    },
-    {
-      name: 'session load',
-      ended: 1,
-      told: {
-        ...common,
-        'db.operation.name': 'load',
-        'session.operators': [],
-        'error.type': 'StoreUnavailableError',
-        status: { code: 2, message: 'It is down' },
-      },
-    },
-  ])
 })
