@@ -10,8 +10,8 @@ export interface Presented {
   readonly outdated?: boolean
 }
 
-/** A session that a tombstone leads on to, for who holds the secret of the one it replaced. */
-export type Derive = (secret: Secret, nonce: string) => Secret
+/** The secret of a session that follows from another, be it one of ours, by its tombstone's nonce, or another library's. */
+export type Derive = (secret: string, nonce: string) => Secret
 
 /** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
 export interface Carrier {
@@ -24,6 +24,6 @@ export interface Carrier {
   withdraw(): void
   /** Makes the visitor forget the id. */
   clear(): void
-  /** The secret that follows `secret` after `regenerate` with `grace`; nobody without the app's key can tell it. */
+  /** Nobody without the app's key can tell what it gives. */
   readonly derive: Derive
 }

@@ -9,7 +9,7 @@ export type LifecycleEvent =
   | { readonly type: 'created' | 'ended' | 'expired' | 'unknown id'; readonly id: SessionId }
   | { readonly type: 'regenerated'; readonly id: SessionId; readonly former: SessionId | undefined }
   | { readonly type: 'bad signature' | 'ambiguous cookie' | 'CSRF failed' }
-  | { readonly type: 'store error'; readonly error: unknown }
+  | { readonly type: 'store error' | 'not adopted'; readonly error: unknown }
 
 /** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */
 export interface StoreCall {

@@ -8,8 +8,15 @@ export type Secret = string
 const idShape = /^[0-9a-f]{64}$/
 
 /** 160 bits: OWASP asks for 128 of a CSPRNG, which a UUID does not have. */
+const SECRET_BYTES = 20
+
 export function newSecret(): Secret {
-  return randomBytes(20).toString('hex')
+  return randomBytes(SECRET_BYTES).toString('hex')
+}
+
+/** Of a text that nobody can guess. */
+export function secretFrom(text: string): Secret {
+  return hash('sha256', text, 'hex').slice(0, 2 * SECRET_BYTES)
 }
 
 /** Hashed, so that a leaked database holds nothing that works as a cookie. */

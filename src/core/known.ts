@@ -35,10 +35,13 @@ export class Known {
   stale = false
   /** The visitor's id is not, or no longer, known to the store. */
   unknown = false
+  /** It has ended because another took its place. */
+  replaced = false
   /** The visitor's cookie is to be sent again as it is, under the first key. */
   outdated: boolean
-  /** When this request extended the session, if it did. */
-  extended: number | undefined
+  /** When the visitor was given the cookie of a session that other requests may end meanwhile. */
+  told: number | undefined
+  #goneAt = 0
   /** The visitor's own, if this request was led on from it: pages may hold tokens that were made for it. */
   former: Secret | undefined
   /** Tokens were made for an id that the store has not been asked about. */
@@ -95,7 +98,7 @@ export class Known {
       this.#picture = { ...this.#picture, ...life }
     }
     this.carry(this.#picture ? undefined : expires)
-    this.extended = this.issued
+    this.told = this.issued
   }
 
   /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
@@ -122,6 +125,12 @@ export class Known {
     this.unknown = false
     if (offered?.secret === secret) this.#carried(offered, endOfLife(picture))
     else this.carry()
+  }
+
+  /** Gives the visitor the cookie of a session that another request has made, and may have ended by now. */
+  lead(): void {
+    this.carry()
+    this.told = this.issued
   }
 
   /** The visitor is led on to the session that replaced this one. */
@@ -154,11 +163,14 @@ export class Known {
     if (!this.isStored()) this.#picture = undefined
   }
 
-  /** The session is no longer this visitor's. */
-  leave(state: 'late' | 'destroyed'): void {
-    this.state = state
+  /** This request has ended the session, unless another had before and left a tombstone. */
+  leave(tombstone?: Tombstone): void {
+    this.state = tombstone ? 'late' : 'destroyed'
+    this.replaced = tombstone?.next !== undefined
     this.#picture = undefined
-    if (state === 'destroyed') this.secret = undefined
+    if (tombstone) return
+    this.secret = undefined
+    this.clear()
   }
 
   /** Takes note that the store does not have the session, or only what is left of it. */
@@ -170,11 +182,15 @@ export class Known {
     this.maxAge = this.#lifetimes.maxAge
     if (this.state === 'live' || !this.isVisitors) {
       this.state = 'ended'
+      this.#tell = () => this.carrier.withdraw()
+      this.#tell()
       throw new SessionEndedError()
     }
     this.state = tombstone ? 'late' : 'new'
+    this.replaced = tombstone?.next !== undefined
     if (tombstone) return
     this.unknown = true
+    this.#goneAt = Date.now()
     this.secret = undefined
     this.id = undefined
   }
@@ -184,8 +200,8 @@ export class Known {
   }
 
   /** Whether the visitor's id is worth nothing: neither a session nor the tokens of a page go by it. */
-  isForgettable(): boolean {
-    return this.state === 'new' && this.unknown && !this.tokened
+  isForgettable(prompt: number): boolean {
+    return this.state === 'new' && this.unknown && !this.tokened && Date.now() - this.#goneAt <= prompt
   }
 
   extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge'> {

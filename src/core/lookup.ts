@@ -21,7 +21,7 @@ export async function follow(known: Known, store: Store, { next }: Tombstone): P
   known.succeed(following)
   if (isEnded(found)) return follow(known, store, found)
   known.see(found)
-  known.carry()
+  known.lead()
   return true
 }
 

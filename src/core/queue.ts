@@ -1,19 +1,30 @@
+import { StoreUnavailableError } from './errors.ts'
+
 /** One request's store calls, one after another, and what came of those that nobody awaits. */
 export class Queue {
   #tail: Promise<unknown> | undefined
+  #outages = 0
   #pending = 0
   #waiting: (() => void)[] = []
-  #failures: (() => unknown)[] = []
+  readonly #failures = new Set<() => unknown>()
   #report: ((error: unknown) => void) | undefined
 
-  /** Runs `task` once all tasks before it have settled; at once if there are none. */
+  /**
+   * Runs `task` once all tasks before it have settled; at once if there are none. If one of them fails for want of the
+   * store, those that wait behind it fail too: each would wait in its turn for a store that does not answer.
+   */
   run<T>(task: () => Promise<T>): Promise<T> {
-    const result = this.#tail ? this.#tail.then(task, task) : task()
+    const outages = this.#outages
+    const next = () => (outages === this.#outages ? task() : Promise.reject(unsent()))
+    const result = this.#tail ? this.#tail.then(next, next) : task()
     this.#tail = result
     const done = () => {
       if (this.#tail === result) this.#tail = undefined
     }
-    result.then(done, done)
+    result.then(done, error => {
+      if (error instanceof StoreUnavailableError) this.#outages++
+      done()
+    })
     return result
   }
 
@@ -40,9 +51,11 @@ export class Queue {
   /** Counts `work`, which never rejects, as pending; `failure` tells afterwards of one that nobody handled. */
   track(work: Promise<unknown>, failure: () => unknown): void {
     this.#pending++
-    if (!this.#report) this.#failures.push(failure)
+    if (!this.#report) this.#failures.add(failure)
     work.then(() => {
       if (--this.#pending === 0) for (const resume of this.#waiting.splice(0)) resume()
+      // What has not failed, or was handled, is nobody's business any more.
+      if (failure() === undefined) this.#failures.delete(failure)
       const late = this.#report && failure()
       if (late !== undefined) this.#report?.(late)
     })
@@ -60,7 +73,9 @@ export class Queue {
 
   /** What went wrong unhandled since this was last asked, in the order it was begun. */
   failures(): unknown[] {
-    return this.#failures.splice(0).flatMap(failure => failure() ?? [])
+    const failures = [...this.#failures].flatMap(failure => failure() ?? [])
+    this.#failures.clear()
+    return failures
   }
 }
 
@@ -91,6 +106,10 @@ class Act<T> extends Promise<T> {
   settled(failed: (error: unknown) => void): Promise<void> {
     return super.then(nothing, failed)
   }
+}
+
+function unsent(): StoreUnavailableError {
+  return new StoreUnavailableError('The session store did not answer a call before this one', 'none')
 }
 
 function nothing(): void {}

@@ -22,7 +22,7 @@ export interface SessionRecord {
 /** What `destroy` and `regenerate` leave for a while, so that late requests are told from new visitors. */
 export interface Tombstone {
   readonly ended: Date
-  /** Only after `regenerate` with `grace`: lets who holds the old secret derive the new one. */
+  /** Only after `regenerate`; with `grace` it lets who holds the old secret derive the new one. */
   readonly next?: string
 }
 
@@ -48,7 +48,7 @@ export function toStored({ id, fields, ...rest }: SessionRecord): StoredRecord {
 /** Whether a stored document is of our shape. Whoever wrote another one, it must not be taken for a session. */
 export function isStoredRecord(document: unknown): document is StoredRecord {
   if (!isPlain(document)) return false
-  const { _id, created, expires, absolute, maxAge, rev, data } = document
+  const { _id, created, expires, absolute, maxAge, rev, data, ended = null } = document
   return (
     typeof _id === 'string' &&
     created instanceof Date &&
@@ -57,7 +57,9 @@ export function isStoredRecord(document: unknown): document is StoredRecord {
     typeof maxAge === 'number' &&
     Number.isFinite(maxAge) &&
     typeof rev === 'number' &&
-    isPlain(data)
+    isPlain(data) &&
+    // What has another `ended` than a tombstone's is neither.
+    ended === null
   )
 }
 

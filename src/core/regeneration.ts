@@ -16,10 +16,10 @@ const MOST_TRIES = 50
 interface Plan {
   readonly lifetimes: Lifetimes
   readonly keep: boolean | readonly Path[]
-  /** What the tombstone says to those who may follow. */
-  readonly following: string | undefined
-  /** The new session's, where nobody may follow. */
-  readonly secret: Secret
+  /** What the tombstone says. */
+  readonly next: string
+  /** The new session's; none where it is derived from the old one's, so that requests under way may follow. */
+  readonly secret: Secret | undefined
 }
 
 /**
@@ -34,13 +34,14 @@ export async function regenerate(
   grace: number,
 ): Promise<void> {
   const former = known.id
+  const isLeading = grace > 0 && known.secret !== undefined
   // One id for all tries: a response that has left meanwhile has told it to the visitor.
-  const following = grace > 0 && known.secret ? follower(grace) : undefined
-  const plan: Plan = { lifetimes, keep, following, secret: newSecret() }
+  const secret = isLeading ? undefined : newSecret()
+  const plan: Plan = { lifetimes, keep, next: follower(isLeading ? grace : 0), secret }
   for (let tries = 1; !(await succeed(known, store, plan)); tries++) {
     await look(known, store)
     // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
-    if (known.id !== former && following) return
+    if (known.id !== former && isLeading) return
     if (tries === MOST_TRIES) throw new StoreUnavailableError('Others keep writing to the session', 'none')
   }
   tell({ type: 'regenerated', id: known.id as SessionId, former })
@@ -48,20 +49,25 @@ export async function regenerate(
 
 /** One attempt at a successor that has all that was acknowledged; false if the old session moved on meanwhile. */
 async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean> {
-  const next = successorOf(known, plan)
-  const { following } = plan
-  const secret = following ? known.carrier.derive(known.secret as Secret, following) : plan.secret
-  known.offer(secret, next)
+  const picture = successorOf(known, plan)
+  const planned = plan.secret ?? known.carrier.derive(known.secret as Secret, plan.next)
+  known.offer(planned, picture)
   try {
-    const inserted = await insertNew(store, next, secret)
+    const secret = plan.secret ? await insertNew(store, picture, planned) : planned
+    if (!plan.secret) await store.insert({ id: idOf(planned), ...picture })
     const outcome = await endFormer(known, store, plan)
     if (outcome === true) {
-      known.adopt(inserted, next)
+      known.adopt(secret, picture)
+      if (!plan.secret) known.told = known.issued
       return true
     }
-    // Should the tombstone stand after all, it leads its visitor on to the new session, who loses nothing.
-    if (outcome === false || !following || outcome.outcome !== 'unknown') await discard(store, inserted)
-    if (outcome !== false) throw outcome
+    if (outcome !== false) {
+      // Should the tombstone stand after all, it leads its visitor on to the new session, who loses nothing.
+      if (plan.secret || outcome.outcome !== 'unknown') await discard(store, secret)
+      throw outcome
+    }
+    // It is to be stored again under the same id.
+    await store.delete(idOf(secret))
   } catch (error) {
     known.withdraw()
     throw error
@@ -84,25 +90,30 @@ function successorOf(known: Known, { lifetimes, keep }: Plan): Picture {
 async function endFormer(
   known: Known,
   store: Store,
-  { keep, following }: Plan,
+  { keep, next }: Plan,
 ): Promise<boolean | StoreUnavailableError> {
   const old = known.isStored() ? known.id : undefined
   if (!old) return true
   const seen = known.state === 'live'
   const at = keep === false ? undefined : known.picture.rev
-  const ended = await endOld(store, old, at, following).catch(error => hasEnded(store, old, error))
+  const ended = await endOld(store, old, at, next).catch(error => hasEnded(store, old, next, error))
   if (ended !== false || seen) return ended
   // It was not live any more, unless it leads on to one that is: then that one is to be ended.
   const found = await store.load(old)
   return !(found !== undefined && isEnded(found) && (await follow(known, store, found)))
 }
 
-/** Where ending was not confirmed, what stands there now tells; otherwise the error is the answer. */
-async function hasEnded(store: Store, id: SessionId, error: unknown): Promise<true | StoreUnavailableError> {
+/** Where ending was not confirmed, what stands there now tells, if it is of this; otherwise the error is the answer. */
+async function hasEnded(
+  store: Store,
+  id: SessionId,
+  next: string,
+  error: unknown,
+): Promise<true | StoreUnavailableError> {
   if (!(error instanceof StoreUnavailableError)) throw error
   if (error.outcome === 'none') return error
-  const found = await store.load(id).catch(() => 'unread' as const)
-  return found === undefined || (found !== 'unread' && isEnded(found)) ? true : error
+  const found = await store.load(id).catch(() => undefined)
+  return found && isEnded(found) && found.next === next ? true : error
 }
 
 /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */

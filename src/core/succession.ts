@@ -34,9 +34,13 @@ export function endOld(store: Store, id: SessionId, rev?: number, next?: string)
 /** The longest that a session may be followed: no longer than its tombstone stands. */
 export const MOST_GRACE = TOMBSTONE_LIFE
 
-/** What a tombstone says to those who may follow: until when, and a nonce, from which the new secret is derived. */
+/**
+ * What the tombstone of a session that was replaced says: until when one may follow, and a nonce, by which the new secret is
+ * derived and this tombstone is known from others. Without grace nobody may.
+ */
 export function follower(grace: number): string {
-  return `${(Date.now() + grace).toString(36)}.${randomBytes(16).toString('hex')}`
+  const until = grace > 0 ? Date.now() + grace : 0
+  return `${until.toString(36)}.${randomBytes(16).toString('hex')}`
 }
 
 export function isFollowable(next: string): boolean {

@@ -1,10 +1,10 @@
+import { type Brought, adopt as carryOver } from './adoption.ts'
 import { afterApplied } from './answers.ts'
 import type { Carrier } from './carrier.ts'
 import type { Change, Operation } from './change.ts'
-import { commands } from './commands.ts'
+import { create } from './creation.ts'
 import { SessionEndedError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
-import { Fold } from './fold.ts'
 import { holds } from './guard.ts'
 import { newSecret, type Secret } from './ids.ts'
 import { Known } from './known.ts'
@@ -14,10 +14,10 @@ import type { Path } from './paths.ts'
 import { answerable, excerpt, type Lifetimes, type Picture, valueAt } from './picture.ts'
 import { Queue } from './queue.ts'
 import { isEnded, type SessionId } from './record.ts'
-import { discard, regenerate } from './regeneration.ts'
+import { regenerate } from './regeneration.ts'
 import { growthOf, sizeOf } from './size.ts'
 import type { Answer, Applied, Store } from './store.ts'
-import { endOld, insertNew } from './succession.ts'
+import { endOld } from './succession.ts'
 import { copied, type Fields } from './values.ts'
 
 export interface VisitOptions extends Lifetimes {
@@ -30,15 +30,8 @@ export interface VisitOptions extends Lifetimes {
   readonly adopt?: () => Promise<Brought>
 }
 
-/** What a visitor brings from another library's session. */
-export interface Brought {
-  readonly fields: Record<string, unknown>
-  /** Ends the other session, once this one is stored. */
-  end(): Promise<void>
-}
-
 /** Milliseconds after which a response is late: what it says of the session's end is looked at once more. */
-const PROMPT = 100
+const PROMPT = 5
 
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
@@ -135,11 +128,13 @@ export class Visit {
         const id = this.#known.id
         const ended = await endOld(this.#store, id)
         const found = ended ? undefined : await this.#store.load(id)
-        if (found && isEnded(found) && (await follow(this.#known, this.#store, found))) continue
+        const tombstone = found && isEnded(found) ? found : undefined
+        if (tombstone && (await follow(this.#known, this.#store, tombstone))) continue
         if (ended) tell({ type: 'ended', id })
-        if (!found) this.#known.clear()
-        this.#known.leave(found ? 'late' : 'destroyed')
+        this.#known.leave(tombstone)
       }
+      // The one that took its place lives on, and must not be taken for ended.
+      if (this.#known.replaced) throw new SessionEndedError()
     })
   }
 
@@ -154,6 +149,8 @@ export class Visit {
       await this.#adopt()
       if (keep !== false && this.#known.isStored() && !this.#known.isPictured)
         await look(this.#known, this.#store)
+      // Who rotates what others have ended would take the place of what its visitor has been given since.
+      if (keep === true && this.#known.state === 'late') throw new SessionEndedError()
       await regenerate(this.#known, this.#store, this.#options, keep, grace)
     })
   }
@@ -170,7 +167,7 @@ export class Visit {
     let failure: unknown
     const stored = this.queue.run(async () => {
       await this.#adopt()
-      if (this.#known.state === 'new') await this.#create({})
+      if (this.#known.state === 'new') await create(this.#known, this.#store, {})
     })
     this.queue.track(
       stored.catch(error => {
@@ -191,7 +188,7 @@ export class Visit {
    * visitor forget an id that nothing is stored under, unless the page has tokens that are bound to it.
    */
   async finish(): Promise<void> {
-    if (this.#known.isForgettable() && this.#known.carrier.canCarry()) this.#known.clear()
+    if (this.#known.isForgettable(PROMPT) && this.#known.carrier.canCarry()) this.#known.clear()
     if (this.#known.state !== 'live') return
     if (this.#isDue()) {
       await this.apply({ guards: [], operations: [] }).catch(error => {
@@ -199,9 +196,17 @@ export class Visit {
       })
     } else if (this.#known.outdated && this.#known.carrier.canCarry()) {
       if (await stillLives(this.#known, this.#store)) this.#known.reissue()
-    } else if (this.#known.extended !== undefined && Date.now() - this.#known.extended > PROMPT) {
-      if (!(await stillLives(this.#known, this.#store))) this.#known.carrier.withdraw()
+    } else {
+      await this.recheck()
     }
+  }
+
+  /** Takes back a late cookie of a session that others may have ended meanwhile. */
+  async recheck(): Promise<void> {
+    if (this.#known.state !== 'live' || this.#known.told === undefined) return
+    if (Date.now() - this.#known.told <= PROMPT) return
+    // Where the store cannot tell, it most likely lives.
+    if (!(await stillLives(this.#known, this.#store).catch(() => true))) this.#known.carrier.withdraw()
   }
 
   async #change(change: Change, answer?: Answer): Promise<Applied | null> {
@@ -236,7 +241,7 @@ export class Visit {
     if (sizeOf(fields) > this.#options.maxSize) throw new SessionTooLargeError()
     if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
     this.#known.assertCarries()
-    await this.#create(fields)
+    await create(this.#known, this.#store, fields)
     if (this.#known.stale && answer) await look(this.#known, this.#store).catch(afterApplied)
     return { rev: this.picture.rev, fields: answer?.when === 'before' ? {} : this.picture.fields }
   }
@@ -245,33 +250,8 @@ export class Visit {
   async #adopt(): Promise<void> {
     const { adopt } = this.#options
     if (!adopt || this.#adopted || this.#known.state !== 'new' || !this.#known.carrier.canCarry()) return
-    const { fields, end } = await adopt()
-    const fold = new Fold()
-    commands.set(fold, fields)
-    await this.#createBy(fold.change())
-    try {
-      await end()
-    } catch (error) {
-      // Both would live, and the other come back after this one has ended.
-      if (this.#known.secret) await discard(this.#store, this.#known.secret)
-      this.#known.forget()
-      throw error
-    }
+    await carryOver(this.#known, this.#store, this.#options.maxSize, adopt)
     this.#adopted = true
-  }
-
-  async #create(fields: Fields): Promise<void> {
-    const planned = this.#known.secret ?? newSecret()
-    this.#known.secret = planned
-    const picture = this.#known.pictureOf(fields)
-    this.#known.offer(planned, picture)
-    try {
-      this.#known.adopt(await insertNew(this.#store, picture, planned), picture)
-    } catch (error) {
-      this.#known.withdraw()
-      throw error
-    }
-    tell({ type: 'created', id: this.#known.id as SessionId })
   }
 
   /** The change as it is sent: extending the session if that is due, and held to a size if it can grow it. */
@@ -292,7 +272,9 @@ export class Visit {
   }
 
   #isDue(): boolean {
-    const age = Date.now() - this.#known.issued
-    return this.#used && this.#extend && age >= this.#options.touchAfter && this.#known.carrier.canCarry()
+    if (!this.#used || !this.#extend || !this.#known.carrier.canCarry()) return false
+    const { touchAfter, maxAge } = this.#options
+    // One that has a shorter life of its own is extended the sooner.
+    return Date.now() - this.#known.issued >= touchAfter * Math.min(1, this.#known.maxAge / maxAge)
   }
 }

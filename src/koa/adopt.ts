@@ -1,9 +1,8 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import Keygrip from 'keygrip'
 import type Koa from 'koa'
-import { FieldError } from '../core/errors.ts'
-import { faultOfPart, isFieldName } from '../core/paths.ts'
-import { type Fields, isPlain, literal } from '../core/values.ts'
+import { ConfigurationError } from '../core/errors.ts'
+import { type Fields, isPlain } from '../core/values.ts'
 import type { OnceStored } from './options.ts'
 
 /**
@@ -73,12 +72,13 @@ export function koaSession(options: KoaSessionOptions = {}): Adopter {
     const value = read(ctx, cookie.key)
     if (!value) return undefined
     const data = store ? await store.get(value, DAY, { rolling: false, ctx }) : attempted(() => decode(value))
+    // A cookie that is its own data names no session: two visitors may have the same.
     onceStored(async () => {
       if (data) await store?.destroy(value, { ctx })
       clear(ctx, cookie, `${cookie.key}.sig`)
-    })
+    }, store && value)
     if (!isPlain(data) || isPast(data._expire)) return undefined
-    return fieldsOf(data)
+    return data
   }
 }
 
@@ -94,7 +94,7 @@ export function koaGenericSession(options: KoaGenericSessionOptions): Adopter {
     onceStored(async () => {
       if (data) await store.destroy(prefix + sid)
       clear(ctx, cookie, `${cookie.key}.sig`)
-    })
+    }, sid)
     return withoutCookie(data)
   }
 }
@@ -102,6 +102,12 @@ export function koaGenericSession(options: KoaGenericSessionOptions): Adopter {
 /** Sessions of express-session: in a store, by the id in a cookie that is signed as express-session does. */
 export function expressSession(options: ExpressSessionOptions): Adopter {
   const secrets = [options.secret].flat()
+  // An empty one is anybody's.
+  if (secrets.length === 0 || !secrets.every(secret => typeof secret === 'string' && secret !== '')) {
+    throw new ConfigurationError(
+      'expressSession: secret is missing: give the one that express-session was given',
+    )
+  }
   const cookie = { key: 'connect.sid', ...options }
   return async (ctx, onceStored) => {
     const value = ctx.cookies.get(cookie.key, { signed: false })
@@ -111,7 +117,7 @@ export function expressSession(options: ExpressSessionOptions): Adopter {
     onceStored(async () => {
       if (data) await options.destroy(id)
       clear(ctx, cookie)
-    })
+    }, id)
     return withoutCookie(typeof data === 'string' ? attempted(() => JSON.parse(data)) : data)
   }
 }
@@ -179,21 +185,7 @@ function clear(
 function withoutCookie(data: unknown): Fields | undefined {
   if (!isPlain(data)) return undefined
   const { cookie, ...rest } = data
-  return isPlain(cookie) && isPast(cookie.expires) ? undefined : fieldsOf(rest)
-}
-
-/** What a session of ours can hold; keys that begin with `_`, the other library's own among them, it cannot. */
-function fieldsOf(data: Fields): Fields | undefined {
-  const fields: Fields = {}
-  for (const [name, value] of Object.entries(data)) {
-    if (!isFieldName(name) || name.includes('.') || faultOfPart(name)) continue
-    try {
-      fields[name] = literal(value, name)
-    } catch (error) {
-      if (!(error instanceof FieldError)) throw error
-    }
-  }
-  return Object.keys(fields).length > 0 ? fields : undefined
+  return isPlain(cookie) && isPast(cookie.expires) ? undefined : rest
 }
 
 /** Milliseconds, a date, or one in words; what is none of them is no end at all. */

@@ -1,6 +1,8 @@
 import type Koa from 'koa'
-import { ConfigurationError } from '../core/errors.ts'
-import type { Brought } from '../core/visit.ts'
+import type { Brought } from '../core/adoption.ts'
+import { ConfigurationError, FieldError } from '../core/errors.ts'
+import { faultOfPart, isFieldName } from '../core/paths.ts'
+import { type Fields, literal } from '../core/values.ts'
 import type { SessionCookie } from './cookie.ts'
 import type { SessionOptions, Settings } from './options.ts'
 
@@ -14,11 +16,15 @@ export function adopting(
   return () =>
     cookie.adopting(async () => {
       const ends: (() => unknown)[] = []
-      const fields = await adopt(sessionless(ctx, property), end => ends.push(end))
+      let named: string | undefined
+      const brought = await adopt(sessionless(ctx, property), (end, key) => {
+        ends.push(end)
+        named = key
+      })
       const end = async () => {
         for (const one of ends) await one()
       }
-      return { fields: fields ?? {}, end: () => cookie.adopting(end) }
+      return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
     })
 }
 
@@ -33,4 +39,18 @@ function sessionless(ctx: Koa.Context, property: string): Koa.Context {
       },
     },
   })
+}
+
+/** What a session of ours can hold; keys that begin with `_`, the other library's own among them, it cannot. */
+function fieldsOf(data: Fields): Fields {
+  const fields: Fields = {}
+  for (const [name, value] of Object.entries(data)) {
+    if (!isFieldName(name) || name.includes('.') || faultOfPart(name)) continue
+    try {
+      fields[name] = literal(value, name)
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error
+    }
+  }
+  return fields
 }

@@ -47,8 +47,9 @@ const booleans = ['secure', 'partitioned', 'persistent'] as const
 
 /** RFC 9110's token, which RFC 6265 has a cookie's name be. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const pathShape = /^\/[\x20-\x3a\x3c-\x7e]*$/
-const domainShape = /^\.?[0-9a-z](?:[0-9a-z.-]*[0-9a-z])?$/i
+/** No `<` either, which Koa's cookies refuse. */
+const pathShape = /^\/[\x20-\x3a\x3d-\x7e]*$/
+const domainShape = /^\.?[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?(?:\.[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?)*$/i
 
 /** Fills in defaults, and refuses what a browser would refuse or what would be sent otherwise than meant. */
 export function cookieSettings(options: CookieOptions = {}): CookieSettings {

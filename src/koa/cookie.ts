@@ -4,7 +4,7 @@ import type Koa from 'koa'
 import type { Carrier, Presented } from '../core/carrier.ts'
 import { ConfigurationError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
-import { idOf, type Secret } from '../core/ids.ts'
+import { type Secret, secretFrom } from '../core/ids.ts'
 import { MOST_DAYS, type Settings } from './options.ts'
 
 /** Secret, issue time and maxAge (milliseconds, base 36), signature. */
@@ -43,9 +43,9 @@ function signed(key: string, payload: string): string {
   return `${key}=${payload}`
 }
 
-/** The secret that follows another after `regenerate` with `grace`. Signed under no cookie's name, so none is one. */
-export function derived(keys: Keygrip, secret: Secret, nonce: string): Secret {
-  return idOf(keys.sign(`grace ${secret} ${nonce}`)).slice(0, secret.length)
+/** A secret that follows from another, for who has the keys. Signed under no cookie's name, so none is one. */
+function derived(keys: Keygrip, secret: string, nonce: string): Secret {
+  return secretFrom(keys.sign(`grace ${secret} ${nonce}`))
 }
 
 /** The cookie of a request that has no response of Koa's: read, never set. */
@@ -78,15 +78,27 @@ export class SessionCookie implements Carrier {
 
   /** The `Set-Cookie` lines to be sent even if an error drops all headers. */
   get headers(): string[] {
-    return this.#header === undefined ? [] : [...this.#adopting, this.#header]
+    if (this.#header === undefined) return []
+    const sent = this.#headers()
+    return [...new Set([...this.#adopting.filter(header => sent.includes(header)), this.#header])]
   }
 
   /** Notes what `adopt` sets: the other library's cookie must go when ours comes, whatever else becomes of the request. */
   async adopting<T>(adopt: () => Promise<T>): Promise<T> {
     const before = new Set(this.#headers())
+    const ours = this.#header
     const adopted = await adopt()
     this.#adopting.push(...this.#headers().filter(header => !before.has(header)))
+    // Where the other cookie had our name, ours has taken its place.
+    if (ours && ours === this.#header && !this.#headers().includes(ours) && this.canCarry())
+      this.#restore(ours)
     return adopted
+  }
+
+  #restore(ours: string): void {
+    const { key } = this.#settings
+    const others = this.#headers().filter(header => !header.startsWith(`${key}=`))
+    this.#ctx.res.setHeader('Set-Cookie', [...others, ours])
   }
 
   presented(): Presented | undefined {
@@ -116,7 +128,7 @@ export class SessionCookie implements Carrier {
     if (this.canCarry()) this.#set('', new Date(0))
   }
 
-  derive = (secret: Secret, nonce: string): Secret => derived(this.#keys, secret, nonce)
+  derive = (secret: string, nonce: string): Secret => derived(this.#keys, secret, nonce)
 
   #set(value: string, expires: Date | undefined): void {
     // What is stored by now is stored; only its visitor cannot be told any more.
@@ -229,5 +241,5 @@ const SHORT = 32
 const SHA256_LENGTH = 43
 
 function isKeygrip(keys: unknown): keys is Keygrip {
-  return typeof keys === 'object' && keys !== null && 'sign' in keys && 'verify' in keys
+  return typeof keys === 'object' && keys !== null && 'sign' in keys && 'verify' in keys && 'index' in keys
 }

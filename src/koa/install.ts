@@ -77,6 +77,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       if (!ctx.res.headersSent) ctx.vary('Cookie')
       // Nobody will come for what fails from here on: the response has left already.
       else visit.queue.close(error => report(ctx, error))
+      deliverWithError(ctx, cookie)
       ctx[used] = { visit, cookie, handle: handleOf(visit) }
       return ctx[used]
     }
@@ -84,7 +85,9 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     Object.defineProperty(app.context, settings.property, {
       configurable: true,
       get(this: UsingContext) {
-        return this.req && (this[used] ?? use(this)).handle
+        if (!this.req) return undefined
+        const ctx = this.request.ctx as UsingContext
+        return (ctx[used] ?? use(ctx)).handle
       },
       set() {
         throw new FieldError(
@@ -122,14 +125,12 @@ function claimKey(app: AnyApp, key: string): void {
 }
 
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
-async function answered(ctx: Koa.Context, { visit, cookie }: Use): Promise<void> {
+async function answered(ctx: Koa.Context, { visit }: Use): Promise<void> {
   await visit.queue.settled()
   const [failure, ...others] = [...visit.queue.failures(), ...(await finished(visit))]
   for (const other of others) report(ctx, other)
   visit.queue.close(error => report(ctx, error))
-  if (failure === undefined) return
-  deliverWithError(ctx, cookie)
-  throw failure
+  if (failure !== undefined) throw failure
 }
 
 async function finished(visit: Visit): Promise<unknown[]> {
@@ -142,11 +143,11 @@ async function finished(visit: Visit): Promise<unknown[]> {
 }
 
 /** The handler's own error is the response's; what went wrong beside it is reported. */
-async function failed(ctx: Koa.Context, { visit, cookie }: Use, error: unknown): Promise<never> {
+async function failed(ctx: Koa.Context, { visit }: Use, error: unknown): Promise<never> {
   await visit.queue.settled()
+  await visit.recheck()
   for (const failure of visit.queue.failures()) if (failure !== error) report(ctx, failure)
   visit.queue.close(late => report(ctx, late))
-  deliverWithError(ctx, cookie)
   // Koa never answers where nothing at all is thrown.
   throw error ?? new Error(format('non-error thrown: %j', error))
 }
@@ -180,12 +181,17 @@ function deliverWithError(ctx: Koa.Context, cookie: SessionCookie): void {
 }
 
 function headersWith(error: Error, ctx: Koa.Context, cookie: SessionCookie): Record<string, unknown> {
-  const given = 'headers' in error && typeof error.headers === 'object' ? { ...error.headers } : {}
+  // In lower case, as they are the same headers in any.
+  const headers: Record<string, unknown> = {}
+  if ('headers' in error && typeof error.headers === 'object') {
+    for (const [name, value] of Object.entries(error.headers ?? {})) headers[name.toLowerCase()] = value
+  }
+  const vary = [headers.vary ?? [], ctx.response.get('Vary')].flat().filter(Boolean)
+  if (vary.length > 0) headers.vary = [...new Set(vary.join(', ').split(/ *, */))].join(', ')
   const cookies = cookie.headers
-  const headers: Record<string, unknown> = { Vary: ctx.response.get('Vary'), ...given }
   if (cookies.length > 0) {
-    headers['Cache-Control'] ??= 'no-store'
-    headers['Set-Cookie'] = [headers['Set-Cookie'] ?? [], cookies].flat(2)
+    headers['cache-control'] ??= 'no-store'
+    headers['set-cookie'] = [headers['set-cookie'] ?? [], cookies].flat(2)
   }
   return headers
 }

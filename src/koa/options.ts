@@ -68,9 +68,10 @@ export interface SessionOptions {
 
 /**
  * Takes what ends the other session, and clears its cookie: called once ours is stored, so that at every moment one of
- * them is there. If it fails, ours is taken back, and the request fails.
+ * them is there. If it fails, ours is taken back, and the request fails. `key` names the other session and no
+ * other visitor's, such as its id: then requests that bring it at once make one session of it; without, each its own.
  */
-export type OnceStored = (end: () => unknown) => void
+export type OnceStored = (end: () => unknown, key?: string | undefined) => void
 
 type Adopted = Record<string, unknown> | null | undefined
 
@@ -106,6 +107,9 @@ const names = [
 
 /** Fills in defaults and refuses nonsense. */
 export function settle(options: SessionOptions, app: Koa): Settings {
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError('The options are no object: leave them out, or give some')
+  }
   for (const [name, value] of Object.entries(options)) {
     if (!(names as string[]).includes(name)) {
       throw new ConfigurationError(

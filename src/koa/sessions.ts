@@ -86,7 +86,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   }
 
   set store(store: Store | Promise<Store>) {
-    if (typeof store !== 'object' || store === null) {
+    if (!isPromise<Store>(store) && typeof store?.update !== 'function') {
       throw new ConfigurationError(
         'store is not a store: give one, such as memoryStore(), or a promise of one',
       )
@@ -126,13 +126,13 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   async endAll(user: unknown, { except }: { readonly except?: SessionId | undefined } = {}): Promise<number> {
     if (except !== undefined) checkedId(except)
     let ended = 0
-    // Until none is found: one of them may have been given a new id meanwhile.
-    for (let before = -1; before < ended; ) {
-      before = ended
+    // Until two passes have found none: one of them may have been given a new id while the first was under way.
+    for (let passes = 0; passes < 2; passes++) {
       for await (const { id } of this.find(user)) {
         if (id === except) continue
         await this.end(id)
         ended++
+        passes = -1
       }
     }
     return ended

@@ -15,6 +15,7 @@ export const ofOurShape = {
   maxAge: { $type: 'number' },
   rev: { $type: 'number' },
   data: { $type: 'object', $not: { $type: 'array' } },
+  ended: null,
 }
 
 /** Written out, since this is built for every write and spreading is slow. */
@@ -27,7 +28,7 @@ export function live(id: SessionId, now: Date): Record<string, unknown> {
     maxAge: ofOurShape.maxAge,
     rev: ofOurShape.rev,
     data: ofOurShape.data,
-    ended: null,
+    ended: ofOurShape.ended,
   }
 }
 

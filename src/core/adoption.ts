@@ -1,0 +1,68 @@
+import { create } from './creation.ts'
+import { IdTakenError, SessionTooLargeError } from './errors.ts'
+import { tell } from './events.ts'
+import type { Secret } from './ids.ts'
+import type { Known } from './known.ts'
+import { look } from './lookup.ts'
+import { discard } from './regeneration.ts'
+import { sizeOf } from './size.ts'
+import type { Store } from './store.ts'
+import type { Fields } from './values.ts'
+
+/** What a visitor brings from another library's session. */
+export interface Brought {
+  /** Such as a session of ours can hold. */
+  readonly fields: Fields
+  /** Names the other session. */
+  readonly key: string | undefined
+  /** Ends the other session; called once ours is stored. */
+  end(): Promise<void>
+}
+
+/**
+ * Stores what a visitor brings from elsewhere as a session of ours, and then ends the other one. Requests that bring the same
+ * at once make one session of it.
+ */
+export async function adopt(
+  known: Known,
+  store: Store,
+  maxSize: number,
+  ask: () => Promise<Brought>,
+): Promise<void> {
+  const { fields, key, end } = await ask()
+  // The visitor would get nothing but errors until the other session has ended.
+  if (sizeOf(fields) > maxSize) return tell({ type: 'not adopted', error: new SessionTooLargeError() })
+  const isBringing = Object.keys(fields).length > 0
+  // A token that was made already is bound to the secret it was made with.
+  const fixed = key === undefined || known.secret ? undefined : known.carrier.derive(key, 'adopt')
+  if (isBringing && !(await createOrJoin(known, store, fields, fixed))) return
+  try {
+    await end()
+  } catch (error) {
+    const isGone = isBringing && Object.keys((await ask()).fields).length === 0
+    if (isGone) return
+    // Both would live, and the other come back after this one has ended.
+    if (known.secret) await discard(store, known.secret)
+    known.forget()
+    throw error
+  }
+}
+
+/** True if this request has made the session, false if another had. */
+async function createOrJoin(
+  known: Known,
+  store: Store,
+  fields: Fields,
+  fixed: Secret | undefined,
+): Promise<boolean> {
+  try {
+    await create(known, store, fields, fixed)
+    return true
+  } catch (error) {
+    if (!(fixed && error instanceof IdTakenError)) throw error
+    known.succeed(fixed)
+    await look(known, store)
+    if (known.isStored()) known.lead()
+    return false
+  }
+}

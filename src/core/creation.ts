@@ -1,0 +1,24 @@
+import { tell } from './events.ts'
+import { idOf, newSecret, type Secret } from './ids.ts'
+import type { Known } from './known.ts'
+import type { SessionId } from './record.ts'
+import type { Store } from './store.ts'
+import { insertNew } from './succession.ts'
+import type { Fields } from './values.ts'
+
+/** Stores a new session. With `fixed` under that secret's id and no other: rejects with `IdTakenError` if it is taken. */
+export async function create(known: Known, store: Store, fields: Fields, fixed?: Secret): Promise<void> {
+  const planned = fixed ?? known.secret ?? newSecret()
+  // A token that is asked for meanwhile is made for it.
+  known.secret = planned
+  const picture = known.pictureOf(fields)
+  known.offer(planned, picture)
+  try {
+    if (fixed) await store.insert({ id: idOf(fixed), ...picture })
+    known.adopt(fixed ?? (await insertNew(store, picture, planned)), picture)
+  } catch (error) {
+    known.withdraw()
+    throw error
+  }
+  tell({ type: 'created', id: known.id as SessionId })
+}
