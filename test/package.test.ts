@@ -38,9 +38,10 @@ test('import gives the same function as default, and the rest by name', async ()
 
 test('stores are imported by their own paths', async () => {
   const program = `
+    import { lmdbStore } from 'koa-atomic-session/lmdb'
     import { memoryStore } from 'koa-atomic-session/memory'
-    console.log(typeof memoryStore().load)`
-  assert.equal(await printed('module', program), 'function')
+    console.log(typeof lmdbStore, typeof memoryStore().load)`
+  assert.equal(await printed('module', program), 'function function')
 })
 
 test('the main entry needs no driver, nor anything else that is not a dependency', async t => {

@@ -1,0 +1,38 @@
+import { createRequire } from 'node:module'
+import { ConfigurationError } from '../core/errors.ts'
+
+/** What the store asks of a database of the package `lmdb`, with keys and values as bytes. */
+export interface Database {
+  getBinary(key: Buffer): Buffer | undefined
+  getKeys(range: { start: Buffer; end?: Buffer; limit?: number }): { readonly asArray: Buffer[] }
+  /** Within a transaction, at once. */
+  put(key: Buffer, value: Uint8Array): unknown
+  remove(key: Buffer): unknown
+  /** Commits when `work` returns, and rolls back when it throws. */
+  transactionSync(work: () => void): void
+  getWriteTxnId(): number
+  /** Has the next read see what others have written. */
+  resetReadTxn(): void
+  /** Lets go of what processes held that are no more. */
+  readerCheck(): number
+  readerList(): string
+  getStats(): { readonly pageSize: number; readonly lastPageNumber: number }
+  close(): Promise<void>
+}
+
+interface LMDB {
+  open(options: object): Database
+}
+
+/** Required when a store is made, since nobody else needs it. */
+export function loadLMDB(): LMDB {
+  try {
+    return createRequire(import.meta.url)('lmdb') as LMDB
+  } catch (error) {
+    const isMissing = (error as { code?: unknown }).code === 'MODULE_NOT_FOUND'
+    const what = isMissing ? 'is not installed: npm install lmdb' : 'cannot be loaded'
+    throw Object.assign(new ConfigurationError(`lmdbStore needs the package lmdb, which ${what}`), {
+      cause: error,
+    })
+  }
+}
