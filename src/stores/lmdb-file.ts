@@ -1,26 +1,32 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../core/errors.ts'
 import { isFull, notRead, notWritten } from './lmdb-errors.ts'
 import { Group } from './lmdb-group.ts'
-import type { Range } from './lmdb-keys.ts'
+import { everything, META, type Range } from './lmdb-keys.ts'
+import { bytesOfMeta, type Durability, type Meta, metaOf } from './lmdb-meta.ts'
 import { type Database, loadLMDB } from './lmdb-package.ts'
 import { Space } from './lmdb-space.ts'
 
-export type Durability = 'process' | 'disk'
+/** How many stores of this process have a file open, by its inode. */
+const openHere = new Map<string, number>()
 
 /** One LMDB file, opened: reads of its present state, and writes in transactions. */
 export class SessionFile {
-  readonly path: string
+  readonly #path: string
   readonly #db: Database
   readonly #fd: number
+  readonly #inode: string
   readonly #space: Space
   readonly #group = new Group(work => this.#transaction(work))
   #closing: Promise<void> | undefined
   #isRemoving = true
+  /** As the transaction under way found it. */
+  #meta: Meta | undefined
 
+  /** Throws `ConfigurationError` if the file is none of ours, or in use with another durability. */
   constructor(path: string, durability: Durability) {
-    this.path = path
+    this.#path = path
     const { open } = loadLMDB()
     assertLMDB(path)
     this.#db = opened(path, () =>
@@ -31,16 +37,68 @@ export class SessionFile {
         keyEncoding: 'binary',
         encoding: 'binary',
         noSync: durability === 'process',
-        // Waits for the flush within the transaction, so that what is acknowledged, and nothing else, is kept.
+        // Otherwise LMDB flushes after others can read what may yet be lost.
         overlappingSync: false,
       }),
     )
     this.#fd = openSync(path, 'r+')
+    const { dev, ino } = fstatSync(this.#fd)
+    this.#inode = `${dev} ${ino}`
     this.#space = new Space(this.#db, this.#fd)
+    try {
+      this.#settle(durability)
+    } catch (error) {
+      void this.#release()
+      throw error
+    }
+    openHere.set(this.#inode, 1 + (openHere.get(this.#inode) ?? 0))
   }
 
   get isClosed(): boolean {
     return this.#closing !== undefined
+  }
+
+  /** Within a transaction. */
+  get meta(): Meta {
+    this.#meta ??= this.#metaOf(this.#db.getBinary(META))
+    return this.#meta
+  }
+
+  setMeta(meta: Meta): void {
+    this.put(META, bytesOfMeta(meta))
+    this.#meta = meta
+  }
+
+  readMeta(): Meta {
+    return this.#metaOf(this.read(META))
+  }
+
+  #metaOf(bytes: Buffer | undefined): Meta {
+    if (!bytes) throw new ConfigurationError(`${this.#path} holds something else than sessions`)
+    return metaOf(bytes, this.#path)
+  }
+
+  #settle(durability: Durability): void {
+    // Reading is also what lets other processes see that this one uses the file.
+    this.read(META)
+    this.#transaction(() => {
+      const isNew = this.getKeys(everything, 1).length === 0
+      const meta = isNew ? { durability, indexes: [] } : this.meta
+      if (!isNew && meta.durability === durability) return
+      if (!isNew && this.#isShared()) {
+        throw new ConfigurationError(
+          `${this.#path} is in use with durability '${meta.durability}': all that use it at a time need the same`,
+        )
+      }
+      this.setMeta({ ...meta, durability })
+    })
+  }
+
+  /** Whether another store, of this process or of another, has the file open. */
+  #isShared(): boolean {
+    if (openHere.has(this.#inode)) return true
+    const pids = this.#db.readerList().match(/^ *\d+/gm) ?? []
+    return pids.some(pid => Number(pid) !== process.pid)
   }
 
   /** What is stored now, by whatever process. */
@@ -48,11 +106,11 @@ export class SessionFile {
     return this.#reading(() => this.#db.getBinary(key))
   }
 
-  keys(range: Range, limit: number): Buffer[] {
-    return this.#reading(() => this.#db.getKeys({ ...range, limit }).asArray)
+  readKeys(range: Range, limit: number): Buffer[] {
+    return this.#reading(() => this.getKeys(range, limit))
   }
 
-  /** Calls `perform` in a write transaction, in which it uses `get`, `put` and `remove`; resolves once that is kept. */
+  /** Calls `perform` in a write transaction, in which it uses `get`, `getKeys`, `put`, `remove` and `meta`; resolves once that is kept. */
   async write<T>(perform: () => T): Promise<T> {
     this.#assertOpen()
     return this.#group.run(perform)
@@ -60,6 +118,10 @@ export class SessionFile {
 
   get(key: Buffer): Buffer | undefined {
     return this.#db.getBinary(key)
+  }
+
+  getKeys(range: Range, limit: number): Buffer[] {
+    return this.#db.getKeys({ ...range, limit }).asArray
   }
 
   put(key: Buffer, value: Uint8Array): void {
@@ -81,6 +143,13 @@ export class SessionFile {
 
   async #close(): Promise<void> {
     this.#group.flush()
+    const others = (openHere.get(this.#inode) ?? 1) - 1
+    if (others > 0) openHere.set(this.#inode, others)
+    else openHere.delete(this.#inode)
+    await this.#release()
+  }
+
+  async #release(): Promise<void> {
     closeSync(this.#fd)
     await this.#db.close()
   }
@@ -90,6 +159,7 @@ export class SessionFile {
       this.#db.transactionSync(() => {
         this.#space.begin()
         this.#isRemoving = true
+        this.#meta = undefined
         work()
         this.#space.reserve(this.#isRemoving)
       })

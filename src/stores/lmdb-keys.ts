@@ -20,6 +20,7 @@ export interface Range {
   readonly end: Buffer
 }
 
+export const everything: Range = { start: Buffer.of(0), end: Buffer.of(0xff) }
 export const sessions: Range = { start: Buffer.of(SESSION), end: Buffer.of(SESSION + 1) }
 
 /** Shorter than all others, and so of no session, for what is not the 64 hexadecimal digits of an id. */
@@ -27,10 +28,6 @@ export function sessionKey(id: SessionId): Buffer {
   const key = Buffer.allocUnsafe(1 + ID_BYTES)
   key[0] = SESSION
   return key.subarray(0, 1 + key.write(id, 1, 'hex'))
-}
-
-export function isSessionKey(key: Buffer): boolean {
-  return key.length === 1 + ID_BYTES
 }
 
 export function idOfKey(key: Buffer): SessionId {
@@ -44,8 +41,8 @@ export function expiryKey(session: Buffer, end: number): Buffer {
   return key
 }
 
-/** All entries of the expiry index whose instant has come. */
-export function expired(now: number): Range {
+/** All of the expiry index whose instant has come. */
+export function expiredBy(now: number): Range {
   const end = Buffer.allocUnsafe(1 + TIME_BYTES)
   writeExpiry(end, now + 1)
   return { start: Buffer.of(EXPIRY), end }
@@ -54,4 +51,9 @@ export function expired(now: number): Range {
 function writeExpiry(key: Buffer, instant: number): void {
   key[0] = EXPIRY
   key.writeUIntBE(Math.min(Math.max(Math.floor(instant), 0), LAST_TIME), 1, TIME_BYTES)
+}
+
+/** What of a range comes after a key. */
+export function after(key: Buffer, { end }: Range): Range {
+  return { start: Buffer.concat([key, Buffer.of(0)]), end }
 }

@@ -1,24 +1,27 @@
-import type { Change, Guard } from '../core/change.ts'
+import { setImmediate } from 'node:timers/promises'
+import type { Change, Guard, Operation } from '../core/change.ts'
 import { milliseconds } from '../core/duration.ts'
 import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
-import type { Path } from '../core/paths.ts'
+import { overlap, type Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
 import { isEnded, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { changed, decode, decodeExactly } from './bson.ts'
-import { type Durability, SessionFile } from './lmdb-file.ts'
-import { expiryKey, idOfKey, isSessionKey, sessionKey, sessions } from './lmdb-keys.ts'
+import { Entries } from './lmdb-entries.ts'
+import { SessionFile } from './lmdb-file.ts'
+import { after, idOfKey, type Range, sessionKey, sessions } from './lmdb-keys.ts'
 import {
-  bytesOf,
   type Entry,
-  endOf,
-  entryOf,
   entryOfRecord,
   entryOfTombstone,
   recordOf,
+  standing,
   tombstoneOf,
 } from './lmdb-layout.ts'
+import type { Durability } from './lmdb-meta.ts'
+import { Sweeper } from './lmdb-sweeper.ts'
+import { userRanges } from './lmdb-users.ts'
 
 export interface LMDBStoreOptions {
   /** The file, which is made if it is not there. Its folder must be. */
@@ -48,25 +51,30 @@ export function lmdbStore({
   if (durability !== 'process' && durability !== 'disk') {
     throw new ConfigurationError(`durability is 'process' or 'disk', not ${JSON.stringify(durability)}`)
   }
-  milliseconds('sweepEvery', sweepEvery)
-  return new LMDBStore(new SessionFile(path, durability))
+  const every = milliseconds('sweepEvery', sweepEvery)
+  return new LMDBStore(new SessionFile(path, durability), every)
 }
+
+/** So many keys are read, or sessions indexed, before others get their turn. */
+const PAGE = 100
 
 class LMDBStore implements Store {
   readonly #file: SessionFile
+  readonly #entries: Entries
+  readonly #sweeper: Sweeper
 
-  constructor(file: SessionFile) {
+  constructor(file: SessionFile, sweepEvery: number) {
     this.#file = file
+    this.#entries = new Entries(file)
+    this.#sweeper = new Sweeper(file, this.#entries, sweepEvery)
   }
 
   insert(record: SessionRecord): Promise<void> {
     const key = sessionKey(record.id)
     const entry = entryOfRecord(record)
-    const bytes = bytesOf(key, entry)
     return this.#file.write(() => {
-      if (this.#file.get(key)) throw new IdTakenError('The id is taken')
-      this.#file.put(key, bytes)
-      this.#file.put(expiryKey(key, endOf(entry)), NOTHING)
+      if (this.#entries.has(key)) throw new IdTakenError('The id is taken')
+      this.#entries.add(key, entry)
     })
   }
 
@@ -85,7 +93,7 @@ class LMDBStore implements Store {
   update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
     const key = sessionKey(id)
     return this.#file.write(() => {
-      const found = standing(key, this.#file.get(key))
+      const found = this.#entries.standing(key)
       if (!found) return 'absent'
       if (found.isEnded) return 'ended'
       if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
@@ -94,13 +102,14 @@ class LMDBStore implements Store {
         throw new SessionTooLargeError()
       }
       const rev = found.rev + 1
-      this.#replace(key, found, {
+      const next = {
         ...found,
         expires: change.expires?.getTime() ?? found.expires,
         maxAge: change.maxAge ?? found.maxAge,
         rev,
         data,
-      })
+      }
+      this.#entries.replace(key, found, next, path => change.operations.some(one => touches(one, path)))
       if (!answer) return {}
       return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
     })
@@ -110,34 +119,70 @@ class LMDBStore implements Store {
     const key = sessionKey(id)
     const ended = entryOfTombstone(tombstone, until)
     return this.#file.write(() => {
-      const found = standing(key, this.#file.get(key))
+      const found = this.#entries.standing(key)
       if (!found || found.isEnded || (rev !== undefined && rev !== found.rev)) return false
-      this.#replace(key, found, ended)
+      this.#entries.replace(key, found, ended)
       return true
     })
   }
 
   delete(id: SessionId): Promise<void> {
     const key = sessionKey(id)
+    return this.#file.write(() => this.#entries.remove(key))
+  }
+
+  /** Without a complete index, by looking at all sessions. */
+  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    const guards: Guard[] = [{ path, comparator: '=', arg: value }]
+    const index = this.#file.readMeta().indexes.find(one => one.path === path)
+    for (const range of (index?.isComplete && userRanges(path, value)) || [sessions]) {
+      for await (const keys of this.#pages(range)) {
+        for (const key of keys) {
+          const record = await this.load(idOfKey(key))
+          if (record && !isEnded(record) && holds(guards, record.fields)) yield record
+        }
+      }
+    }
+  }
+
+  /** An index by `user`, which then has also the sessions that were stored before. */
+  async ensureIndex(user?: Path): Promise<void> {
+    if (user === undefined || (await this.#declare(user, false))) return
+    for await (const keys of this.#pages(sessions)) {
+      await this.#file.write(() => {
+        for (const key of keys) this.#entries.index(key, user)
+      })
+    }
+    await this.#declare(user, true)
+  }
+
+  /** From then on, writes of all processes keep the index. Tells whether it is complete. */
+  #declare(path: Path, isComplete: boolean): Promise<boolean> {
     return this.#file.write(() => {
-      const bytes = this.#file.get(key)
-      if (!bytes) return
-      const found = entryOf(key, bytes)
-      if (found) this.#file.remove(expiryKey(key, endOf(found)))
-      this.#file.remove(key)
+      const { meta } = this.#file
+      if (meta.indexes.some(one => one.path === path && (one.isComplete || !isComplete))) {
+        return meta.indexes.some(one => one.path === path && one.isComplete)
+      }
+      const others = meta.indexes.filter(one => one.path !== path)
+      this.#file.setMeta({ ...meta, indexes: [...others, { path, isComplete }] })
+      return isComplete
     })
   }
 
-  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
-    const guards: Guard[] = [{ path, comparator: '=', arg: value }]
-    for (const key of this.#file.keys(sessions, 1e9)) {
-      if (!isSessionKey(key)) continue
-      const record = await this.load(idOfKey(key))
-      if (record && !isEnded(record) && holds(guards, record.fields)) yield record
+  async *#pages(range: Range): AsyncGenerator<Buffer[]> {
+    let rest = range
+    for (;;) {
+      const keys = this.#file.readKeys(rest, PAGE)
+      yield keys
+      const last = keys.at(-1)
+      if (!last || keys.length < PAGE) return
+      rest = after(last, range)
+      await setImmediate()
     }
   }
 
   close(): Promise<void> {
+    this.#sweeper.stop()
     return this.#file.close()
   }
 
@@ -145,18 +190,8 @@ class LMDBStore implements Store {
     const key = sessionKey(id)
     return standing(key, this.#file.read(key))
   }
-
-  #replace(key: Buffer, old: Entry, next: Entry): void {
-    this.#file.put(key, bytesOf(key, next))
-    if (endOf(old) === endOf(next)) return
-    this.#file.remove(expiryKey(key, endOf(old)))
-    this.#file.put(expiryKey(key, endOf(next)), NOTHING)
-  }
 }
 
-const NOTHING = new Uint8Array()
-
-function standing(key: Buffer, bytes: Buffer | undefined): Entry | undefined {
-  const entry = bytes && entryOf(key, bytes)
-  return entry && endOf(entry) > Date.now() ? entry : undefined
+function touches(operation: Operation, path: Path): boolean {
+  return overlap(operation.path, path) || (operation.op === '$rename' && overlap(operation.to, path))
 }

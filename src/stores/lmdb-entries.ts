@@ -1,0 +1,92 @@
+import type { Path } from '../core/paths.ts'
+import { decodeExactly } from './bson.ts'
+import type { SessionFile } from './lmdb-file.ts'
+import { expiredBy, expiryKey, idOfKey, sessionKey } from './lmdb-keys.ts'
+import { bytesOf, type Entry, endOf, entryOf, standing } from './lmdb-layout.ts'
+import { userKey } from './lmdb-users.ts'
+
+const NOTHING = new Uint8Array()
+const always = () => true
+
+/** The entries of sessions, and the indexes that follow them. Used within transactions. */
+export class Entries {
+  readonly #file: SessionFile
+
+  constructor(file: SessionFile) {
+    this.#file = file
+  }
+
+  /** Whether anything at all is stored there. */
+  has(key: Buffer): boolean {
+    return this.#file.get(key) !== undefined
+  }
+
+  standing(key: Buffer): Entry | undefined {
+    return standing(key, this.#file.get(key))
+  }
+
+  add(key: Buffer, entry: Entry): void {
+    this.#file.put(key, bytesOf(key, entry))
+    this.#file.put(expiryKey(key, endOf(entry)), NOTHING)
+    this.#index(key, undefined, entry)
+  }
+
+  /** `isTouched` tells whether what is at a path may have changed. */
+  replace(key: Buffer, old: Entry, next: Entry, isTouched?: (path: Path) => boolean): void {
+    this.#file.put(key, bytesOf(key, next))
+    if (endOf(old) !== endOf(next)) {
+      this.#file.remove(expiryKey(key, endOf(old)))
+      this.#file.put(expiryKey(key, endOf(next)), NOTHING)
+    }
+    this.#index(key, old, next, isTouched)
+  }
+
+  remove(key: Buffer): void {
+    const bytes = this.#file.get(key)
+    if (!bytes) return
+    const entry = entryOf(key, bytes)
+    if (entry) {
+      this.#file.remove(expiryKey(key, endOf(entry)))
+      this.#index(key, entry, undefined)
+    }
+    this.#file.remove(key)
+  }
+
+  /** Removes what has expired, until it is `limit` sessions or time is up; tells how many. */
+  sweep(now: number, limit: number, isTimeUp: () => boolean): number {
+    let swept = 0
+    for (const expiry of this.#file.getKeys(expiredBy(now), limit)) {
+      const key = sessionKey(idOfKey(expiry))
+      if (!this.standing(key)) this.remove(key)
+      // Gone already, unless the session was damaged.
+      this.#file.remove(expiry)
+      swept++
+      if (isTimeUp()) break
+    }
+    return swept
+  }
+
+  /** Adds a session to the index by `path`, which was made after it was stored. */
+  index(key: Buffer, path: Path): void {
+    const entry = this.standing(key)
+    const user = entry && !entry.isEnded && userKey(key, path, decodeExactly(entry.data))
+    if (user) this.#file.put(user, NOTHING)
+  }
+
+  #index(
+    key: Buffer,
+    old: Entry | undefined,
+    next: Entry | undefined,
+    isTouched: (path: Path) => boolean = always,
+  ): void {
+    for (const { path } of this.#file.meta.indexes) {
+      if (!isTouched(path)) continue
+      const [before, after] = [old, next].map(
+        entry => entry && !entry.isEnded && userKey(key, path, decodeExactly(entry.data)),
+      )
+      if (before && after && before.equals(after)) continue
+      if (before) this.#file.remove(before)
+      if (after) this.#file.put(after, NOTHING)
+    }
+  }
+}

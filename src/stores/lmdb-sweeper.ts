@@ -1,0 +1,55 @@
+import type { Entries } from './lmdb-entries.ts'
+import type { SessionFile } from './lmdb-file.ts'
+import { expiredBy } from './lmdb-keys.ts'
+
+/** The most that is removed in one transaction, if it takes no longer than that. */
+const MOST_SESSIONS = 1000
+const MOST_MILLISECONDS = 0.5
+/** Between two transactions, for the requests that come meanwhile. */
+const PAUSE = 4
+
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/** Removes expired sessions, and tombstones, bit by bit. Any number of processes may do so at once. */
+export class Sweeper {
+  readonly #file: SessionFile
+  readonly #entries: Entries
+  readonly #every: number
+  #timer: NodeJS.Timeout | undefined
+  #most = MOST_SESSIONS
+
+  constructor(file: SessionFile, entries: Entries, every: number) {
+    this.#file = file
+    this.#entries = entries
+    this.#every = Math.min(every, LONGEST_TIMER)
+    this.#after(this.#every)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #after(milliseconds: number): void {
+    this.#timer = setTimeout(() => this.#sweep(), milliseconds).unref()
+  }
+
+  async #sweep(): Promise<void> {
+    let isDone = true
+    try {
+      isDone = this.#file.readKeys(expiredBy(Date.now()), 1).length === 0 || (await this.#sweepSome()) === 0
+      if (isDone) this.#most = MOST_SESSIONS
+    } catch {
+      // On a full disk there may be room for removing them one by one. If not, the next time comes.
+      isDone = this.#most === 1
+      this.#most = 1
+    }
+    if (!this.#file.isClosed) this.#after(isDone ? this.#every : PAUSE)
+  }
+
+  #sweepSome(): Promise<number> {
+    return this.#file.write(() => {
+      const until = performance.now() + MOST_MILLISECONDS
+      return this.#entries.sweep(Date.now(), this.#most, () => performance.now() > until)
+    })
+  }
+}
