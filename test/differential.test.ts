@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { type Document, Double, deserialize, EJSON, serialize } from 'bson'
+import { type TestContext, test } from 'node:test'
+import { type Document, Double, EJSON, serialize } from 'bson'
 import fc from 'fast-check'
 import type { Collection } from 'mongodb'
 import type { Change } from '../src/core/change.ts'
@@ -9,9 +9,14 @@ import { holds } from '../src/core/guard.ts'
 import { applied } from '../src/core/operators.ts'
 import { toStored } from '../src/core/record.ts'
 import { type Fields, isPlain } from '../src/core/values.ts'
+import { decodeExactly } from '../src/stores/bson.ts'
+import { sessionKey } from '../src/stores/lmdb-keys.ts'
+import { type Entry, entryOf } from '../src/stores/lmdb-layout.ts'
 import { filterOf, updateOf } from '../src/stores/mongodb-language.ts'
+import { aSession } from './contract/records.ts'
 import { differenceIn, fillsAnArray } from './support/differences.ts'
 import { someCase } from './support/generators.ts'
+import { aPath, aStore, theFile } from './support/lmdb/files.ts'
 import { aCollection, withoutMongoDB, withoutRealMongoDB } from './support/mongodb/collection.ts'
 
 // DIFFERENTIAL_RUNS=500000 DIFFERENTIAL_SEED=42 tsx test/run.ts test/differential.test.ts
@@ -38,15 +43,17 @@ const isReal = !withoutRealMongoDB
 
 test('any change of any session has the result that MongoDB gives it', { skip: withoutMongoDB }, async t => {
   const collection = aCollection(t)
+  const lmdb = anLMDBStore(t)
   let generated = 0
   let compared = 0
   let culprit = 0
   const property = fc.asyncProperty(someBatch, async batch => {
     const cases = batch.filter(isComparable)
     const expected = await inMongoDB(collection, cases)
+    const kept = await Promise.all(cases.map(one => lmdb.resultOf(one)))
     for (const [index, one] of cases.entries()) {
       culprit = batch.indexOf(one)
-      assertSame(one, expected[index] as Result)
+      assertSame(one, kept[index] as Result, expected[index] as Result)
     }
     generated += batch.length
     compared += cases.length
@@ -55,7 +62,7 @@ test('any change of any session has the result that MongoDB gives it', { skip: w
   const run = await fc.check(property, { numRuns, seed: SEED, endOnFailure: true })
   if (run.failed) {
     throw new Error(`DIFFERENTIAL_SEED=${SEED} fails; the smallest case is the cause`, {
-      cause: await smallest(collection, culprit, run.counterexamplePath ?? '', run.errorInstance),
+      cause: await smallest(collection, lmdb, culprit, run.counterexamplePath ?? '', run.errorInstance),
     })
   }
   t.diagnostic(`${compared} changes compared, ${generated - compared} left out`)
@@ -65,13 +72,15 @@ test('any change of any session has the result that MongoDB gives it', { skip: w
 /** Shrinks the one failing case of a batch; the others only make up the numbers. */
 async function smallest(
   collection: Collection,
+  lmdb: LMDB,
   index: number,
   path: string,
   found: unknown,
 ): Promise<unknown> {
   const property = fc.asyncProperty(someBatch, async batch => {
     const one = batch[index] as Case
-    if (isComparable(one)) assertSame(one, (await inMongoDB(collection, [one]))[0] as Result)
+    if (!isComparable(one)) return
+    assertSame(one, await lmdb.resultOf(one), (await inMongoDB(collection, [one]))[0] as Result)
   })
   const run = await fc.check(property, { seed: SEED, path, interruptAfterTimeLimit: 30_000 })
   return run.errorInstance ?? found
@@ -87,10 +96,37 @@ function here({ fields, change }: Case): Result {
     const double = (n: number) => new Double(n)
     return { outcome: 'applied', fields: applied(fields, change.operations, { double }) }
   } catch (error) {
-    if (!(error instanceof CommandError)) throw error
-    // Our own rule, which the filter asks for: no array is filled with nulls to reach an element.
-    const isOurs = change.operations.some(operation => fillsAnArray(fields, operation))
-    return { outcome: isOurs ? 'unmatched' : 'refused', fields }
+    return { outcome: refusalOf({ fields, change }, error), fields }
+  }
+}
+
+function refusalOf({ fields, change }: Case, error: unknown): 'unmatched' | 'refused' {
+  if (!(error instanceof CommandError)) throw error
+  // Our own rule, which the filter asks for: no array is filled with nulls to reach an element.
+  return change.operations.some(operation => fillsAnArray(fields, operation)) ? 'unmatched' : 'refused'
+}
+
+interface LMDB {
+  resultOf(one: Case): Promise<Result>
+}
+
+/** The LMDB store, and what is in its file, with the very types. */
+function anLMDBStore(t: TestContext): LMDB {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  const file = theFile(t, path)
+  return {
+    async resultOf(one) {
+      const { id } = await aSession(store, one.fields)
+      const outcome = await store.update(id, one.change).then(
+        update => (typeof update === 'object' ? 'applied' : 'unmatched'),
+        error => refusalOf(one, error),
+      )
+      const key = sessionKey(id)
+      const entry = entryOf(key, file.read(key) as Buffer) as Entry
+      await store.delete(id)
+      return { outcome, fields: decodeExactly(entry.data) }
+    },
   }
 }
 
@@ -130,10 +166,14 @@ function exact(value: unknown): unknown {
   return isBare ? value.value : value
 }
 
-function assertSame({ fields, change }: Case, theirs: Result): void {
+function assertSame({ fields, change }: Case, kept: Result, theirs: Result): void {
   // A store may keep the fields as they are or as BSON, whose numbers then come as instances of its classes.
-  for (const form of [fields, deserialize(serialize(fields), { promoteValues: false })]) {
-    const ours = here({ fields: form, change })
+  const stored = decodeExactly(serialize(fields))
+  for (const [form, ours] of [
+    [fields, here({ fields, change })],
+    [stored, here({ fields: stored, change })],
+    [stored, kept],
+  ] as const) {
     const [a, b] = [bytesOf(ours, change), bytesOf(theirs, change)]
     if (ours.outcome === theirs.outcome && Buffer.compare(a, b) === 0) continue
     const show = (value: unknown) => EJSON.stringify(value, { relaxed: false })

@@ -10,6 +10,7 @@ import { historyOf, type Plan } from './support/linearizability/history.ts'
 import { judged } from './support/linearizability/judge.ts'
 import { startProcesses } from './support/linearizability/processes.ts'
 import { Random } from './support/linearizability/random.ts'
+import { aPath } from './support/lmdb/files.ts'
 import { aCollection, withoutMongoDB } from './support/mongodb/collection.ts'
 
 // LINEARIZABILITY_HISTORIES=50 LINEARIZABILITY_SEED=42 tsx test/run.ts test/linearizability.test.ts
@@ -34,11 +35,13 @@ test('two processes and 16 clients change one session in MongoDB in an order tha
   skip: withoutMongoDB,
 }, async t => {
   const { collectionName } = aCollection(t)
-  const origins = await startProcesses(t, 2, { collectionName, seed: SEED, losing: LOSING })
-  for (let index = 0; index < HISTORIES; index++) {
-    const course = index % 2 === 0 ? lasting : ending
-    await explained(t, { ...course, seed: SEED + index, clients: CLIENTS, origins })
-  }
+  const options = { kind: 'mongodb', place: collectionName, seed: SEED, losing: LOSING } as const
+  await allExplained(t, await startProcesses(t, 2, options))
+})
+
+test('four processes and 16 clients change one session in one LMDB file in an order that explains all', async t => {
+  const options = { kind: 'lmdb', place: aPath(t), seed: SEED, losing: LOSING } as const
+  await allExplained(t, await startProcesses(t, 4, options))
 })
 
 test('sessions in memory, lost answers included, change in an order that explains all', async t => {
@@ -124,6 +127,13 @@ async function anApp(t: TestContext, store: Store): Promise<string> {
   const { origin, close } = await startApp(store)
   t.after(close)
   return origin
+}
+
+async function allExplained(t: TestContext, origins: readonly string[]): Promise<void> {
+  for (let index = 0; index < HISTORIES; index++) {
+    const course = index % 2 === 0 ? lasting : ending
+    await explained(t, { ...course, seed: SEED + index, clients: CLIENTS, origins })
+  }
 }
 
 async function explained(t: TestContext, plan: Plan): Promise<void> {

@@ -16,8 +16,23 @@ export interface Database {
   /** Lets go of what processes held that are no more. */
   readerCheck(): number
   readerList(): string
-  getStats(): { readonly pageSize: number; readonly lastPageNumber: number }
+  getStats(): Stats
   close(): Promise<void>
+}
+
+export interface TreeStats {
+  readonly treeBranchPageCount: number
+  readonly treeLeafPageCount: number
+  readonly overflowPages: number
+}
+
+/** As of the last transaction. */
+interface Stats {
+  readonly pageSize: number
+  readonly lastPageNumber: number
+  /** Of all that is stored, and of the list of free pages. */
+  readonly root: TreeStats
+  readonly free: TreeStats
 }
 
 interface LMDB {

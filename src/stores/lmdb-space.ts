@@ -1,5 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs'
-import type { Database } from './lmdb-package.ts'
+import type { Database, TreeStats } from './lmdb-package.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -9,8 +9,13 @@ const STEP = 8 * MiB
 const PER_TRANSACTION = 512 * KiB
 /** What a write may need: copies of the pages on the way to its place, and more where they are split. */
 const PER_WRITE = 32 * KiB
-/** Left alone by all that does not remove, so that a full disk can be cleared. */
-const FOR_REMOVING = MiB
+/** What is left to removing, so that a full disk can be cleared. */
+const TO_REMOVE = 3 * MiB
+/** The same, while there are free pages in the file, which are used first where they lie together. */
+const TO_REMOVE_ONE = PER_TRANSACTION + 4 * PER_WRITE
+
+/** At the beginning of the file. */
+const META_PAGES = 2
 
 const zeros = Buffer.alloc(STEP)
 
@@ -23,6 +28,8 @@ export class Space {
   readonly #fd: number
   /** Bytes that are surely left at the end of the file. */
   #left = 0
+  /** Bytes of pages within the file that nothing is on. */
+  #free = 0
   #transaction = 0
   #need = 0
 
@@ -42,22 +49,33 @@ export class Space {
 
   /** Makes sure that what was counted can be written. Throws the file system's error if it cannot. */
   reserve(isRemoving: boolean): void {
-    const need = this.#need + (isRemoving ? 0 : FOR_REMOVING)
     const transaction = this.#db.getWriteTxnId()
-    if (this.#transaction + 1 !== transaction || this.#left < need) this.#grow(need)
+    const isAlone = this.#transaction + 1 === transaction
+    if (!isAlone || this.#left < this.#needed(isRemoving)) this.#grow(isRemoving)
     this.#transaction = transaction
     this.#left -= this.#need
   }
 
-  #grow(need: number): void {
-    const { pageSize, lastPageNumber } = this.#db.getStats()
-    let { size } = fstatSync(this.#fd)
+  #needed(isRemoving: boolean): number {
+    if (isRemoving) return this.#need
+    return this.#need + (this.#free < TO_REMOVE ? TO_REMOVE : TO_REMOVE_ONE)
+  }
+
+  #grow(isRemoving: boolean): void {
+    const { pageSize, lastPageNumber, root, free } = this.#db.getStats()
     const used = (lastPageNumber + 1) * pageSize
+    this.#free = used - (META_PAGES + pagesOf(root) + pagesOf(free)) * pageSize
+    const needed = this.#needed(isRemoving)
+    let { size } = fstatSync(this.#fd)
     try {
-      while (size - used < need + STEP / 2) size += writeSync(this.#fd, zeros, 0, STEP, size)
+      while (size - used < needed + STEP / 2) size += writeSync(this.#fd, zeros, 0, STEP, size)
     } catch (error) {
-      if (size - used < need) throw error
+      if (size - used < needed) throw error
     }
     this.#left = size - used
   }
+}
+
+function pagesOf({ treeBranchPageCount, treeLeafPageCount, overflowPages }: TreeStats): number {
+  return treeBranchPageCount + treeLeafPageCount + overflowPages
 }

@@ -1,5 +1,6 @@
 import { MongoClient } from 'mongodb'
 import { mongoStore } from '../../../src/index.ts'
+import { lmdbStore } from '../../../src/stores/lmdb.ts'
 import { failFast } from '../mongodb/options.ts'
 import { startApp } from './app.ts'
 import { forgetful } from './forgetful.ts'
@@ -7,9 +8,14 @@ import { Random } from './random.ts'
 
 // One process of the app: says where it answers, and ends with the process that started it.
 
-const [uri = '', collectionName = '', seed, probability] = process.argv.slice(2)
-const client = new MongoClient(uri, failFast)
-const store = mongoStore({ collection: client.db('tests').collection(collectionName) })
+const [kind, place = '', seed, probability] = process.argv.slice(2)
+
+function mongo() {
+  const client = new MongoClient(process.env.MONGODB_URI ?? '', failFast)
+  return mongoStore({ collection: client.db('tests').collection(place) })
+}
+
+const store = kind === 'lmdb' ? lmdbStore({ path: place }) : mongo()
 const { origin } = await startApp(forgetful(store, new Random(Number(seed)), Number(probability)))
 process.once('disconnect', () => process.exit())
 process.send?.(origin)

@@ -5,7 +5,9 @@ import { forked } from '../forked.ts'
 const file = fileURLToPath(new URL('./process.ts', import.meta.url))
 
 export interface ProcessOptions {
-  readonly collectionName: string
+  /** The collection's name, or the LMDB file. */
+  readonly place: string
+  readonly kind: 'mongodb' | 'lmdb'
   readonly seed: number
   /** How probable it is that the store's answer to a call is lost. */
   readonly losing: number
@@ -15,11 +17,11 @@ export interface ProcessOptions {
 export function startProcesses(
   t: TestContext,
   count: number,
-  { collectionName, seed, losing }: ProcessOptions,
+  { kind, place, seed, losing }: ProcessOptions,
 ): Promise<string[]> {
   return Promise.all(
     Array.from({ length: count }, (_, index) =>
-      forked(t, file, [process.env.MONGODB_URI ?? '', collectionName, String(seed + index), String(losing)]),
+      forked(t, file, [kind, place, String(seed + index), String(losing)]),
     ),
   )
 }

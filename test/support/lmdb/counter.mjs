@@ -1,0 +1,22 @@
+// A process that counts in one session and tells of each count once it is acknowledged. Plain JavaScript, run on the built
+// package, because a hundred of it are started.
+import { writeSync } from 'node:fs'
+
+const [lmdb, path, id] = process.argv.slice(2)
+const { lmdbStore } = await import(lmdb)
+const store = lmdbStore({ path })
+const padding = 'x'.repeat(3000)
+
+for (;;) {
+  const operations = [
+    { op: '$inc', path: 'n', arg: 1 },
+    { op: '$push', path: 'list', arg: [padding], modifiers: { slice: -5 } },
+  ]
+  const expires = new Date(Date.now() + 3_600_000)
+  const { fields } = await store.update(
+    id,
+    { guards: [], operations, expires },
+    { paths: ['n'], when: 'after' },
+  )
+  writeSync(1, `${fields.n}\n`)
+}
