@@ -18,7 +18,7 @@ export class SessionFile {
   readonly #fd: number
   readonly #inode: string
   readonly #space: Space
-  readonly #group = new Group(work => this.#transaction(work))
+  readonly #group: Group
   #closing: Promise<void> | undefined
   #isRemoving = true
   /** As the transaction under way found it. */
@@ -27,6 +27,9 @@ export class SessionFile {
   /** Throws `ConfigurationError` if the file is none of ours, or in use with another durability. */
   constructor(path: string, durability: Durability) {
     this.#path = path
+    // A flush is worth waiting for whoever else comes in this turn of the event loop; otherwise a call is not kept waiting.
+    const defer = durability === 'disk' ? setImmediate : process.nextTick
+    this.#group = new Group(work => this.#transaction(work), defer)
     const { open } = loadLMDB()
     assertLMDB(path)
     this.#db = opened(path, () =>

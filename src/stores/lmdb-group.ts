@@ -20,23 +20,27 @@ export type Transaction = (work: () => void) => void
 export class Group {
   readonly #transaction: Transaction
   #calls: Call[] = []
-  #timer: NodeJS.Immediate | undefined
+  readonly #defer: (flush: () => void) => void
+  #isDeferred = false
 
-  constructor(transaction: Transaction) {
+  /** `defer` decides how long calls are gathered. */
+  constructor(transaction: Transaction, defer: (flush: () => void) => void) {
     this.#transaction = transaction
+    this.#defer = defer
   }
 
   run<T>(perform: () => T): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#calls.push({ perform, resolve: resolve as (value: unknown) => void, reject })
-      this.#timer ??= setImmediate(() => this.flush())
+      if (this.#isDeferred) return
+      this.#isDeferred = true
+      this.#defer(() => this.flush())
     })
   }
 
   /** Writes what is waiting, without waiting for the end of the turn. */
   flush(): void {
-    clearImmediate(this.#timer)
-    this.#timer = undefined
+    this.#isDeferred = false
     const calls = this.#calls
     this.#calls = []
     if (calls.length > 0) this.#write(calls)

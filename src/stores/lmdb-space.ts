@@ -4,7 +4,7 @@ import type { Database, TreeStats } from './lmdb-package.ts'
 const KiB = 1024
 const MiB = 1024 * KiB
 /** The file grows by so much at a time. */
-const STEP = 8 * MiB
+const STEP = 4 * MiB
 /** What a transaction may need beside its writes, for the list of free pages. */
 const PER_TRANSACTION = 512 * KiB
 /** What a write may need: copies of the pages on the way to its place, and more where they are split. */
@@ -16,8 +16,6 @@ const TO_REMOVE_ONE = PER_TRANSACTION + 4 * PER_WRITE
 
 /** At the beginning of the file. */
 const META_PAGES = 2
-
-const zeros = Buffer.alloc(STEP)
 
 /**
  * Takes room on the disk before LMDB needs it: where LMDB itself finds none, it writes beyond a buffer of its own and may end
@@ -68,7 +66,11 @@ export class Space {
     const needed = this.#needed(isRemoving)
     let { size } = fstatSync(this.#fd)
     try {
-      while (size - used < needed + STEP / 2) size += writeSync(this.#fd, zeros, 0, STEP, size)
+      if (size - used < needed) {
+        // Page by page, since the kernel keeps what is written at once together, and is slow to change a part of it.
+        const zeros = Buffer.alloc(pageSize)
+        while (size - used < needed + STEP) size += writeSync(this.#fd, zeros, 0, pageSize, size)
+      }
     } catch (error) {
       if (size - used < needed) throw error
     }
