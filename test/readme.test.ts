@@ -103,6 +103,7 @@ suite('the README names', () => {
       file: 'src/koa/cookie-options.ts',
       type: 'CookieOptions',
     },
+    { title: '### Stores', index: 1, file: 'src/stores/lmdb.ts', type: 'LMDBStoreOptions' },
     { title: '### CSRF', index: 0, file: 'src/koa/csrf.ts', type: 'CSRFOptions' },
   ]
   for (const { title, index, file, type } of tables) {
@@ -258,7 +259,8 @@ async function started(t: TestContext, { name, text }: File): Promise<string> {
   const file = join(folder, name)
   await writeFile(file, text)
   const program = spawn(process.execPath, ['--import', 'tsx', file], {
-    cwd: root,
+    // What a program stores beside itself is removed with it.
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const ended = once(program, 'exit')

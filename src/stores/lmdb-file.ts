@@ -8,6 +8,9 @@ import { bytesOfMeta, type Durability, type Meta, metaOf } from './lmdb-meta.ts'
 import { type Database, loadLMDB } from './lmdb-package.ts'
 import { Space } from './lmdb-space.ts'
 
+/** Of addresses, not of memory: while the file is smaller it need not be mapped anew. */
+const MAP_SIZE = 4 * 2 ** 30
+
 /** How many stores of this process have a file open, by its inode. */
 const openHere = new Map<string, number>()
 
@@ -21,7 +24,8 @@ export class SessionFile {
   readonly #group: Group
   #closing: Promise<void> | undefined
   #isRemoving = true
-  /** As the transaction under way found it. */
+  #lastTransaction = 0
+  /** As it is until somebody else writes. */
   #meta: Meta | undefined
 
   /** Throws `ConfigurationError` if the file is none of ours, or in use with another durability. */
@@ -39,6 +43,7 @@ export class SessionFile {
         permissionsMode: 0o600,
         keyEncoding: 'binary',
         encoding: 'binary',
+        mapSize: MAP_SIZE,
         noSync: durability === 'process',
         // Otherwise LMDB flushes after others can read what may yet be lost.
         overlappingSync: false,
@@ -159,14 +164,20 @@ export class SessionFile {
 
   #transaction(work: () => void): void {
     try {
+      let transaction = 0
       this.#db.transactionSync(() => {
-        this.#space.begin()
+        transaction = this.#db.getWriteTxnId()
+        const isAlone = transaction === this.#lastTransaction + 1
+        if (!isAlone) this.#meta = undefined
+        this.#space.begin(isAlone)
         this.#isRemoving = true
-        this.#meta = undefined
         work()
         this.#space.reserve(this.#isRemoving)
       })
+      // A transaction that has put nothing may have left no trace, and its number to the next.
+      this.#lastTransaction = this.#isRemoving ? 0 : transaction
     } catch (error) {
+      this.#meta = undefined
       throw error instanceof SessionError ? error : notWritten(error)
     }
   }

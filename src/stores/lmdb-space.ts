@@ -4,7 +4,7 @@ import type { Database, TreeStats } from './lmdb-package.ts'
 const KiB = 1024
 const MiB = 1024 * KiB
 /** The file grows by so much at a time. */
-const STEP = 4 * MiB
+const STEP = 8 * MiB
 /** What a transaction may need beside its writes, for the list of free pages. */
 const PER_TRANSACTION = 512 * KiB
 /** What a write may need: copies of the pages on the way to its place, and more where they are split. */
@@ -28,7 +28,6 @@ export class Space {
   #left = 0
   /** Bytes of pages within the file that nothing is on. */
   #free = 0
-  #transaction = 0
   #need = 0
 
   constructor(db: Database, fd: number) {
@@ -36,8 +35,10 @@ export class Space {
     this.#fd = fd
   }
 
-  begin(): void {
+  /** `isAlone` tells that nobody else has written since the last time. */
+  begin(isAlone: boolean): void {
     this.#need = PER_TRANSACTION
+    if (!isAlone) this.#left = 0
   }
 
   /** Counts a write. */
@@ -47,10 +48,8 @@ export class Space {
 
   /** Makes sure that what was counted can be written. Throws the file system's error if it cannot. */
   reserve(isRemoving: boolean): void {
-    const transaction = this.#db.getWriteTxnId()
-    const isAlone = this.#transaction + 1 === transaction
-    if (!isAlone || this.#left < this.#needed(isRemoving)) this.#grow(isRemoving)
-    this.#transaction = transaction
+    if (this.#need === PER_TRANSACTION) return
+    if (this.#left < this.#needed(isRemoving)) this.#grow(isRemoving)
     this.#left -= this.#need
   }
 
