@@ -4,7 +4,7 @@ import { expiredBy } from './lmdb-keys.ts'
 
 /** The most that is removed in one transaction, if it takes no longer than that. */
 const MOST_SESSIONS = 1000
-const MOST_MILLISECONDS = 0.5
+const MOST_MILLISECONDS = 1
 /** Between two transactions, for the requests that come meanwhile. */
 const PAUSE = 4
 
