@@ -1,18 +1,26 @@
+import { constants } from 'node:os'
 import { StoreUnavailableError } from '../core/errors.ts'
 
-/** What there is no room for: on the disk, in the account's quota, in the size that the process may give a file. */
-const full = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
+const { ENOSPC, EDQUOT, EFBIG } = constants.errno
 
+/** What there is no room for: on the disk, in the account's quota, in the size that the process may give a file. */
+const full = new Set<unknown>(['ENOSPC', 'EDQUOT', 'EFBIG', ENOSPC, EDQUOT, EFBIG])
+
+/** Node tells errors by name, LMDB by number. */
 export function isFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && full.has(String(error.code))
+  return error instanceof Error && 'code' in error && full.has(error.code)
 }
 
-/** An error of LMDB's, or of the file system's, as one of ours. Nothing has been written: the transaction was rolled back. */
-export function notWritten(error: unknown): StoreUnavailableError {
-  const message = isFull(error)
-    ? 'There is no room on the disk for the session store'
-    : 'The file of the session store could not be written'
-  return new StoreUnavailableError(message, 'none', { cause: error })
+/** An error of LMDB's, or of the file system's, as one of ours. */
+export function notWritten(error: unknown, outcome: 'none' | 'unknown'): StoreUnavailableError {
+  if (isFull(error)) {
+    return new StoreUnavailableError('There is no room on the disk for the session store', 'none', {
+      cause: error,
+    })
+  }
+  return new StoreUnavailableError('The file of the session store could not be written', outcome, {
+    cause: error,
+  })
 }
 
 export function notRead(error: unknown): StoreUnavailableError {

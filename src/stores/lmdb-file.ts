@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../core/errors.ts'
 import { isFull, notRead, notWritten } from './lmdb-errors.ts'
@@ -59,6 +59,7 @@ export class SessionFile {
       void this.#release()
       throw error
     }
+    if (durability === 'disk') flushFolder(path)
     openHere.set(this.#inode, 1 + (openHere.get(this.#inode) ?? 0))
   }
 
@@ -143,6 +144,11 @@ export class SessionFile {
     this.#db.remove(key)
   }
 
+  /** What a process was reading when it was killed would otherwise be kept for it. */
+  forgetTheDead(): void {
+    this.#db.readerCheck()
+  }
+
   /** Writes what was asked for before, and then lets go of the file. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -163,8 +169,9 @@ export class SessionFile {
   }
 
   #transaction(work: () => void): void {
+    let transaction = 0
+    let isCommitting = false
     try {
-      let transaction = 0
       this.#db.transactionSync(() => {
         transaction = this.#db.getWriteTxnId()
         const isAlone = transaction === this.#lastTransaction + 1
@@ -173,12 +180,13 @@ export class SessionFile {
         this.#isRemoving = true
         work()
         this.#space.reserve(this.#isRemoving)
+        isCommitting = true
       })
       // A transaction that has put nothing may have left no trace, and its number to the next.
       this.#lastTransaction = this.#isRemoving ? 0 : transaction
     } catch (error) {
       this.#meta = undefined
-      throw error instanceof SessionError ? error : notWritten(error)
+      throw error instanceof SessionError ? error : notWritten(error, isCommitting ? 'unknown' : 'none')
     }
   }
 
@@ -194,6 +202,16 @@ export class SessionFile {
 
   #assertOpen(): void {
     if (this.#closing) throw new StoreUnavailableError('The session store has been closed', 'none')
+  }
+}
+
+/** A new file is on the disk once its name is. */
+function flushFolder(path: string): void {
+  const folder = openSync(dirname(path), 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
   }
 }
 
@@ -233,7 +251,7 @@ function opened<T>(path: string, open: () => T): T {
   try {
     return open()
   } catch (error) {
-    if (isFull(error)) throw notWritten(error)
+    if (isFull(error)) throw notWritten(error, 'none')
     throw Object.assign(new ConfigurationError(`The file of the session store cannot be opened: ${path}`), {
       cause: error,
     })

@@ -1,4 +1,4 @@
-import { IdTakenError, SessionError } from '../core/errors.ts'
+import { IdTakenError, SessionError, StoreUnavailableError } from '../core/errors.ts'
 
 /** One call that writes, and what is to be told of it. */
 interface Call {
@@ -14,8 +14,8 @@ type Result = { readonly value: unknown } | { readonly error: unknown }
 export type Transaction = (work: () => void) => void
 
 /**
- * The calls of one turn of the event loop, written in one transaction, which they share the cost of. Each is applied whole or
- * not at all, and is answered when what it wrote is kept.
+ * Calls that come together, written in one transaction, which they share the cost of. Each is applied whole or not at all, and
+ * is answered when what it wrote is kept.
  */
 export class Group {
   readonly #transaction: Transaction
@@ -54,8 +54,8 @@ export class Group {
       })
     } catch (error) {
       // One of them was too much, so that none is kept. It must not take the others along.
-      if (calls.length === 1) calls[0]?.reject(error)
-      else for (const call of calls) this.#write([call])
+      if (calls.length > 1 && !isUncertain(error)) for (const call of calls) this.#write([call])
+      else for (const { reject } of calls) reject(error)
       return
     }
     for (const [index, result] of results.entries()) {
@@ -64,6 +64,11 @@ export class Group {
       else call.resolve(result.value)
     }
   }
+}
+
+/** Then nothing is tried again, as it might be applied twice. */
+function isUncertain(error: unknown): boolean {
+  return error instanceof StoreUnavailableError && error.outcome === 'unknown'
 }
 
 /** What the store itself decides to refuse, it refuses before it writes anything. */

@@ -3,7 +3,7 @@ import type { SessionFile } from './lmdb-file.ts'
 import { expiredBy } from './lmdb-keys.ts'
 
 /** The most that is removed in one transaction, if it takes no longer than that. */
-const MOST_SESSIONS = 1000
+const MOST_SESSIONS = 100
 const MOST_MILLISECONDS = 1
 /** Between two transactions, for the requests that come meanwhile. */
 const PAUSE = 4
@@ -16,6 +16,7 @@ export class Sweeper {
   readonly #entries: Entries
   readonly #every: number
   #timer: NodeJS.Timeout | undefined
+  #isSweeping = false
   #most = MOST_SESSIONS
 
   constructor(file: SessionFile, entries: Entries, every: number) {
@@ -36,6 +37,7 @@ export class Sweeper {
   async #sweep(): Promise<void> {
     let isDone = true
     try {
+      if (!this.#isSweeping) this.#file.forgetTheDead()
       isDone = this.#file.readKeys(expiredBy(Date.now()), 1).length === 0 || (await this.#sweepSome()) === 0
       if (isDone) this.#most = MOST_SESSIONS
     } catch {
@@ -43,6 +45,7 @@ export class Sweeper {
       isDone = this.#most === 1
       this.#most = 1
     }
+    this.#isSweeping = !isDone
     if (!this.#file.isClosed) this.#after(isDone ? this.#every : PAUSE)
   }
 

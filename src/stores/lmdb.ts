@@ -69,7 +69,7 @@ class LMDBStore implements Store {
     this.#sweeper = new Sweeper(file, this.#entries, sweepEvery)
   }
 
-  insert(record: SessionRecord): Promise<void> {
+  async insert(record: SessionRecord): Promise<void> {
     const key = sessionKey(record.id)
     const entry = entryOfRecord(record)
     return this.#file.write(() => {

@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { CommandError, StoreUnavailableError } from '../../src/core/errors.ts'
+import { Group } from '../../src/stores/lmdb-group.ts'
+
+/** Keeps lists of numbers, each list whole or not at all, unless `fails` tells otherwise of one. */
+class Numbers {
+  readonly kept: number[][] = []
+  #pending: number[] = []
+  readonly #group: Group
+
+  constructor(fails: (pending: readonly number[]) => Error | undefined = () => undefined) {
+    this.#group = new Group(work => {
+      this.#pending = []
+      work()
+      const failure = fails(this.#pending)
+      if (failure) throw failure
+      this.kept.push(this.#pending)
+    }, process.nextTick)
+  }
+
+  async add(...numbers: number[]): Promise<(number | Error)[]> {
+    const results = await Promise.allSettled(
+      numbers.map(number =>
+        this.#group.run(() => {
+          if (number < 0) throw new CommandError('No negative numbers')
+          this.#pending.push(number)
+          return number * 10
+        }),
+      ),
+    )
+    return results.map(result => (result.status === 'fulfilled' ? result.value : result.reason))
+  }
+}
+
+test('calls that come together share one transaction, and each has its own answer', async () => {
+  const numbers = new Numbers()
+  assert.deepEqual(await numbers.add(1, 2, 3), [10, 20, 30])
+  assert.deepEqual(await numbers.add(4), [40])
+  assert.deepEqual(numbers.kept, [[1, 2, 3], [4]])
+})
+
+test('a call that is refused leaves the others in their transaction', async () => {
+  const numbers = new Numbers()
+  const [first, refused, last] = await numbers.add(1, -2, 3)
+  assert.deepEqual([first, last], [10, 30])
+  assert.ok(refused instanceof CommandError)
+  assert.deepEqual(numbers.kept, [[1, 3]])
+})
+
+test('a call that makes the transaction fail does not take the others along', async () => {
+  const full = new StoreUnavailableError('Full', 'none')
+  const numbers = new Numbers(pending => (pending.includes(2) ? full : undefined))
+  assert.deepEqual(await numbers.add(1, 2, 3), [10, full, 30])
+  assert.deepEqual(numbers.kept, [[1], [3]])
+})
+
+test('nothing is tried again after a transaction of which it is not known whether it was kept', async () => {
+  const lost = new StoreUnavailableError('Lost', 'unknown')
+  let tries = 0
+  const numbers = new Numbers(() => {
+    tries++
+    return lost
+  })
+  assert.deepEqual(await numbers.add(1, 2, 3), [lost, lost, lost])
+  assert.equal(tries, 1)
+})
