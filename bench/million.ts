@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { availableParallelism, loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -167,6 +167,10 @@ console.log(`before: 50th, 99th, 99.9th percentile ${show(before)}`)
 console.log(`sweeping:                            ${show(during)}`)
 const slower = percentile(during.latencies, 0.99) / percentile(before.latencies, 0.99)
 console.log(`99th percentile ${slower.toFixed(2)} times as before (goal: at most 2; no delay over 50 ms)`)
+console.log(
+  `load of the machine: ${loadavg()[0]?.toFixed(1)} on ${availableParallelism()} cores; ` +
+    'what else runs on it delays the event loop too',
+)
 console.log(`memory at the end: ${memory()}`)
 const kept = await Promise.all(living.map(id => large.read(id, [])))
 console.log(`${kept.filter(Boolean).length} of ${living.length} living sessions are still there`)

@@ -1,10 +1,10 @@
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { closeSync, fstatSync, openSync } from 'node:fs'
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../core/errors.ts'
-import { isFull, notRead, notWritten } from './lmdb-errors.ts'
+import { notRead, notWritten } from './lmdb-errors.ts'
 import { Group } from './lmdb-group.ts'
 import { everything, META, type Range } from './lmdb-keys.ts'
 import { bytesOfMeta, type Durability, type Meta, metaOf } from './lmdb-meta.ts'
+import { assertLMDB, flushFolder, opened } from './lmdb-open.ts'
 import { type Database, loadLMDB } from './lmdb-package.ts'
 import { Space } from './lmdb-space.ts'
 
@@ -33,7 +33,7 @@ export class SessionFile {
     this.#path = path
     // A flush is worth waiting for whoever else comes in this turn of the event loop; otherwise a call is not kept waiting.
     const defer = durability === 'disk' ? setImmediate : process.nextTick
-    this.#group = new Group(work => this.#transaction(work), defer)
+    this.#group = new Group(work => this.#transaction(() => this.#work(work)), defer)
     const { open } = loadLMDB()
     assertLMDB(path)
     this.#db = opened(path, () =>
@@ -49,7 +49,7 @@ export class SessionFile {
         overlappingSync: false,
       }),
     )
-    this.#fd = openSync(path, 'r+')
+    this.#fd = opened(path, () => openSync(path, 'r+'))
     const { dev, ino } = fstatSync(this.#fd)
     this.#inode = `${dev} ${ino}`
     this.#space = new Space(this.#db, this.#fd)
@@ -168,6 +168,12 @@ export class SessionFile {
     await this.#db.close()
   }
 
+  /** Writes nothing to what another version has taken over meanwhile. */
+  #work(work: () => void): void {
+    this.#meta ??= this.#metaOf(this.#db.getBinary(META))
+    work()
+  }
+
   #transaction(work: () => void): void {
     let transaction = 0
     let isCommitting = false
@@ -202,58 +208,5 @@ export class SessionFile {
 
   #assertOpen(): void {
     if (this.#closing) throw new StoreUnavailableError('The session store has been closed', 'none')
-  }
-}
-
-/** A new file is on the disk once its name is. */
-function flushFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r')
-  try {
-    fsyncSync(folder)
-  } finally {
-    closeSync(folder)
-  }
-}
-
-/** The header of an LMDB file: a page's own header comes before the magic number and the version of the format. */
-const MAGIC = 0xbeefc0de
-const MAGIC_AT = 24
-const VERSION = 2
-
-/** LMDB would write into some files that are none of its own. */
-function assertLMDB(path: string): void {
-  const found = statSync(path, { throwIfNoEntry: false })
-  if (!found) {
-    if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) return
-    throw new ConfigurationError(`The folder of the session store's file does not exist: ${dirname(path)}`)
-  }
-  if (!found.isFile())
-    throw new ConfigurationError(`path is no file: ${path}; give a file's name for the session store`)
-  if (found.size === 0) return
-  const header = opened(path, () => headerOf(path))
-  if (header.readUInt32LE(MAGIC_AT) !== MAGIC || header.readUInt32LE(MAGIC_AT + 4) !== VERSION) {
-    throw new ConfigurationError(`${path} holds something else than sessions; it was left as it is`)
-  }
-}
-
-function headerOf(path: string): Buffer {
-  const header = Buffer.alloc(MAGIC_AT + 8)
-  const fd = openSync(path, 'r')
-  try {
-    readSync(fd, header)
-  } finally {
-    closeSync(fd)
-  }
-  return header
-}
-
-function opened<T>(path: string, open: () => T): T {
-  try {
-    return open()
-  } catch (error) {
-    if (isFull(error)) throw notWritten(error, 'none')
-    throw Object.assign(new ConfigurationError(`The file of the session store cannot be opened: ${path}`), {
-      cause: error,
-    })
   }
 }

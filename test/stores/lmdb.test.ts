@@ -295,6 +295,7 @@ test('a file of another format is refused and left as it is', async t => {
   await file.write(() => file.put(META, future))
   // Even where it was open before another version took it over.
   await assert.rejects(aSession(store), isConfigurationError(/format 2/))
+  assert.deepEqual(countsOf(file), { e: 1, m: 1, s: 1 })
   await store.close()
   await file.close()
   const before = readFileSync(path)

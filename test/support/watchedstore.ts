@@ -3,6 +3,7 @@ import type { SessionId, SessionRecord } from '../../src/core/record.ts'
 import type { Store } from '../../src/core/store.ts'
 import { mongoStore } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { aStore } from './lmdb/files.ts'
 import { aCollection, withoutMongoDB } from './mongodb/collection.ts'
 
 /** A store that tells what it is asked, and what it holds. */
@@ -61,10 +62,11 @@ export function altered(
   })
 }
 
-/** A test over each store that the main package has. */
+/** A test over each store that the package has. */
 export function onEachStore(title: string, run: (t: TestContext, watched: Watched) => Promise<void>): void {
   test(`${title} (memory)`, t => run(t, watched(memoryStore({ clock: () => Date.now() }))))
   test(`${title} (MongoDB)`, { skip: withoutMongoDB }, t =>
     run(t, watched(mongoStore({ collection: aCollection(t) }))),
   )
+  test(`${title} (LMDB)`, t => run(t, watched(aStore(t))))
 }

@@ -1,0 +1,58 @@
+import { closeSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { ConfigurationError } from '../core/errors.ts'
+import { isFull, notWritten } from './lmdb-errors.ts'
+
+/** The header of an LMDB file: a page's own header comes before the magic number and the version of the format. */
+const MAGIC = 0xbeefc0de
+const MAGIC_AT = 24
+const VERSION = 2
+
+/** LMDB would write into some files that are none of its own. */
+export function assertLMDB(path: string): void {
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (!found) {
+    if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) return
+    throw new ConfigurationError(`The folder of the session store's file does not exist: ${dirname(path)}`)
+  }
+  if (!found.isFile())
+    throw new ConfigurationError(`path is no file: ${path}; give a file's name for the session store`)
+  if (found.size === 0) return
+  const header = opened(path, () => headerOf(path))
+  if (header.readUInt32LE(MAGIC_AT) !== MAGIC || header.readUInt32LE(MAGIC_AT + 4) !== VERSION) {
+    throw new ConfigurationError(`${path} holds something else than sessions; it was left as it is`)
+  }
+}
+
+function headerOf(path: string): Buffer {
+  const header = Buffer.alloc(MAGIC_AT + 8)
+  const fd = openSync(path, 'r')
+  try {
+    readSync(fd, header)
+  } finally {
+    closeSync(fd)
+  }
+  return header
+}
+
+/** Calls what opens the file, and says so if that fails. */
+export function opened<T>(path: string, open: () => T): T {
+  try {
+    return open()
+  } catch (error) {
+    if (isFull(error)) throw notWritten(error, 'none')
+    throw Object.assign(new ConfigurationError(`The file of the session store cannot be opened: ${path}`), {
+      cause: error,
+    })
+  }
+}
+
+/** A new file is on the disk once its name is. */
+export function flushFolder(path: string): void {
+  const folder = openSync(dirname(path), 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
+}
