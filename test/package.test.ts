@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { before, test } from 'node:test'
+import { before, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
@@ -44,16 +44,29 @@ test('stores are imported by their own paths', async () => {
   assert.equal(await printed('module', program), 'function function')
 })
 
-test('the main entry needs no driver, nor anything else that is not a dependency', async t => {
+/** What a program prints where the package is installed with nothing but the named ones. */
+async function printedWith(t: TestContext, packages: string[], program: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'package-'))
   t.after(() => rm(folder, { recursive: true }))
   const modules = join(folder, 'node_modules')
   await cp(join(root, 'dist'), join(modules, 'koa-atomic-session', 'dist'), { recursive: true })
   await cp(join(root, 'package.json'), join(modules, 'koa-atomic-session', 'package.json'))
-  for (const name of ['keygrip', 'parse-duration', 'tsscmp']) {
+  for (const name of ['keygrip', 'parse-duration', 'tsscmp', ...packages]) {
     await cp(join(root, 'node_modules', name), join(modules, name), { recursive: true })
   }
-  const program = "console.log(typeof require('koa-atomic-session'))"
   const { stdout } = await run(process.execPath, ['--eval', program], { cwd: folder })
-  assert.equal(stdout.trim(), 'function')
+  return stdout.trim()
+}
+
+test('the main entry needs no driver, nor anything else that is not a dependency', async t => {
+  const program = "console.log(typeof require('koa-atomic-session'))"
+  assert.equal(await printedWith(t, [], program), 'function')
+})
+
+test('the LMDB store says which package it needs', async t => {
+  const program = `
+    import('koa-atomic-session/lmdb')
+      .then(({ lmdbStore }) => lmdbStore({ path: 'sessions.lmdb' }))
+      .catch(({ name, message }) => console.log(name, message))`
+  assert.match(await printedWith(t, ['bson'], program), /^ConfigurationError .*npm install lmdb$/)
 })

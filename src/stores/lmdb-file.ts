@@ -54,6 +54,7 @@ export class SessionFile {
     this.#inode = `${dev} ${ino}`
     this.#space = new Space(this.#db, this.#fd)
     try {
+      this.#assertWhole()
       this.#settle(durability)
     } catch (error) {
       void this.#release()
@@ -85,6 +86,16 @@ export class SessionFile {
   #metaOf(bytes: Buffer | undefined): Meta {
     if (!bytes) throw new ConfigurationError(`${this.#path} holds something else than sessions`)
     return metaOf(bytes, this.#path)
+  }
+
+  /** LMDB would end the process where it reads beyond the end of its file. */
+  #assertWhole(): void {
+    const { lastPageNumber, pageSize } = this.#db.getStats()
+    if (fstatSync(this.#fd).size < (lastPageNumber + 1) * pageSize) {
+      throw new ConfigurationError(
+        `${this.#path} has been cut short: take a whole copy, or remove it to begin anew`,
+      )
+    }
   }
 
   #settle(durability: Durability): void {

@@ -5,8 +5,8 @@ import { expiredBy } from './lmdb-keys.ts'
 /** The most that is removed in one transaction, if it takes no longer than that. */
 const MOST_SESSIONS = 100
 const MOST_MILLISECONDS = 1
-/** Between two transactions, for the requests that come meanwhile. */
-const PAUSE = 4
+/** Times as long as it takes, it rests: a busy machine is left alone all the longer. */
+const REST = 9
 
 const LONGEST_TIMER = 2 ** 31 - 1
 
@@ -35,6 +35,7 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
+    const begun = performance.now()
     let isDone = true
     try {
       if (!this.#isSweeping) this.#file.forgetTheDead()
@@ -46,7 +47,7 @@ export class Sweeper {
       this.#most = 1
     }
     this.#isSweeping = !isDone
-    if (!this.#file.isClosed) this.#after(isDone ? this.#every : PAUSE)
+    if (!this.#file.isClosed) this.#after(isDone ? this.#every : REST * (performance.now() - begun))
   }
 
   #sweepSome(): Promise<number> {

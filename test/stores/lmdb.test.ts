@@ -286,6 +286,17 @@ test('another program’s LMDB file is refused and left as it is', async t => {
   assert.deepEqual(readFileSync(path), before)
 })
 
+test('a file that has been cut short is refused and left as it is', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await together(200, () => aSession(store, { text: 'x'.repeat(5000) }))
+  await store.close()
+  const half = readFileSync(path).subarray(0, 500_000)
+  writeFileSync(path, half)
+  assert.throws(() => lmdbStore({ path }), isConfigurationError(/cut short/))
+  assert.deepEqual(readFileSync(path), half)
+})
+
 test('a file of another format is refused and left as it is', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
