@@ -54,6 +54,8 @@ export interface Change {
   readonly expires?: Date
   /** The session's own idle lifetime from now on, milliseconds. */
   readonly maxAge?: number
+  /** With `expires` and without `maxAge`: the end stays where it is if the session's lifetime is another than this by now. */
+  readonly whileMaxAge?: number
   /** The largest that the change may make the fields, bytes of BSON. What does not make them larger always works. */
   readonly maxSize?: number
 }

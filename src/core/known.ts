@@ -81,7 +81,8 @@ export class Known {
   }
 
   /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
-  note({ operations, expires, maxAge }: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
+  note(change: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
+    const { operations, expires } = change
     const picture = this.#picture
     const next = picture && rev === picture.rev + 1
     if (next && answer?.when === 'after' && fields) {
@@ -94,8 +95,11 @@ export class Known {
     }
     if (!expires) return
     if (this.#picture) {
-      const life = lifeAfter(this.#picture, { expires, ...(maxAge !== undefined && { maxAge }) })
-      this.#picture = { ...this.#picture, ...life }
+      const life = lifeAfter(
+        { expires: this.#picture.expires.getTime(), maxAge: this.#picture.maxAge },
+        change,
+      )
+      this.#picture = { ...this.#picture, expires: new Date(life.expires), maxAge: life.maxAge }
     }
     this.carry(this.#picture ? undefined : expires)
     this.told = this.issued
@@ -204,9 +208,10 @@ export class Known {
     return this.state === 'new' && this.unknown && !this.tokened && Date.now() - this.#goneAt <= prompt
   }
 
-  extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge'> {
+  /** As long as the session's lifetime is what this request takes it for, or by one that it is given. */
+  extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge'> {
     const expires = new Date(Date.now() + this.maxAge)
-    return { expires, ...(maxAge !== undefined && { maxAge }) }
+    return maxAge === undefined ? { expires, whileMaxAge: this.maxAge } : { expires, maxAge }
   }
 
   carry(expires = endOfLife(this.picture)): void {

@@ -80,11 +80,12 @@ export function endOfLife(record: Pick<SessionRecord, 'expires' | 'absolute'>): 
   return record.absolute && record.absolute < record.expires ? record.absolute : record.expires
 }
 
-type Life = Pick<SessionRecord, 'expires' | 'maxAge'>
+/** When a session's idle life ends, milliseconds since the epoch, and how long it is. */
+type Life = { readonly expires: number; readonly maxAge: number }
 
 /** The idle life of a record after a change. */
-export function lifeAfter({ expires, maxAge }: Life, change: Pick<Change, 'expires' | 'maxAge'>): Life {
-  const end = change.expires ?? expires
-  const isKept = change.maxAge === undefined && end < expires
-  return { expires: new Date(isKept ? expires : end), maxAge: change.maxAge ?? maxAge }
+export function lifeAfter(life: Life, { expires, maxAge, whileMaxAge = life.maxAge }: Change): Life {
+  if (maxAge !== undefined) return { expires: expires?.getTime() ?? life.expires, maxAge }
+  if (!expires || whileMaxAge !== life.maxAge) return life
+  return { expires: Math.max(life.expires, expires.getTime()), maxAge: life.maxAge }
 }

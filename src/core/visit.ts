@@ -30,8 +30,14 @@ export interface VisitOptions extends Lifetimes {
   readonly adopt?: () => Promise<Brought>
 }
 
-/** Milliseconds after which a response is late: what it says of the session's end is looked at once more. */
+/** Milliseconds after which a cookie is looked at once more before it leaves: its session may have ended meanwhile. */
 const PROMPT = 5
+
+/**
+ * Milliseconds after which it is too late to make the visitor forget an id that is worth nothing: another response may have
+ * brought a good one meanwhile, and no store can tell. The next request that is answered sooner does it.
+ */
+const FORGETTING = 50
 
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
@@ -188,7 +194,7 @@ export class Visit {
    * visitor forget an id that nothing is stored under, unless the page has tokens that are bound to it.
    */
   async finish(): Promise<void> {
-    if (this.#known.isForgettable(PROMPT) && this.#known.carrier.canCarry()) this.#known.clear()
+    if (this.#known.isForgettable(FORGETTING) && this.#known.carrier.canCarry()) this.#known.clear()
     if (this.#known.state !== 'live') return
     if (this.#isDue()) {
       await this.apply({ guards: [], operations: [] }).catch(error => {
@@ -258,7 +264,8 @@ export class Visit {
   #sent(change: Change): Change {
     const { guards, operations } = change
     const { maxSize } = this.#options
-    const { expires, maxAge } = change.expires || !this.#isDue() ? change : this.#known.extension()
+    const { expires, maxAge, whileMaxAge } =
+      change.expires || !this.#isDue() ? change : this.#known.extension()
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
     const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
     if (growth > maxSize && operations.some(isTooLarge)) throw new SessionTooLargeError()
@@ -267,6 +274,7 @@ export class Visit {
       operations,
       ...(expires && { expires }),
       ...(maxAge !== undefined && { maxAge }),
+      ...(whileMaxAge !== undefined && { whileMaxAge }),
       ...(growth > 0 && { maxSize }),
     }
   }

@@ -5,7 +5,7 @@ import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../core/
 import { holds } from '../core/guard.ts'
 import { overlap, type Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
-import { isEnded, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
+import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { changed, decode, decodeExactly } from './bson.ts'
 import { Entries } from './lmdb-entries.ts'
@@ -102,13 +102,7 @@ class LMDBStore implements Store {
         throw new SessionTooLargeError()
       }
       const rev = found.rev + 1
-      const next = {
-        ...found,
-        expires: change.expires?.getTime() ?? found.expires,
-        maxAge: change.maxAge ?? found.maxAge,
-        rev,
-        data,
-      }
+      const next = { ...found, ...lifeAfter(found, change), rev, data }
       this.#entries.replace(key, found, next, path => change.operations.some(one => touches(one, path)))
       if (!answer) return {}
       return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }

@@ -73,8 +73,9 @@ class MemoryStore implements Store {
     if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {
       throw new SessionTooLargeError()
     }
+    const { expires, maxAge } = lifeAfter({ expires: found.expires.getTime(), maxAge: found.maxAge }, change)
     const rev = found.rev + 1
-    this.#kept.set(id, { ...found, ...lifeAfter(found, change), rev, data })
+    this.#kept.set(id, { ...found, expires: new Date(expires), maxAge, rev, data })
     if (!answer) return {}
     return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
   }

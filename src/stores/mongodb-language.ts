@@ -49,11 +49,12 @@ export function projectionOf(paths: readonly Path[]): Record<string, unknown> {
  */
 export function filterOf(
   id: SessionId,
-  { guards, operations }: Change,
+  { guards, operations, whileMaxAge }: Change,
   now: Date,
   rev?: number,
 ): Record<string, unknown> {
   const filter = live(id, now)
+  if (whileMaxAge !== undefined) filter.maxAge = whileMaxAge
   if (rev !== undefined) {
     filter.rev = rev
     return filter
@@ -98,6 +99,12 @@ function elementsExist(operation: Operation): object[] {
 
 function creates({ op }: Operation): boolean {
   return op !== '$unset' && op !== '$rename' && op !== '$pop' && op !== '$pull' && op !== '$pullAll'
+}
+
+/** The change as it is to be applied to a record whose lifetime is this: without the extension that another has superseded. */
+export function forLifetime(change: Change, maxAge: number): Change {
+  const { whileMaxAge, expires: _, ...rest } = change
+  return whileMaxAge === undefined || whileMaxAge === maxAge ? change : rest
 }
 
 /** The change as MongoDB's update document. */

@@ -22,7 +22,16 @@ import { growthOf, sizeOf } from '../core/size.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { type Fields, isPlain } from '../core/values.ts'
 import { mongoError } from './mongodb-errors.ts'
-import { filterOf, inData, live, ofOurShape, projectionOf, standing, updateOf } from './mongodb-language.ts'
+import {
+  filterOf,
+  forLifetime,
+  inData,
+  live,
+  ofOurShape,
+  projectionOf,
+  standing,
+  updateOf,
+} from './mongodb-language.ts'
 
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
@@ -96,13 +105,13 @@ class MongoDBStore implements Store {
   }
 
   async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
-    const update = updateOf(change)
+    let wanted = change
     let rev: number | undefined
     for (let tries = 1; ; tries++) {
-      const filter = filterOf(id, change, new Date(), rev)
-      if (rev === undefined) this.#makeRoom(filter, change)
+      const filter = filterOf(id, wanted, new Date(), rev)
+      if (rev === undefined) this.#makeRoom(filter, wanted)
       try {
-        const outcome = await this.#updateOnce(filter, update, answer)
+        const outcome = await this.#updateOnce(filter, updateOf(wanted), answer)
         if (outcome) return outcome
       } catch (error) {
         const refused = mongoError(error, 'unknown')
@@ -110,8 +119,9 @@ class MongoDBStore implements Store {
       }
       const reason = await this.#reasonFor(id, change, tries)
       if (typeof reason === 'string') return reason
+      wanted = forLifetime(change, reason.maxAge)
       // The revision may have gone by; meanwhile the general conditions may have come to hold.
-      rev = tries % 2 === 1 ? reason : undefined
+      rev = tries % 2 === 1 ? reason.rev : undefined
     }
   }
 
@@ -217,16 +227,16 @@ class MongoDBStore implements Store {
 
   /**
    * Why a change found nothing to apply to, as of now: each answer holds at the moment of this read, at which the change
-   * might as well have come. A revision, where it would be applied to that: then it is sent again.
+   * might as well have come. The record, where it would be applied to that: then it is sent again.
    */
-  async #reasonFor(id: SessionId, change: Change, tries: number): Promise<Refusal | number> {
+  async #reasonFor(id: SessionId, change: Change, tries: number): Promise<Refusal | SessionRecord> {
     const found = await this.load(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
     if (!holds(change.guards, found.fields)) return 'refused'
     const size = sizeOf(applied(found.fields, change.operations))
     if (size > (change.maxSize ?? Infinity) && size > sizeOf(found.fields)) throw new SessionTooLargeError()
-    if (tries < MOST_TRIES) return found.rev
+    if (tries < MOST_TRIES) return found
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
 

@@ -110,6 +110,24 @@ export function expiry(open: OpenStore): void {
     assert.deepEqual([expires, fields], [later, { n: 3 }])
   })
 
+  test('extending leaves a session alone whose lifetime is another by now', async t => {
+    const store = await open(t)
+    const { id, expires } = await aSession(store, { n: 1 }, { maxAge: 5000 })
+    const later = new Date(Date.now() + 7_200_000)
+    await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 7_200_000 })
+    const answer = { paths: ['n'], when: 'after' } as const
+    const applied = await store.update(
+      id,
+      { ...aChange(inc('n')), expires: later, whileMaxAge: 7_200_000 },
+      answer,
+    )
+    assert.deepEqual(applied, { rev: 3, fields: { n: 3 } })
+    assert.deepEqual((await recordOf(store, id)).expires, expires)
+    await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 5000 })
+    const found = await recordOf(store, id)
+    assert.deepEqual([found.expires, found.maxAge, found.fields], [later, 5000, { n: 4 }])
+  })
+
   test('a lifetime of its own may shorten the life of a session', async t => {
     const store = await open(t)
     const { id } = await aSession(store, {}, { expires: new Date(Date.now() + 7_200_000) })

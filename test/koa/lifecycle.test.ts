@@ -250,6 +250,8 @@ onEachStore('who comes with an ended cookie reads nothing, and may sign in anew'
 onEachStore('an expired session does not exist', async (t, watched) => {
   const { ada } = await aVisit(t, watched)
   await watched.expire()
+  // A response that is late clears nothing.
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
   const twin = ada.twin()
   const { status, json, setCookies } = await twin.get('/read')
   assert.equal(status, 200)
@@ -296,6 +298,8 @@ onEachStore(
     const { ada } = await aVisit(t, watched)
     const [record] = await watched.records()
     await watched.store.delete(record?.id ?? '')
+    // A response that is late clears nothing.
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
     const twin = ada.twin()
     assert.match((await twin.get('/read')).setCookies[0] ?? '', /^sid=;/)
     const { status, setCookies } = await ada.get('/late')

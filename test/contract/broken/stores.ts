@@ -72,6 +72,12 @@ async function livingRecord(store: Store, id: SessionId): Promise<SessionRecord 
 
 export const brokenStores: BrokenStore[] = [
   broken(
+    'extending undoes another lifetime',
+    expiry,
+    'extending leaves a session alone whose lifetime is another',
+    updating((sound, id, { whileMaxAge: _, ...change }, answer) => sound.update(id, change, answer)),
+  ),
+  broken(
     'extending shortens',
     expiry,
     'extending a session does not shorten the life',
