@@ -1,117 +1,192 @@
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
 import { suite, type TestContext, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { theClient, withoutMongoDB } from './support/mongodb/collection.ts'
-import { Visitor } from './support/visitor.ts'
-
-const root = fileURLToPath(new URL('..', import.meta.url))
+import { aFolder, type RunningShop, startShop } from './support/shop.ts'
 
 /** Starts the shop and says where it is; when the test ends it is told to stop, and must do so by itself. */
 type Start = (t: TestContext) => Promise<string>
 
-visits('in memory', t => started(t, {}), false)
+visits('in files', inFiles, false)
 visits('in MongoDB', inMongoDB, withoutMongoDB)
 
 function visits(where: string, start: Start, skip: string | false): void {
   suite(`the example shop with its sessions ${where}`, { skip, timeout: 60_000 }, () => {
     test('a browser without JavaScript signs in, fills a cart, orders and signs out', async t => {
       const browser = new Browser(await start(t))
-      assert.match(await browser.open('/'), /seen this page 1 time\./)
-      assert.match(await browser.submit('/cart/tea/add'), /Green tea<\/span><span>1 × € 8\.50/)
+      await browser.open('/')
+      assert.deepEqual(cartOf(await browser.submit('/cart/sencha/add')), ['1 Sencha € 8.50'])
       const anonymous = browser.cookie
 
+      await browser.open('/sign-in')
       const page = await browser.submit('/sign-in', { name: '<i>Ada</i> & "Bob"' })
-      assert.match(page, /Signed in as <b>&#60;i&#62;Ada&#60;\/i&#62; &#38; &#34;Bob&#34;<\/b>/)
-      assert.match(page, /role="status">Welcome, &#60;i&#62;Ada/)
+      assert.match(page, /class="user">&#60;i&#62;Ada&#60;\/i&#62; &#38; &#34;Bob&#34;</)
+      assert.match(page, /class="flash">Welcome, &#60;i&#62;Ada/)
       assert.doesNotMatch(page, /<i>/)
-      assert.match(page, /1 × € 8\.50/, 'the cart came along')
-      assert.match(page, /seen this page 3 times\./)
+      assert.deepEqual(cartOf(page), ['1 Sencha € 8.50'], 'the cart came along')
       assert.notEqual(browser.cookie, anonymous)
-      assert.doesNotMatch(await browser.open('/'), /role="status"/, 'the message is shown once')
+      assert.doesNotMatch(await browser.open('/'), /Welcome/, 'the message is shown once')
 
-      await browser.submit('/cart/tea/add')
-      assert.match(await browser.submit('/cart/pot/add'), /2 × € 8\.50[\s\S]*1 × € 49\.00[\s\S]*€ 66\.00/)
-      assert.match(await browser.submit('/cart/tea/less'), /1 × € 8\.50/)
-      assert.match(await browser.submit('/cart/tea/less'), /1 × € 8\.50/, 'never below one')
-      assert.doesNotMatch(await browser.submit('/cart/tea/remove'), /× € 8\.50/)
-      assert.match(await browser.submit('/order'), /Thank you for your order![\s\S]*It is empty\./)
+      await browser.submit('/cart/sencha/add')
+      assert.deepEqual(cartOf(await browser.submit('/cart/assam/add')), [
+        '2 Sencha € 17.00',
+        '1 Assam € 7.50',
+      ])
+      assert.deepEqual(cartOf(await browser.submit('/cart/sencha/less')), [
+        '1 Sencha € 8.50',
+        '1 Assam € 7.50',
+      ])
+      const least = await browser.submit('/cart/sencha/less')
+      assert.deepEqual(cartOf(least), ['1 Sencha € 8.50', '1 Assam € 7.50'], 'never below one')
+      assert.deepEqual(cartOf(await browser.submit('/cart/sencha/remove')), ['1 Assam € 7.50'])
+      const ordered = await browser.submit('/order')
+      assert.match(ordered, /Thank you for your order!/)
+      assert.deepEqual(cartOf(ordered), [])
 
       const signedIn = browser.cookie
-      const after = await browser.submit('/sign-out')
-      assert.match(after, /<button>Sign in<\/button>/)
-      assert.match(after, /seen this page 1 time\./, 'it is another session')
-
+      assert.match(await browser.submit('/sign-out'), /href="\/sign-in"/)
       browser.cookie = signedIn
-      assert.doesNotMatch(await browser.open('/'), /Signed in|seen this page/, 'the old cookie opens nothing')
-      assert.match(await browser.submit('/sign-in', { name: 'Ada' }), /Signed in as <b>Ada<\/b>/)
-    })
-
-    test('a program uses the same addresses with JSON', async t => {
-      const program = new Program(await start(t))
-      const { session, csrf } = await program.look()
-      assert.deepEqual(session, { visits: 1 })
-      assert.match(csrf, /^[\w-]{65}$/)
-      await program.post('/sign-in', { name: 'Ada' })
-      await program.post('/cart/cup/add')
-      assert.deepEqual((await program.look()).session, {
-        visits: 2,
-        user: 'Ada',
-        cart: { quantities: { cup: 1 }, skus: ['cup'] },
-        recent: ['cup'],
-      })
-      assert.deepEqual((await program.post('/sign-out')).session, {})
-      assert.deepEqual((await program.look()).session, { visits: 1 })
+      assert.doesNotMatch(await browser.open('/'), /class="user"/, 'the old cookie opens nothing')
+      await browser.open('/sign-in')
+      assert.match(await browser.submit('/sign-in', { name: 'Ada' }), /class="user">Ada</)
     })
 
     test('requests at the same time lose nothing and pass no limit', async t => {
-      const program = new Program(await start(t))
-      await program.look()
-      await program.post('/sign-in', { name: 'Ada' })
-      const times = (count: number, path: string) =>
-        Promise.all(Array.from({ length: count }, () => program.post(path)))
+      const browser = new Browser(await start(t))
+      await browser.open('/')
+      await browser.submitAtOnce(7, '/cart/sencha/add')
+      assert.deepEqual(cartOf(await browser.open('/')), ['7 Sencha € 59.50'])
+      await browser.submitAtOnce(20, '/cart/sencha/add')
+      const full = await browser.open('/')
+      assert.deepEqual(cartOf(full), ['9 Sencha € 76.50'])
+      assert.match(full, /9 of Sencha is all we sell to one visitor/)
+      await browser.submitAtOnce(20, '/cart/sencha/less')
+      assert.deepEqual(cartOf(await browser.open('/')), ['1 Sencha € 8.50'])
+    })
 
-      await times(7, '/cart/tea/add')
-      assert.equal((await program.look()).session.cart?.quantities.tea, 7)
-      await times(20, '/cart/tea/add')
-      const { session } = await program.look()
-      assert.deepEqual(session.cart, { quantities: { tea: 9 }, skus: ['tea'] })
-      assert.deepEqual(session.recent, ['tea', 'tea', 'tea'])
-      await times(20, '/cart/tea/less')
-      assert.equal((await program.look()).session.cart?.quantities.tea, 1)
+    test('who sends an order twice at once orders once', async t => {
+      const browser = new Browser(await start(t))
+      await browser.open('/sign-in')
+      await browser.submit('/sign-in', { name: 'Ada' })
+      await browser.submit('/cart/sencha/add')
+      await browser.submitAtOnce(2, '/order')
+      assert.match(await browser.open('/'), /Sign in and put something into the cart first/, 'to the second')
     })
 
     test('a form without its token is refused, and so is what the shop does not have', async t => {
       const url = await start(t)
-      const program = new Program(url)
-      await program.look()
-      const another = new Program(url)
-      await another.look()
-      for (const csrf of ['', 'x', another.csrf]) {
-        const { status, code } = await program.post('/cart/tea/add', {}, csrf)
-        assert.deepEqual([status, code], [403, 'SESSION_CSRF'])
+      const browser = new Browser(url)
+      await browser.open('/')
+      const another = new Browser(url)
+      await another.open('/')
+      for (const token of [undefined, '', 'x', another.token]) {
+        assert.equal((await browser.post('/cart/sencha/add', { _csrf: token ?? [] })).status, 403)
       }
-      const elsewhere = await program.post('/cart/tea/add', {}, program.csrf, {
-        'Sec-Fetch-Site': 'cross-site',
-      })
+      const elsewhere = await browser.post('/cart/sencha/add', {}, { 'Sec-Fetch-Site': 'cross-site' })
       assert.equal(elsewhere.status, 403, 'whatever token another site has')
-      assert.equal((await program.look()).session.cart, undefined)
-      assert.equal((await program.post('/cart/gold/add')).status, 404)
-      assert.equal((await program.post('/cart/tea/steal')).status, 404)
-      assert.equal((await program.post('/sign-in', { name: ['Ada'] })).status, 400)
-      assert.equal((await program.post('/sign-in', { name: 'A'.repeat(51) })).status, 400)
-      assert.equal((await program.post('/sign-in', { name: 'Ada \ud800' })).session.user, 'Ada \ufffd')
+      assert.deepEqual(cartOf(await browser.open('/')), [])
+      assert.equal((await browser.post('/cart/gold/add')).status, 404)
+      assert.equal((await browser.post('/cart/sencha/steal')).status, 404)
+      assert.equal((await browser.post('/sign-in', { name: ['Ada', 'Bob'] })).status, 400)
+      assert.equal((await browser.post('/sign-in', { name: 'A'.repeat(51) })).status, 400)
+      assert.equal((await browser.post('/devices/end', { id: '0'.repeat(64) })).status, 401)
+    })
+
+    test('nobody signs out a device of somebody else', async t => {
+      const url = await start(t)
+      const [ada, bob] = [new Browser(url), new Browser(url)]
+      for (const [browser, name] of [
+        [ada, 'Ada'],
+        [bob, 'Bob'],
+      ] as const) {
+        await browser.open('/sign-in')
+        await browser.submit('/sign-in', { name })
+      }
+      const second = ada.twin()
+      await second.open('/sign-in')
+      await second.submit('/sign-in', { name: 'Ada' })
+      const [, id = ''] = /name="id" value="([0-9a-f]{64})"/.exec(await ada.open('/devices')) ?? []
+      assert.equal((await bob.post('/devices/end', { id })).status, 303)
+      assert.match(await second.open('/'), /class="user">Ada</)
+      assert.equal((await ada.post('/devices/end', { id })).status, 303)
+      assert.doesNotMatch(await second.open('/'), /class="user"/)
+    })
+
+    test('of 100 requests at once the atomic session keeps 100, and the ordinary one fewer', async t => {
+      const browser = new Browser(await start(t))
+      await browser.open('/race')
+      const page = await (await browser.post('/race')).text()
+      assert.match(page, /The atomic session kept 100 of 100/)
+      assert.ok(numberIn(page, /the ordinary one (\d+)/) < 100)
+      for (const [side, commands] of [
+        ['atomic', 100],
+        ['ordinary', 200],
+      ] as const) {
+        const lane = page.split(`card ${side}" data-kept`)[1]?.split('</article>')[0] ?? ''
+        assert.equal(lane.match(/<rect class="request/g)?.length, 100, side)
+        assert.equal(
+          lane.match(/<title>Request \d+: [\w $]+, \d+\.\d\d ms, [1-9]\d* bytes</g)?.length,
+          commands,
+          side,
+        )
+      }
+    })
+
+    test('who signs out during a slow request stays signed out of the atomic session alone', async t => {
+      const browser = new Browser(await start(t))
+      await browser.open('/race')
+      const page = await (await browser.post('/race/sign-out')).text()
+      assert.match(page, /card atomic" data-alive="false"[\s\S]*refused with 401, <code>SESSION_ENDED/)
+      assert.match(page, /card ordinary" data-alive="true"[\s\S]*answered with 204[\s\S]*answered with 204/)
     })
   })
+}
+
+test('a cart in files outlives the shop’s process', async t => {
+  const folder = await aFolder()
+  t.after(folder.remove)
+  const first = await startShop(folder.path)
+  const browser = new Browser(first.url)
+  await browser.open('/')
+  await browser.submit('/cart/sencha/add')
+  assert.deepEqual(await first.stop(), [0, null])
+  const second = await startShop(folder.path)
+  t.after(second.stop)
+  assert.deepEqual(cartOf(await browser.at(second.url).open('/')), ['1 Sencha € 8.50'])
+})
+
+test('a shop whose port is taken says so and what to do', async t => {
+  const url = await inFiles(t)
+  const { port } = new URL(url)
+  const folder = await aFolder()
+  t.after(folder.remove)
+  await assert.rejects(startShop(folder.path, { PORT: port }), {
+    message: `Port ${port} is taken: stop what uses it, or choose another one, as in PORT=${Number(port) + 1} npm start`,
+  })
+})
+
+async function inFiles(t: TestContext, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const folder = await aFolder()
+  const shop = await startShop(folder.path, env).catch(async error => {
+    await folder.remove()
+    throw error
+  })
+  t.after(async () => {
+    await assertStops(shop)
+    await folder.remove()
+  })
+  return shop.url
+}
+
+async function assertStops(shop: RunningShop): Promise<void> {
+  assert.deepEqual(await shop.stop(), [0, null])
+  assert.deepEqual(shop.complaints, [])
 }
 
 async function inMongoDB(t: TestContext): Promise<string> {
   const database = `example_${randomUUID().slice(0, 8)}`
   const uri = process.env.MONGODB_URI?.replace(/^([^/]*\/\/[^/?]*)(?:\/[^?]*)?/, `$1/${database}`)
-  const url = await started(t, { MONGODB_URI: uri })
+  const url = await inFiles(t, { MONGODB_URI: uri })
   t.after(async () => {
     const db = theClient().db(database)
     const kept = await db.collection('sessions').countDocuments()
@@ -121,33 +196,42 @@ async function inMongoDB(t: TestContext): Promise<string> {
   return url
 }
 
-async function started(t: TestContext, env: NodeJS.ProcessEnv): Promise<string> {
-  const { MONGODB_URI: _, ...others } = process.env
-  const shop = spawn(process.execPath, ['--import', 'tsx', 'example/shop.ts'], {
-    cwd: root,
-    env: { ...others, PORT: '0', SESSION_KEYS: randomUUID(), ...env },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const ended = once(shop, 'exit')
-  t.after(async () => {
-    shop.kill('SIGTERM')
-    assert.deepEqual(await ended, [0, null])
-  })
-  for await (const line of createInterface(shop.stdout)) {
-    const url = /http:\/\/\S+/.exec(line)?.[0]
-    if (url) return url
-  }
-  throw new Error('The shop ended before it said where it is')
+/** The lines of the page's cart, such as `2 Sencha € 17.00`. */
+function cartOf(page: string): string[] {
+  const lines = page.matchAll(/class="name">([^<]*)<[\s\S]*?class="amount">([^<]*)<[\s\S]*?<b>(\d+)</g)
+  return Array.from(lines, ([, name, amount, quantity]) => `${quantity} ${name} ${amount}`)
 }
+
+function numberIn(page: string, pattern: RegExp): number {
+  return Number(pattern.exec(page)?.[1])
+}
+
+type Typed = Record<string, string | readonly string[]>
 
 /** Keeps its one cookie, and submits the forms of the page it shows as they are. */
 class Browser {
   cookie = ''
-  readonly #url: string
+  #url: string
   #page = ''
 
   constructor(url: string) {
     this.#url = url
+  }
+
+  /** The token of the page's first form. */
+  get token(): string {
+    return /name="_csrf" value="([^"]*)"/.exec(this.#page)?.[1] ?? ''
+  }
+
+  /** The same browser at another address. */
+  at(url: string): this {
+    this.#url = url
+    return this
+  }
+
+  /** Another browser, which has been nowhere. */
+  twin(): Browser {
+    return new Browser(this.#url)
   }
 
   async open(path: string): Promise<string> {
@@ -158,57 +242,33 @@ class Browser {
     return this.#page
   }
 
-  async submit(action: string, typed: Record<string, string> = {}): Promise<string> {
+  async submit(action: string, typed: Typed = {}): Promise<string> {
     const form = this.#page.split('<form').find(text => text.includes(`action="${action}"`))
     assert.ok(form, `no form for ${action}`)
-    assert.match(form, /^ method="post"/)
-    const hidden = Array.from(form.matchAll(/type="hidden" name="([^"]*)" value="([^"]*)"/g))
-    const fields = { ...Object.fromEntries(hidden.map(([, name, value]) => [name, value])), ...typed }
-    const response = await this.#fetch(action, { method: 'POST', body: new URLSearchParams(fields) })
+    assert.match(form, / method="post"/)
+    const response = await this.post(action, typed)
     assert.equal(response.status, 303)
     return this.open(response.headers.get('location') ?? '')
   }
 
+  async submitAtOnce(times: number, action: string): Promise<void> {
+    const responses = await Promise.all(Array.from({ length: times }, () => this.post(action)))
+    assert.deepEqual(new Set(responses.map(({ status }) => status)), new Set([303]))
+  }
+
+  /** With the page's token, whether or not the page has such a form. */
+  post(action: string, typed: Typed = {}, headers: Record<string, string> = {}): Promise<Response> {
+    const body = new URLSearchParams()
+    for (const [name, values] of Object.entries({ _csrf: this.token, ...typed })) {
+      for (const value of [values].flat()) body.append(name, value)
+    }
+    return this.#fetch(action, { method: 'POST', body, headers })
+  }
+
   async #fetch(path: string, init: RequestInit): Promise<Response> {
-    const headers = { Accept: 'text/html,*/*;q=0.8', ...(this.cookie && { Cookie: this.cookie }) }
+    const headers = { ...init.headers, ...(this.cookie && { Cookie: this.cookie }) }
     const response = await fetch(this.#url + path, { ...init, headers, redirect: 'manual' })
     for (const line of response.headers.getSetCookie()) this.cookie = line.split(';')[0] ?? ''
     return response
-  }
-}
-
-interface Told {
-  readonly status: number
-  readonly code: string
-  readonly csrf: string
-  readonly session: {
-    readonly user?: string
-    readonly cart?: { readonly quantities: Record<string, number> }
-    readonly recent?: string[]
-  }
-}
-
-/** Reads and sends JSON, with the token it was given last. */
-class Program {
-  csrf = ''
-  readonly #visitor: Visitor
-
-  constructor(url: string) {
-    this.#visitor = new Visitor(url)
-  }
-
-  async look(): Promise<Told> {
-    return this.#told(await this.#visitor.get('/', { Accept: 'application/json', Connection: 'close' }))
-  }
-
-  async post(path: string, body: object = {}, csrf = this.csrf, more = {}): Promise<Told> {
-    const headers = { Accept: 'application/json', 'X-CSRF-Token': csrf, Connection: 'close', ...more }
-    return this.#told(await this.#visitor.post(path, body, headers))
-  }
-
-  #told({ status, json }: { status: number; json: unknown }): Told {
-    const told = { ...(json as Told), status }
-    if (told.csrf) this.csrf = told.csrf
-    return told
   }
 }

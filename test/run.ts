@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { leaksIn, UNTELLABLE } from './support/leaks.ts'
+import { warnWithoutChromium, withoutChromium } from './support/chromium.ts'
 import { startGlobalMongoDB } from './support/mongodb/global.ts'
 import { type Counts, countsOf } from './support/runner/counts.ts'
 import { filesMatching } from './support/runner/files.ts'
@@ -35,6 +36,7 @@ async function main(): Promise<number> {
     return 1
   }
 
+  warnWithoutChromium()
   const mongodb = await startGlobalMongoDB()
   try {
     const { code, counts } = await runTests(files, mongodb.env)
@@ -44,8 +46,9 @@ async function main(): Promise<number> {
     }
     for (const file of counts.empty) console.error(`No tests in ${file}`)
     lastLine = `${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped`
-    if (!mongodb.found && process.env.CI) {
-      console.error('CI needs a MongoDB server: tests were skipped for want of one')
+    const missing = [!mongodb.found && 'a MongoDB server', withoutChromium && 'a browser'].filter(Boolean)
+    if (missing.length > 0 && process.env.CI) {
+      console.error(`CI needs ${missing.join(' and ')}: tests were skipped for want of it`)
       return code || 1
     }
     return code || Number(counts.failed > 0)

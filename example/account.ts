@@ -1,0 +1,45 @@
+import Router from '@koa/router'
+import { deviceIn } from './device-list.ts'
+import { html } from './html.ts'
+import { show } from './page.ts'
+import { field, goTo, type ShopContext, type State } from './session.ts'
+
+export const account = new Router<State, ShopContext>()
+
+account.get('/sign-in', ctx =>
+  show(
+    ctx,
+    'Sign in',
+    ({ csrf }) => html`
+    <section class="narrow card">
+      <h1>Sign in</h1>
+      <p class="quiet">Any name will do, and there is no password: this shop is about what comes after.
+        Take the same name in another browser, and each will find the other among your devices.</p>
+      <form class="fields" method="post" action="/sign-in">
+        <input type="hidden" name="_csrf" value="${csrf}">
+        <label for="name">Your name</label>
+        <input id="name" name="name" required maxlength="50" autocomplete="username">
+        <label class="check"><input type="checkbox" name="remember" value="yes"> Remember me for a month</label>
+        <button class="primary wide">Sign in</button>
+      </form>
+    </section>`,
+  ),
+)
+
+account.post('/sign-in', async ctx => {
+  const user = field(ctx, 'name').trim()
+  if (user === '' || user.length > 50) ctx.throw(400, 'A name has 1 to 50 characters')
+  // A new id for a new privilege; the cart comes along.
+  await ctx.session.regenerate({ keep: ['cart'] })
+  // The session keeps this lifetime, and its cookie then outlives the browser's window.
+  if (field(ctx, 'remember') === 'yes') await ctx.session.touch('1 month')
+  await ctx.session
+    .set({ user, device: deviceIn(ctx.get('User-Agent')), flash: `Welcome, ${user}!` })
+    .currentDate('signedIn')
+  goTo(ctx, '/')
+})
+
+account.post('/sign-out', async ctx => {
+  await ctx.session.destroy()
+  goTo(ctx, '/')
+})

@@ -1,0 +1,60 @@
+import Router from '@koa/router'
+// In your app: import type { Sessions } from 'koa-atomic-session'
+import type { Sessions } from '../src/index.ts'
+import { deviceList, devicesOf } from './device-list.ts'
+import { html } from './html.ts'
+import { live } from './live.ts'
+import { show } from './page.ts'
+import { type Context, field, goTo, type Shop, type ShopContext, type State } from './session.ts'
+
+/** "Your devices": each is a session of the same user. Pages that are open follow along until `closing`. */
+export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<State, ShopContext> {
+  const router = new Router<State, ShopContext>()
+
+  router.get('/devices', async ctx => {
+    const { user, id } = await ctx.session()
+    if (user === undefined || id === undefined) return goTo(ctx, '/sign-in')
+    const found = await devicesOf(sessions, user, id)
+    await show(
+      ctx,
+      'Your devices',
+      ({ csrf }) => html`
+    <section class="devices" aria-labelledby="devices-title">
+      <h1 id="devices-title">Your devices</h1>
+      <p class="quiet">Each is a session with your name in it, found by an index. Whoever is signed out here is told at
+        once, by server-sent events, and by the next request at the latest. <span id="live" hidden>This page is live.</span></p>
+      <div id="devices">${deviceList(found, id, csrf)}</div>
+    </section>`,
+    )
+  })
+
+  router.post('/devices/end', async ctx => {
+    const user = await signedIn(ctx)
+    const id = field(ctx, 'id')
+    // Looked for among the user's own: who has learnt somebody else's id may not end that session by it.
+    for await (const device of sessions.find(user)) {
+      if (device.id !== id) continue
+      await sessions.end(id)
+      await ctx.session.set('flash', `${device.fields.device} has been signed out`)
+    }
+    goTo(ctx, '/devices')
+  })
+
+  router.post('/devices/end-others', async ctx => {
+    const user = await signedIn(ctx)
+    const { id } = await ctx.session()
+    const ended = await sessions.endAll(user, { except: id })
+    await ctx.session.set(
+      'flash',
+      `${ended} other ${ended === 1 ? 'device has' : 'devices have'} been signed out`,
+    )
+    goTo(ctx, '/devices')
+  })
+
+  router.get('/devices/live', live(sessions, closing))
+  return router
+}
+
+async function signedIn(ctx: Context): Promise<string> {
+  return (await ctx.session.get('user')) ?? ctx.throw(401, 'You are not signed in')
+}

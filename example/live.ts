@@ -1,0 +1,52 @@
+import { subscribe } from 'node:diagnostics_channel'
+import { EventEmitter, once } from 'node:events'
+import { Readable } from 'node:stream'
+// In your app: import type { Sessions } from 'koa-atomic-session'
+import type { Sessions } from '../src/index.ts'
+import { deviceList, devicesOf } from './device-list.ts'
+import type { Shop, ShopMiddleware } from './session.ts'
+
+/** Between looks at the store, milliseconds: what other processes do is seen so late at most. */
+const EVERY = 1000
+
+/** What this process does to any session is seen at once. */
+const lifecycle = new EventEmitter().setMaxListeners(0)
+subscribe('koa-atomic-session:lifecycle', () => lifecycle.emit('event'))
+
+/** Server-sent events: tells a page when its device is signed out, and when another of its user's comes or goes. */
+export function live(sessions: Sessions<Shop>, closing: AbortSignal): ShopMiddleware {
+  return async ctx => {
+    // A page that is merely open keeps no session alive.
+    const { user, id } = await ctx.session({ extend: false })
+    if (user === undefined || id === undefined) return ctx.throw(401, 'You are not signed in')
+    ctx.type = 'text/event-stream'
+    ctx.body = Readable.from(changes(sessions, { user, id, csrf: ctx.session.createCSRF() }, closing))
+  }
+}
+
+interface Listener {
+  readonly user: string
+  readonly id: string
+  readonly csrf: string
+}
+
+async function* changes(
+  sessions: Sessions<Shop>,
+  { user, id: own, csrf }: Listener,
+  closing: AbortSignal,
+): AsyncGenerator<string, void> {
+  for (let before: string | undefined; !closing.aborted; ) {
+    const found = await devicesOf(sessions, user, own)
+    const now = found.map(({ id }) => id).join()
+    if (!now.includes(own)) return yield event('signed-out', true)
+    if (now !== before) yield event('devices', String(deviceList(found, own, csrf)))
+    before = now
+    const signal = AbortSignal.any([closing, AbortSignal.timeout(EVERY)])
+    await once(lifecycle, 'event', { signal }).catch(() => {})
+  }
+}
+
+/** As JSON, which has no line breaks that would end it. */
+function event(name: string, data: unknown): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`
+}

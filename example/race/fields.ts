@@ -1,0 +1,19 @@
+import { products } from '../products.ts'
+
+/** What the race's sessions hold, of either kind. */
+export interface Fields {
+  visitor: string
+  /** The numbers of the requests whose line was kept. */
+  lines: number[]
+  /** What a shop remembers beside, so that a session has the size of a real one: about 8 KB. */
+  seen: { name: string; about: string }[]
+}
+
+export function filled(): Fields {
+  const seen = Array.from({ length: 100 }, (_, index) => products[index % products.length])
+  return {
+    visitor: 'Ada',
+    lines: [],
+    seen: seen.flatMap(product => (product ? [{ name: product.name, about: product.about }] : [])),
+  }
+}

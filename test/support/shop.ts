@@ -1,0 +1,47 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+export interface RunningShop {
+  readonly url: string
+  /** What it wrote to its error stream. */
+  readonly complaints: readonly string[]
+  /** Tells it to stop and gives how it ended: `[0, null]` if by itself. */
+  stop(): Promise<unknown[]>
+}
+
+/** Starts the example shop, on a free port unless `env` says which; by default with its sessions in files in `folder`. */
+export async function startShop(folder: string, env: NodeJS.ProcessEnv = {}): Promise<RunningShop> {
+  const { MONGODB_URI: _, SESSION_KEYS: __, ...others } = process.env
+  const shop = spawn(process.execPath, ['--import', 'tsx', 'example/shop.ts'], {
+    cwd: root,
+    env: { ...others, PORT: '0', DATA_FOLDER: folder, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const ended = once(shop, 'close')
+  const complaints: string[] = []
+  createInterface(shop.stderr).on('line', line => complaints.push(line))
+  for await (const line of createInterface(shop.stdout)) {
+    const url = /http:\/\/\S+/.exec(line)?.[0]
+    if (!url) continue
+    const stop = () => {
+      shop.kill('SIGTERM')
+      return ended
+    }
+    return { url, complaints, stop }
+  }
+  await ended
+  throw new Error(complaints.join('\n'))
+}
+
+/** A folder of its own for a shop's data. */
+export async function aFolder(): Promise<{ path: string; remove: () => Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'shop-'))
+  return { path, remove: () => rm(path, { recursive: true, force: true }) }
+}
