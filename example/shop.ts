@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
@@ -19,7 +20,7 @@ import { Runner } from './race/runner.ts'
 import type { Shop, ShopContext, State } from './session.ts'
 import { openDatabase } from './store.ts'
 
-// PORT, DATA_FOLDER, MONGODB_URI and SESSION_KEYS say what is other than usual.
+// HOST, PORT, DATA_FOLDER, MONGODB_URI and SESSION_KEYS say what is other than usual.
 const folder = process.env.DATA_FOLDER || fileURLToPath(new URL('../data', import.meta.url))
 const port = Number(process.env.PORT || 3000)
 const closing = new AbortController()
@@ -31,8 +32,6 @@ const app = new Koa<State, ShopContext>()
 app.keys = signingKeys(process.env.SESSION_KEYS, folder)
 // The cookie ends with the browser's own session, unless the visitor asks to be remembered: see account.ts.
 const sessions = Session<Shop>(app, { store, user: 'user', maxAge: '2 hours', cookie: { persistent: false } })
-// Expired sessions are refused without the indexes too; finding a user's devices needs one.
-await sessions.ensureIndex()
 
 const runner = new Runner(
   atomicApp(store, app.keys).callback(),
@@ -49,22 +48,26 @@ app.use(sessions.csrf())
 for (const part of [cart, account, devices(sessions, closing.signal), race(runner)]) app.use(part.routes())
 
 const server = createServer(app.callback())
-server.once('error', (error: NodeJS.ErrnoException) => {
-  const taken = error.code === 'EADDRINUSE'
-  console.error(
-    taken
-      ? `Port ${port} is taken: stop what uses it, or choose another one, as in PORT=${port + 1} npm start`
-      : `The shop cannot open: ${error.message}`,
-  )
+open().catch(async error => {
+  console.error(`The shop cannot open: ${reasonOf(error)}`)
   process.exitCode = 1
-  void letGo()
+  await letGo()
 })
-server.listen(port, 'localhost', () => {
-  const { port } = server.address() as AddressInfo
-  console.log(`The shop is open at http://localhost:${port} (sessions in ${database.name})`)
-})
-
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, close)
+
+async function open(): Promise<void> {
+  // Expired sessions are refused without the indexes too; finding a user's devices needs one.
+  await sessions.ensureIndex()
+  server.listen(port, process.env.HOST || 'localhost')
+  await once(server, 'listening')
+  const address = server.address() as AddressInfo
+  console.log(`The shop is open at http://localhost:${address.port} (sessions in ${database.name})`)
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  if (error.code !== 'EADDRINUSE') return error.message
+  return `port ${port} is taken. Stop what uses it, or choose another one, as in PORT=${port + 1} npm start`
+}
 
 /** Answers what is under way, then lets go of everything. */
 async function close(): Promise<void> {

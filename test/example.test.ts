@@ -161,7 +161,7 @@ test('a shop whose port is taken says so and what to do', async t => {
   const folder = await aFolder()
   t.after(folder.remove)
   await assert.rejects(startShop(folder.path, { PORT: port }), {
-    message: `Port ${port} is taken: stop what uses it, or choose another one, as in PORT=${Number(port) + 1} npm start`,
+    message: `The shop cannot open: port ${port} is taken. Stop what uses it, or choose another one, as in PORT=${Number(port) + 1} npm start`,
   })
 })
 
