@@ -1,7 +1,10 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { open } from 'lmdb'
 import { MongoClient } from 'mongodb'
-// In your app: import { mongoStore, type Store } from 'koa-atomic-session' and import { memoryStore } from 'koa-atomic-session/memory'
+// In your app: import { mongoStore, type Store } from 'koa-atomic-session' and import { lmdbStore } from 'koa-atomic-session/lmdb'
 import { mongoStore, type Store } from '../src/index.ts'
-import { memoryStore } from '../src/stores/memory.ts'
+import { lmdbStore } from '../src/stores/lmdb.ts'
 import type { OrdinaryStore } from './race/ordinary.ts'
 
 /** The shop's database, with a place for its sessions and one for the race's ordinary ones. */
@@ -12,12 +15,27 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** MongoDB where a URI is given, and otherwise files in `folder`. */
+/** MongoDB where a URI is given, and otherwise files in `folder`, which several processes may share. */
 export function openDatabase(uri: string | undefined, folder: string): Database {
-  return uri ? inMongoDB(uri) : inMemory(folder)
+  return uri ? mongoDB(uri) : lmdb(folder)
 }
 
-function inMongoDB(uri: string): Database {
+function lmdb(folder: string): Database {
+  mkdirSync(folder, { recursive: true })
+  const ordinary = open<object, string>({ path: join(folder, 'ordinary.lmdb'), encoding: 'json' })
+  return {
+    name: `files in ${folder}`,
+    store: lmdbStore({ path: join(folder, 'sessions.lmdb') }),
+    ordinary: {
+      get: async id => ordinary.get(id),
+      set: async (id, session) => void (await ordinary.put(id, session)),
+      destroy: async id => void (await ordinary.remove(id)),
+    },
+    close: () => ordinary.close(),
+  }
+}
+
+function mongoDB(uri: string): Database {
   // No longer than a request waits for the store: see "Stores" in the README.
   const client = new MongoClient(uri, {
     serverSelectionTimeoutMS: 4000,
@@ -31,31 +49,10 @@ function inMongoDB(uri: string): Database {
     store: mongoStore({ collection: db.collection('sessions') }),
     ordinary: {
       get: async id => (await ordinary.findOne({ _id: id }))?.session,
-      set: async (id, session) => {
-        await ordinary.replaceOne({ _id: id }, { session }, { upsert: true })
-      },
-      destroy: async id => {
-        await ordinary.deleteOne({ _id: id })
-      },
+      set: async (id, session) =>
+        void (await ordinary.replaceOne({ _id: id }, { session }, { upsert: true })),
+      destroy: async id => void (await ordinary.deleteOne({ _id: id })),
     },
     close: () => client.close(),
-  }
-}
-
-function inMemory(_folder: string): Database {
-  const kept = new Map<string, string>()
-  return {
-    name: 'memory',
-    store: memoryStore(),
-    ordinary: {
-      get: async id => JSON.parse(kept.get(id) ?? 'null'),
-      set: async (id, session) => {
-        kept.set(id, JSON.stringify(session))
-      },
-      destroy: async id => {
-        kept.delete(id)
-      },
-    },
-    close: async () => {},
   }
 }
