@@ -55,7 +55,7 @@ function hero({ csrf }: View): Html {
         <h1>A hundred clicks.<br>A hundred kept.</h1>
         <p>This shop keeps carts, sign-ins and devices in <b>koa-atomic-session</b>: every change is one atomic command
           on the fields it names. See what becomes of the same hundred requests in an ordinary session.</p>
-        <form method="post" action="/race" data-go>
+        <form method="post" action="/race">
           <input type="hidden" name="_csrf" value="${csrf}">
           <button class="primary" id="run-from-shop">Run the race</button>
           <a href="/race">What is it?</a>

@@ -64,7 +64,7 @@ export function timeline({ requests, commands, kept }: Lane, span: Span, rowHeig
 
 export function axis(span: Span): Html {
   const at = (part: number) => html`<span>${Math.round(part * lengthOf(span))} ms</span>`
-  return html`<p class="axis">${[0, 0.25, 0.5, 0.75, 1].map(at)}</p>`
+  return html`<p class="axis">${[0, 0.5, 1].map(at)}</p>`
 }
 
 /** Every command, in the order they were begun. */

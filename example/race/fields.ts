@@ -5,7 +5,7 @@ export interface Fields {
   visitor: string
   /** The numbers of the requests whose line was kept. */
   lines: number[]
-  /** What a shop remembers beside, so that a session has the size of a real one: about 8 KB. */
+  /** What a shop remembers beside, so that a session has the size of a real one: about 6 kB. */
   seen: { name: string; about: string }[]
 }
 

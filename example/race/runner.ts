@@ -8,7 +8,7 @@ import { type Command, Recording, recorded } from './recording.ts'
 export const REQUESTS = 100
 /** How long each request works between its beginning and its change, milliseconds. */
 const WORK = 20
-const SLOW_WORK = 400
+const SLOW_WORK = 800
 const BEFORE_SIGNING_OUT = 100
 
 export interface Request {
