@@ -19,7 +19,9 @@ const documents = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
-  ...readdirSync(join(root, 'docs')).map(name => `docs/${name}`),
+  ...readdirSync(join(root, 'docs'))
+    .filter(name => name.endsWith('.md'))
+    .map(name => `docs/${name}`),
 ]
 const readme = read('README.md')
 
@@ -158,7 +160,7 @@ suite('the README names', () => {
 
 test('links lead somewhere', () => {
   for (const document of documents) {
-    for (const [, target = ''] of read(document).matchAll(/\]\(([^)\s]+)\)/g)) {
+    for (const [, target = ''] of read(document).matchAll(/(?:\]\(|(?:src|srcset)=")([^)"\s]+)[)"]/g)) {
       if (/^https?:/.test(target)) continue
       const [path = '', anchor] = target.split('#')
       const file = path === '' ? document : join(document, '..', path)

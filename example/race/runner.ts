@@ -6,8 +6,8 @@ import { type Command, Recording, recorded } from './recording.ts'
 
 /** How many requests a race has on each side. */
 export const REQUESTS = 100
-/** How long each request works between its beginning and its change, milliseconds. */
-const WORK = 20
+/** How long a request works before its change, milliseconds: 20 to 219, mixed, and the same on both sides. */
+const workOf = (number: number) => 20 + ((number * 37) % 200)
 const SLOW_WORK = 800
 const BEFORE_SIGNING_OUT = 100
 
@@ -53,7 +53,7 @@ export class Runner {
     return this.#onBoth(async sender => {
       const numbers = Array.from({ length: REQUESTS }, (_, index) => index + 1)
       await Promise.all(
-        numbers.map(number => sender.send(`/add/${number}?work=${WORK}`, `Request ${number}`)),
+        numbers.map(number => sender.send(`/add/${number}?work=${workOf(number)}`, `Request ${number}`)),
       )
     })
   }
