@@ -1,10 +1,7 @@
-import { tracingChannel } from 'node:diagnostics_channel'
 import { ConfigurationError, StoreUnavailableError } from './errors.ts'
 import { type StoreCall, tell } from './events.ts'
-import { isEnded } from './record.ts'
 import type { Store } from './store.ts'
-
-const calls = tracingChannel<'koa-atomic-session:store', StoreCall>('koa-atomic-session:store')
+import { isTraced, traced } from './tracing.ts'
 
 /** A store that says so if it cannot find. */
 export type TimedStore = Store & Required<Pick<Store, 'find'>>
@@ -47,37 +44,6 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
       }
     },
   }
-}
-
-/** Not `calls.hasSubscribers`, which Node 20.19 does not have. */
-function isTraced(): boolean {
-  return calls.start.hasSubscribers || calls.asyncEnd.hasSubscribers || calls.error.hasSubscribers
-}
-
-/** Listeners are told what became of the call, and not its answer, which holds a session's fields. */
-async function traced<T>(context: StoreCall, answer: () => Promise<T>): Promise<T> {
-  const begun = performance.now()
-  const answered: T[] = []
-  const told = async () => {
-    try {
-      const value = await answer()
-      answered.push(value)
-      return resultOf(context.method, value)
-    } finally {
-      context.milliseconds = performance.now() - begun
-    }
-  }
-  await calls.tracePromise(told, context)
-  return answered[0] as T
-}
-
-function resultOf(method: StoreCall['method'], answer: unknown): NonNullable<StoreCall['result']> {
-  if (method === 'load' || method === 'read') {
-    if (typeof answer !== 'object' || answer === null) return 'absent'
-    return isEnded(answer) ? 'ended' : 'found'
-  }
-  if (answer === 'refused' || answer === 'ended' || answer === 'absent') return answer
-  return answer === false ? 'refused' : 'applied'
 }
 
 /**
