@@ -1,24 +1,44 @@
+import { Breaker } from './breaker.ts'
 import { ConfigurationError, StoreUnavailableError } from './errors.ts'
 import { type StoreCall, tell } from './events.ts'
+import type { SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
 import { isTraced, traced } from './tracing.ts'
 
 /** A store that says so if it cannot find. */
-export type TimedStore = Store & Required<Pick<Store, 'find'>>
+export type TimedStore = Store & Required<Pick<Store, 'find'>> & Limits
 
-/** The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, and is traced. */
+interface Limits {
+  /** How long each call may take, milliseconds. */
+  readonly timeout: number
+  /** Begins anew: what is known of a former store, or that it was closed, says nothing of the present one. */
+  renew(): void
+  /** Refuses calls from now on; resolves once those under way have settled. */
+  drain(): Promise<void>
+}
+
+type Effect = StoreUnavailableError['outcome']
+
+/**
+ * The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, is refused while
+ * the store is known to be down, and is traced.
+ */
 export function timed(store: () => Store | Promise<Store>, ms: number): TimedStore {
+  const line = new Line(store, ms)
   const call = <T>(
-    outcome: 'none' | 'unknown',
+    effect: Effect,
     method: StoreCall['method'],
     id: string,
     make: (store: Store) => Promise<T>,
     operations: readonly { readonly op: string }[] = [],
   ): Promise<T> => {
-    const answer = () => ask(store(), ms, outcome, make)
+    const answer = () => line.ask(effect, make)
     return isTraced() ? traced({ method, id, operators: operations.map(({ op }) => op) }, answer) : answer()
   }
   return {
+    timeout: ms,
+    renew: () => line.renew(),
+    drain: () => line.drain(),
     insert: record => call('unknown', 'insert', record.id, ready => ready.insert(record)),
     load: id => call('none', 'load', id, ready => ready.load(id)),
     read: (id, paths) => call('none', 'read', id, ready => ready.read(id, paths)),
@@ -28,62 +48,114 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
       call('unknown', 'end', id, ready => ready.end(id, tombstone, until, rev)),
     delete: id => call('unknown', 'delete', id, ready => ready.delete(id)),
     async *find(path, value) {
-      const found = await ask(store(), ms, 'none', async ready => {
-        if (!ready.find) throw new ConfigurationError('This store cannot find sessions by user')
-        return ready.find(path, value)[Symbol.asyncIterator]()
-      })
+      let found: AsyncIterator<SessionRecord> | undefined
+      const next = () =>
+        line.ask('none', ready => {
+          if (!ready.find) throw new ConfigurationError('This store cannot find sessions by user')
+          found ??= ready.find(path, value)[Symbol.asyncIterator]()
+          return found.next()
+        })
       try {
         for (;;) {
-          const next = await ask(store(), ms, 'none', () => found.next())
-          if (next.done) return
-          yield next.value
+          const { done, value } = await next()
+          if (done) return
+          yield value
         }
       } finally {
         // Not waited for: behind a call that never answers, it would never come.
-        Promise.resolve(found.return?.()).catch(() => {})
+        Promise.resolve(found?.return?.()).catch(() => {})
       }
     },
   }
 }
 
-/**
- * Calls the store and waits no longer than `ms`. `outcome` is what is known of the call's effect if it does not answer; an
- * answer that comes later is ignored, and a call not yet made is not made.
- */
-function ask<T>(
-  store: Store | Promise<Store>,
-  ms: number,
-  outcome: 'none' | 'unknown',
-  call: (store: Store) => Promise<T>,
-): Promise<T> {
-  return new Promise<T>((resolve, reject) => {
-    let made = false
-    let late = false
-    const timer = setTimeout(() => {
-      late = true
-      const where = made ? 'did not answer' : 'was not there'
-      const message = `The session store ${where} within ${ms} ms`
-      fail(new StoreUnavailableError(message, made ? outcome : 'none'))
-    }, ms)
-    const succeed = (value: T) => {
-      clearTimeout(timer)
-      resolve(value)
+/** One process's calls to its store. */
+class Line {
+  readonly #store: () => Store | Promise<Store>
+  readonly #ms: number
+  #breaker: Breaker
+  #isClosed = false
+  #underWay = 0
+  #waiting: (() => void)[] = []
+
+  constructor(store: () => Store | Promise<Store>, ms: number) {
+    this.#store = store
+    this.#ms = ms
+    this.#breaker = new Breaker(ms)
+  }
+
+  renew(): void {
+    this.#breaker = new Breaker(this.#ms)
+    this.#isClosed = false
+  }
+
+  async drain(): Promise<void> {
+    this.#isClosed = true
+    while (this.#underWay > 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+
+  /**
+   * Calls the store and waits no longer than the timeout. `effect` is what is known of the call's if it does not answer;
+   * an answer that comes later is ignored, and a call not yet made is not made.
+   */
+  ask<T>(effect: Effect, call: (store: Store) => Promise<T>): Promise<T> {
+    const begun = performance.now()
+    // That of the store which is asked, should another be set meanwhile.
+    const breaker = this.#breaker
+    const { answers } = breaker
+    if (this.#isClosed) return refused('The sessions have been closed')
+    if (!breaker.admits(begun)) {
+      return refused(`The session store is down; it is asked again every ${breaker.pause} ms`)
     }
-    const fail = (error: unknown) => {
-      clearTimeout(timer)
-      if (error instanceof StoreUnavailableError) tell({ type: 'store error', error })
-      reject(error)
-    }
-    const make = (ready: Store) => {
-      if (late) return
-      made = true
-      try {
-        call(ready).then(succeed, fail)
-      } catch (error) {
-        fail(error)
+    this.#underWay++
+    return new Promise<T>((resolve, reject) => {
+      let made = false
+      let settled = false
+      const settle = (): boolean => {
+        if (settled) return false
+        settled = true
+        clearTimeout(timer)
+        if (--this.#underWay === 0) for (const resume of this.#waiting.splice(0)) resume()
+        return true
       }
-    }
-    if (store instanceof Promise) store.then(make, fail)
-    else make(store)
-  })
+      const succeed = (value: T) => {
+        if (!settle()) return
+        breaker.answered()
+        resolve(value)
+      }
+      const fail = (error: unknown) => {
+        if (!settle()) return
+        if (error instanceof StoreUnavailableError) {
+          tell({ type: 'store error', error })
+          breaker.failed(error, begun, answers)
+        } else if (!(error instanceof ConfigurationError)) {
+          breaker.answered()
+        }
+        reject(error)
+      }
+      const timer = setTimeout(() => {
+        const where = made ? 'did not answer' : 'was not there'
+        const message = `The session store ${where} within ${this.#ms} ms`
+        fail(new StoreUnavailableError(message, made ? effect : 'none'))
+      }, this.#ms)
+      const make = (ready: Store) => {
+        if (settled) return
+        made = true
+        try {
+          call(ready).then(succeed, fail)
+        } catch (error) {
+          fail(error)
+        }
+      }
+      const store = this.#store()
+      if (store instanceof Promise) store.then(make, fail)
+      else make(store)
+    })
+  }
+}
+
+function refused(message: string): Promise<never> {
+  const error = new StoreUnavailableError(message, 'none')
+  tell({ type: 'store error', error })
+  return Promise.reject(error)
 }

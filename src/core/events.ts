@@ -10,6 +10,9 @@ export type LifecycleEvent =
   | { readonly type: 'regenerated'; readonly id: SessionId; readonly former: SessionId | undefined }
   | { readonly type: 'bad signature' | 'ambiguous cookie' | 'CSRF failed' }
   | { readonly type: 'store error' | 'not adopted'; readonly error: unknown }
+  /** This process makes no calls but now and then, until one is answered; `error` is what the last one failed with. */
+  | { readonly type: 'store down'; readonly error: unknown }
+  | { readonly type: 'store back' }
 
 /** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */
 export interface StoreCall {
