@@ -42,6 +42,12 @@ export interface Store {
   /** Prepares indexes, one by the field that names the user among them; may be called every time. */
   ensureIndex?(user?: Path): Promise<void>
 
+  /**
+   * Tells how long callers wait for each call, milliseconds: a store may hold its driver to it, or warn of a driver that
+   * goes on with what nobody waits for any longer.
+   */
+  useTimeout?(ms: number): void
+
   /** Lets go of what the store itself opened. */
   close?(): Promise<void>
 }

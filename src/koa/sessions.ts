@@ -1,4 +1,5 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
 import type Koa from 'koa'
 import type { Carrier } from '../core/carrier.ts'
 import type { TimedStore } from '../core/deadline.ts'
@@ -51,6 +52,9 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   #collection: Eventual<Collection> | undefined
   #store: Eventual<Store> | undefined
   #connecting: Promise<Store> | undefined
+  /** Responses of requests that use their session, until they have been sent or broken off. */
+  readonly #responses = new Set<ServerResponse>()
+  #closing: Promise<void> | undefined
 
   /** @internal */
   constructor(makeStore: StoreMaker<Collection>, parts: Parts, store?: Store | Promise<Store>) {
@@ -178,10 +182,32 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     return csrfGuard(options, this.#parts.tokens)
   }
 
-  /** Lets go of what the store opened; a connection that the app opened is the app's to close. */
-  async close(): Promise<void> {
-    const store = await (typeof this.#store === 'function' ? this.#connecting : this.#store)
-    await store?.close?.()
+  /**
+   * For the end of the process: waits for the requests that use their session, streamed bodies included, and then for
+   * the store calls under way, each at most for `timeout`. From then on calls are refused with `StoreUnavailableError`,
+   * until another store is set. Lets go of what the store opened; a connection that the app opened is the app's to close,
+   * afterwards.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { store } = this.#parts
+    const { timeout } = store
+    const answered = [...this.#responses].map(response => new Promise(sent => response.once('close', sent)))
+    await atMost(timeout, Promise.all(answered))
+    await store.drain()
+    const opened = this.#connecting ?? this.#store
+    if (typeof opened === 'object') await atMost(timeout, letGo(opened))
+  }
+
+  /** @internal Has `close()` wait for a response. */
+  serve(response: ServerResponse): void {
+    if (response.closed) return
+    this.#responses.add(response)
+    response.once('close', () => this.#responses.delete(response))
   }
 
   /** @internal The store, for a request that needs it now. */
@@ -198,8 +224,11 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   #become(store: Eventual<Store>): void {
     this.#collection = undefined
     this.#connecting = undefined
+    this.#closing = undefined
+    this.#parts.store.renew()
     this.#store = store
     if (isPromise<Store>(store)) this.#settle(store, store)
+    else if (typeof store === 'object') store.useTimeout?.(this.#parts.store.timeout)
   }
 
   /** One attempt at a time; after a failed one, the next request makes another. */
@@ -219,7 +248,9 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   #settle(from: Eventual<Store>, promise: Promise<Store>): void {
     promise.then(
       store => {
-        if (this.#store === from) this.#store = store
+        if (this.#store !== from) return
+        this.#store = store
+        store.useTimeout?.(this.#parts.store.timeout)
       },
       () => {},
     )
@@ -246,6 +277,18 @@ const nobody: Carrier = {
   withdraw() {},
   clear() {},
   derive: secret => secret,
+}
+
+/** Waits for `work`, but no longer than so many milliseconds. */
+async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
+  const enough = new AbortController()
+  await Promise.race([work, setTimeout(ms, undefined, enough)]).finally(() => enough.abort())
+}
+
+/** A store that is still on its way is let go of when it comes. */
+async function letGo(store: Store | Promise<Store>): Promise<void> {
+  const opened = await Promise.resolve(store).catch(() => undefined)
+  await opened?.close?.()
 }
 
 function shown(fields: Record<string, unknown>): Record<string, unknown> {
