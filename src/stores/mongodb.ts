@@ -32,11 +32,13 @@ import {
   standing,
   updateOf,
 } from './mongodb-language.ts'
+import { type ClientOptions, warnOfWaits } from './mongodb-timeouts.ts'
 
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
   readonly collectionName: string
   readonly writeConcern?: { readonly w?: unknown } | undefined
+  readonly db?: { readonly client?: { readonly options?: ClientOptions } }
   findOne(filter: object, options?: object): Promise<object | null>
   find(filter: object, options: object): AsyncIterable<object>
   findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>
@@ -159,6 +161,11 @@ class MongoDBStore implements Store {
 
   async delete(id: SessionId): Promise<void> {
     await this.#sent(this.#collection.deleteOne({ _id: id }))
+  }
+
+  useTimeout(ms: number): void {
+    const options = this.#collection.db?.client?.options
+    if (options) warnOfWaits(options, ms)
   }
 
   /** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
