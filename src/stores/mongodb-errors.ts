@@ -14,18 +14,28 @@ const unavailable = new Set([
 /** BSONObjectTooLarge and its older sibling of the update path. */
 const tooLarge = new Set([10334, 17280, 17419, 17420])
 
-/** Nothing had been sent when these were thrown. */
-const unsent = new Set([
-  'MongoServerSelectionError',
-  'MongoWaitQueueTimeoutError',
-  'MongoTopologyClosedError',
-  'MongoNotConnectedError',
-  'MongoClientClosedError',
-])
+/**
+ * Whether the driver has begun to write a command to a connection. No error tells: where the driver tries a write once
+ * more, as on replica sets, the error that it throws may be the second attempt's alone, such as that no server was found.
+ */
+export class Sending {
+  /** What is known of a command that failed. */
+  outcome: StoreUnavailableError['outcome'] = 'none'
+
+  /** A part of the command, of which the last field is read as the message is written, and not before. */
+  part<T extends object>(part: T): T {
+    const [key = '', value] = Object.entries(part).at(-1) ?? []
+    const get = () => {
+      this.outcome = 'unknown'
+      return value
+    }
+    return Object.defineProperty(part, key, { get, enumerable: true })
+  }
+}
 
 /**
  * The driver's error as one of ours, by what it says of itself, since the driver is not imported here. `outcome` is what
- * is known of a call that was sent and not answered.
+ * is known of the call where the server did not say that it refused it.
  */
 export function mongoError(error: unknown, outcome: 'none' | 'unknown'): SessionError {
   const { name, code, message } = error as { name?: string; code?: unknown; message?: string }
@@ -38,8 +48,7 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   if (name === 'MongoServerError' && !isOfTheServer(error as ServerError)) {
     return new CommandError(`MongoDB refused the change (code ${String(code)})`, undefined, { cause: error })
   }
-  const known = typeof name === 'string' && unsent.has(name) ? 'none' : outcome
-  return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', known, {
+  return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', outcome, {
     cause: error,
   })
 }

@@ -21,7 +21,7 @@ import {
 import { growthOf, sizeOf } from '../core/size.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { type Fields, isPlain } from '../core/values.ts'
-import { mongoError } from './mongodb-errors.ts'
+import { mongoError, Sending } from './mongodb-errors.ts'
 import {
   filterOf,
   forLifetime,
@@ -83,11 +83,12 @@ class MongoDBStore implements Store {
   }
 
   async insert(record: SessionRecord): Promise<void> {
+    const sending = new Sending()
     try {
-      await this.#collection.insertOne(toStored(record))
+      await this.#collection.insertOne(sending.part(toStored(record)))
     } catch (error) {
       if (codeOf(error) === DUPLICATE_KEY) throw new IdTakenError('The id is taken', { cause: error })
-      throw mongoError(error, 'unknown')
+      throw mongoError(error, sending.outcome)
     }
   }
 
@@ -112,11 +113,12 @@ class MongoDBStore implements Store {
     for (let tries = 1; ; tries++) {
       const filter = filterOf(id, wanted, new Date(), rev)
       if (rev === undefined) this.#makeRoom(filter, wanted)
+      const sending = new Sending()
       try {
-        const outcome = await this.#updateOnce(filter, updateOf(wanted), answer)
+        const outcome = await this.#updateOnce(sending.part(filter), updateOf(wanted), answer)
         if (outcome) return outcome
       } catch (error) {
-        const refused = mongoError(error, 'unknown')
+        const refused = mongoError(error, sending.outcome)
         throw refused instanceof CommandError ? await this.#explained(id, change, refused) : refused
       }
       const reason = await this.#reasonFor(id, change, tries)
@@ -155,12 +157,12 @@ class MongoDBStore implements Store {
       $set: { ...tombstone, expires: until },
       $unset: { data: '', created: '', absolute: '', maxAge: '', rev: '' },
     }
-    const { matchedCount } = await this.#sent(this.#collection.updateOne(filter, update))
+    const { matchedCount } = await this.#sent(filter, part => this.#collection.updateOne(part, update))
     return matchedCount === 1
   }
 
   async delete(id: SessionId): Promise<void> {
-    await this.#sent(this.#collection.deleteOne({ _id: id }))
+    await this.#sent({ _id: id }, part => this.#collection.deleteOne(part))
   }
 
   useTimeout(ms: number): void {
@@ -224,11 +226,12 @@ class MongoDBStore implements Store {
     }
   }
 
-  async #sent<T>(call: Promise<T>): Promise<T> {
+  async #sent<T>(filter: object, send: (filter: object) => Promise<T>): Promise<T> {
+    const sending = new Sending()
     try {
-      return await call
+      return await send(sending.part(filter))
     } catch (error) {
-      throw mongoError(error, 'unknown')
+      throw mongoError(error, sending.outcome)
     }
   }
 
