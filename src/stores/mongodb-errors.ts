@@ -48,7 +48,9 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   if (name === 'MongoServerError' && !isOfTheServer(error as ServerError)) {
     return new CommandError(`MongoDB refused the change (code ${String(code)})`, undefined, { cause: error })
   }
-  return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', outcome, {
+  // The driver throws an error with this label only if none of its attempts wrote.
+  const known = (error as ServerError).hasErrorLabel?.('NoWritesPerformed') ? 'none' : outcome
+  return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', known, {
     cause: error,
   })
 }

@@ -262,11 +262,10 @@ test('what the server refuses is explained without what is stored', { skip: with
 test('an answer that is lost leaves open whether a change was applied', { skip: withoutMongoDB }, async t => {
   const { store, collection } = opened(t)
   const { id } = await aSession(store, { n: 1 })
-  const { client, loseAnswers } = await aProxy(t)
-  const behind = client.db(collection.dbName).collection<{ _id: string }>(collection.collectionName)
-  const cut = storeOf(behind)
+  const { proxy, behind } = await aProxy(t)
+  const cut = storeOf(behind(collection))
   assert.deepEqual(await cut.update(id, aChange(inc('n'))), {})
-  loseAnswers()
+  proxy.cutAnswersAfter(0)
   await assert.rejects(cut.update(id, aChange(inc('n'))), isUnavailable('unknown'))
   const { n } = await fieldsOf(store, id)
   assert.ok(n === 2 || n === 3, 'it was applied twice')
@@ -276,11 +275,11 @@ for (const [name, outcome, call] of everyCall) {
   const title = `a lost answer is reported with what is known of the call: ${name} (${outcome})`
   test(title, { skip: withoutMongoDB }, async t => {
     const { collection } = opened(t)
-    const { client, loseAnswers } = await aProxy(t)
-    const behind = client.db(collection.dbName).collection<{ _id: string }>(collection.collectionName)
-    await behind.findOne()
-    loseAnswers()
-    await assert.rejects(call(storeOf(behind)), isUnavailable(outcome))
+    const { proxy, behind } = await aProxy(t)
+    const cut = behind(collection)
+    await cut.findOne()
+    proxy.cutAnswersAfter(0)
+    await assert.rejects(call(storeOf(cut)), isUnavailable(outcome))
   })
 }
 
@@ -288,13 +287,13 @@ test('a client that was closed is reported as a server that is not there', {
   skip: withoutMongoDB,
 }, async t => {
   const { collection } = opened(t)
-  const { client } = await aProxy(t)
-  const behind = client.db(collection.dbName).collection<{ _id: string }>(collection.collectionName)
-  await behind.findOne()
+  const { client, behind } = await aProxy(t)
+  const closed = behind(collection)
+  await closed.findOne()
   await client.close()
   // The driver connects a closed client again, or says that it is closed.
   for (const [, , call] of everyCall) {
-    await call(storeOf(behind)).catch(error => assert.ok(isUnavailable('none')(error)))
+    await call(storeOf(closed)).catch(error => assert.ok(isUnavailable('none')(error)))
   }
 })
 
