@@ -1,0 +1,59 @@
+import type { TestContext } from 'node:test'
+import type { Collection, MongoClientOptions } from 'mongodb'
+import type { MongoDBCollection } from '../../src/index.ts'
+import { type AppOptions, anApp, type Handler, type RunningApp } from './app.ts'
+import { aCollection } from './mongodb/collection.ts'
+import { aProxy, type ProxiedMongoDB } from './mongodb/proxy.ts'
+import type { Tap } from './proxy.ts'
+
+export type Sessions = Collection<{ _id: string }>
+
+export interface FaultyApp extends RunningApp, ProxiedMongoDB {
+  /** Where the app's sessions are, reached without the proxy. */
+  readonly collection: Sessions
+}
+
+export interface FaultyOptions extends AppOptions {
+  readonly client?: MongoClientOptions
+  /** Alters what goes to the database and comes back. */
+  readonly tap?: () => Tap
+  readonly routes?: Record<string, Handler>
+}
+
+export const TIMEOUT = 1000
+
+/** As an operator should set them: no wait of the driver is longer than the app's. */
+const within = {
+  serverSelectionTimeoutMS: TIMEOUT,
+  connectTimeoutMS: TIMEOUT,
+  waitQueueTimeoutMS: TIMEOUT,
+} satisfies MongoClientOptions
+
+const usual: Record<string, Handler> = {
+  '/plain': () => 'plain',
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/write': ctx => ctx.session.set('name', 'Ada'),
+  '/count': async ctx => (await ctx.session.inc('n')).n,
+  '/sign-in': async ctx => (await ctx.session.regenerate({ keep: true })).id,
+  '/sign-out': ctx => ctx.session.destroy(),
+}
+
+/** An app whose MongoDB server can be made to fail. */
+export async function aFaultyApp(
+  t: TestContext,
+  { client, tap, routes, ...options }: FaultyOptions = {},
+): Promise<FaultyApp> {
+  const collection = aCollection<{ _id: string }>(t)
+  const proxied = await aProxy(t, { ...within, ...client }, tap)
+  const running = await anApp(t, { timeout: TIMEOUT, ...options }, { ...usual, ...routes })
+  running.sessions.collection = proxied.behind(collection) as MongoDBCollection
+  return { ...running, ...proxied, collection }
+}
+
+/** Calls until the answer is the one that is waited for. */
+export async function eventually<T>(ask: () => Promise<T>, isIt: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await ask()
+    if (isIt(answer)) return answer
+  }
+}
