@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Collection, MongoClientOptions } from 'mongodb'
 import type { MongoDBCollection } from '../../src/index.ts'
@@ -44,16 +45,20 @@ export async function aFaultyApp(
   { client, tap, routes, ...options }: FaultyOptions = {},
 ): Promise<FaultyApp> {
   const collection = aCollection<{ _id: string }>(t)
-  const proxied = await aProxy(t, { ...within, ...client }, tap)
+  const proxied = await aProxy(t, { ...within, monitorCommands: true, ...client }, tap)
   const running = await anApp(t, { timeout: TIMEOUT, ...options }, { ...usual, ...routes })
   running.sessions.collection = proxied.behind(collection) as MongoDBCollection
   return { ...running, ...proxied, collection }
 }
 
-/** Calls until the answer is the one that is waited for. */
+/** Milliseconds: who has waited so long waits in vain. */
+const LONG = 20_000
+
+/** Asks until the answer is the one that is waited for. */
 export async function eventually<T>(ask: () => Promise<T>, isIt: (answer: T) => boolean): Promise<T> {
-  for (;;) {
+  for (const begun = performance.now(); ; ) {
     const answer = await ask()
     if (isIt(answer)) return answer
+    assert.ok(performance.now() - begun < LONG, `still not what was waited for: ${JSON.stringify(answer)}`)
   }
 }

@@ -32,6 +32,7 @@ export class FaultProxy {
   #port = 0
   #isHeld: Record<Direction, boolean> = { up: false, down: false }
   #delay = 0
+  #losesAnswer = () => false
   /** Bytes that each connection still passes to its client before it is cut. */
   #passing = Number.POSITIVE_INFINITY
 
@@ -61,7 +62,11 @@ export class FaultProxy {
     this.#isHeld = { up: false, down: false }
     this.#delay = 0
     this.#passing = Number.POSITIVE_INFINITY
-    for (const connection of this.#connections) connection.flush()
+    this.#losesAnswer = () => false
+    for (const connection of this.#connections) {
+      connection.passing = this.#passing
+      connection.flush()
+    }
     if (!this.#server.listening) await this.#listen()
   }
 
@@ -103,6 +108,11 @@ export class FaultProxy {
     for (const connection of this.#connections) connection.passing = bytes
   }
 
+  /** Cuts a connection in place of passing an answer on, each time that `lot` says so. */
+  loseAnswers(lot: () => boolean): void {
+    this.#losesAnswer = lot
+  }
+
   async close(): Promise<void> {
     for (const connection of this.#connections) connection.destroy()
     if (!this.#server.listening) return
@@ -122,6 +132,7 @@ export class FaultProxy {
     const connection = new Connection(near, far, this.#tap?.() ?? {}, {
       isHeld: direction => this.#isHeld[direction],
       delay: () => this.#delay,
+      losesAnswer: () => this.#losesAnswer(),
     })
     connection.passing = this.#passing
     this.#connections.add(connection)
@@ -132,6 +143,7 @@ export class FaultProxy {
 interface Faults {
   isHeld(direction: Direction): boolean
   delay(): number
+  losesAnswer(): boolean
 }
 
 class Connection {
@@ -188,7 +200,9 @@ class Connection {
       this.#far.write(altered)
       return
     }
-    if (altered.length <= this.passing) {
+    if (this.#faults.losesAnswer()) {
+      this.destroy()
+    } else if (altered.length <= this.passing) {
       this.#near.write(altered)
       this.passing -= altered.length
     } else if (!this.#near.writableEnded) {

@@ -16,6 +16,12 @@ export const withoutRealMongoDB: string | false =
   (process.env.TEST_MONGODB_REAL === 'false' &&
     `only on a real mongod, not on ${process.env.TEST_MONGODB_NAME}`)
 
+/** The same for what a server that is alone does not do. */
+export const withoutReplicaSet: string | false =
+  withoutMongoDB ||
+  (process.env.TEST_MONGODB_REPLICA_SET !== 'true' &&
+    `only on a replica set, and ${process.env.TEST_MONGODB_NAME} is alone: give one as MONGODB_URI`)
+
 if (withoutMongoDB) console.error(`!!! ${withoutMongoDB}`)
 
 let client: MongoClient | undefined

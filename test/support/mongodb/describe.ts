@@ -7,6 +7,8 @@ export interface ServerDescription {
   wireVersion: number
   /** Whether this is MongoDB itself: imitations do not say which commit they were built from. */
   real: boolean
+  /** Whether it is a member of a replica set. */
+  replicaSet: boolean
 }
 
 /** Throws where no server answers at `uri`. */
@@ -21,6 +23,7 @@ export async function describeServer(uri: string): Promise<ServerDescription> {
       version: String(build.version),
       wireVersion: Number(greeting.maxWireVersion),
       real: typeof build.gitVersion === 'string',
+      replicaSet: typeof greeting.setName === 'string',
     }
   } finally {
     await client.close()

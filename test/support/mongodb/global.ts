@@ -21,6 +21,7 @@ export async function startGlobalMongoDB(): Promise<GlobalMongoDB> {
       MONGODB_URI: server.uri,
       TEST_MONGODB_NAME: server.name,
       TEST_MONGODB_REAL: String(server.real),
+      TEST_MONGODB_REPLICA_SET: String(server.replicaSet),
     },
     stop: server.stop,
   }

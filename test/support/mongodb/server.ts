@@ -8,6 +8,7 @@ export interface TestServer {
   name: string
   /** Whether this is MongoDB itself. */
   real: boolean
+  replicaSet: boolean
   stop(): Promise<void>
 }
 
@@ -48,9 +49,9 @@ async function described(
   stop: () => Promise<void>,
 ): Promise<TestServer> {
   try {
-    const { version, wireVersion, real } = await describeServer(uri)
+    const { version, wireVersion, real, replicaSet } = await describeServer(uri)
     const known = name ?? `${real ? 'mongod' : 'unknown server'} ${version}`
-    return { uri, name: `${known} (wire version ${wireVersion})`, real, stop }
+    return { uri, name: `${known} (wire version ${wireVersion})`, real, replicaSet, stop }
   } catch (error) {
     await stop()
     throw error
