@@ -1,0 +1,60 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { proxied } from '../support/mongodb/proxy.ts'
+import type { FaultProxy } from '../support/proxy.ts'
+import type { ProcessPlan } from './process.ts'
+import type { Place } from './stores.ts'
+
+const file = fileURLToPath(new URL('./process.ts', import.meta.url))
+
+/** A process of the app that can be killed and started anew, with its own way to the store. */
+export class AppProcess {
+  /** Where it answers, or did before it ended. */
+  origin = ''
+  /** Where the store is on a network. */
+  readonly proxy: FaultProxy | undefined
+  readonly #place: Place
+  readonly #breakage: string | undefined
+  #child: ChildProcess | undefined
+
+  private constructor(place: Place, breakage: string | undefined, proxy: FaultProxy | undefined) {
+    this.#place = place
+    this.#breakage = breakage
+    this.proxy = proxy
+  }
+
+  static async on(place: Place, breakage: string | undefined): Promise<AppProcess> {
+    const { proxy, uri } = await proxied(place.uri)
+    return new AppProcess({ ...place, uri }, breakage, proxy)
+  }
+
+  /** `clock`: milliseconds by which its clock is to be wrong. */
+  async start(clock: number): Promise<void> {
+    const plan: ProcessPlan = { place: this.#place, clock, breakage: this.#breakage }
+    const child = fork(file, [JSON.stringify(plan)], { execArgv: ['--import', 'tsx'] })
+    this.#child = child
+    const started = once(child, 'message') as Promise<[string]>
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new Error(`A process of the app ended at once (exit code ${code})`)
+    })
+    ended.catch(() => {})
+    const [origin] = await Promise.race([started, ended])
+    this.origin = origin
+  }
+
+  /** `SIGKILL`: whatever it is at is lost. `SIGTERM`: it drains first. */
+  async stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+    const child = this.#child
+    this.#child = undefined
+    if (!child || child.exitCode !== null) return
+    const exited = once(child, 'exit')
+    child.kill(signal)
+    await exited
+  }
+
+  async close(): Promise<void> {
+    await this.stop('SIGTERM')
+    await this.proxy?.close()
+  }
+}

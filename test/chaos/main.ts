@@ -1,0 +1,38 @@
+import { randomUUID } from 'node:crypto'
+import { parseArgs } from 'node:util'
+import { startMongoDB } from '../support/mongodb/server.ts'
+import { breakages } from './broken.ts'
+import { chaos } from './chaos.ts'
+
+// npm run chaos -- --minutes 5 --seed 1 [--break NAME]
+
+const { values } = parseArgs({
+  options: {
+    minutes: { type: 'string', default: '5' },
+    seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    break: { type: 'string' },
+  },
+})
+const breakage = values.break
+if (breakage !== undefined && !breakages[breakage]) {
+  throw new Error(`--break is one of ${Object.keys(breakages).join(', ')}`)
+}
+
+const server = await startMongoDB()
+if (!server) throw new Error('There is no MongoDB server')
+console.log(`seed ${values.seed}, ${values.minutes} minutes, ${server.name}`)
+try {
+  const { counts, violations, sessions } = await chaos({
+    place: { store: 'mongodb', uri: server.uri, collection: `chaos_${randomUUID()}` },
+    seconds: 60 * Number(values.minutes),
+    seed: Number(values.seed),
+    breakage,
+  })
+  console.log(`${sessions} sessions`)
+  for (const [what, times] of [...counts].sort()) console.log(`${String(times).padStart(8)} ${what}`)
+  for (const violation of violations) console.error(`VIOLATION ${violation}`)
+  if (violations.length > 0) process.exitCode = 1
+  else console.log('What was acknowledged is there, and nothing else')
+} finally {
+  await server.stop()
+}

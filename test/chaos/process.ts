@@ -1,0 +1,93 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { PassThrough } from 'node:stream'
+import Koa from 'koa'
+import Session, { SessionError, StoreUnavailableError } from '../../src/index.ts'
+import { answering, type Handler } from '../support/app.ts'
+import { breakages } from './broken.ts'
+import { opened, type Place, TIMEOUT } from './stores.ts'
+
+// One process of the app: says where it answers, drains on SIGTERM, and ends with its parent.
+
+export interface ProcessPlan {
+  readonly place: Place
+  /** Milliseconds by which this process's clock is wrong. */
+  readonly clock: number
+  readonly breakage: string | undefined
+}
+
+const { place, clock, breakage } = JSON.parse(process.argv[2] ?? '') as ProcessPlan
+
+const now = Date.now
+Date.now = () => now() + clock
+
+const { store, close } = await opened(place)
+const app = new Koa()
+app.keys = ['the same long key for every process of the app']
+app.silent = true
+const sessions = Session(app, {
+  store: (breakage && breakages[breakage]?.(store)) || store,
+  timeout: TIMEOUT,
+  user: 'visitor',
+})
+
+// Around the session's own middleware, so that a visitor learns of each error what the log would have.
+app.middleware.unshift(async (_, next) => {
+  try {
+    await next()
+  } catch (error) {
+    if (error instanceof SessionError) {
+      const outcome = error instanceof StoreUnavailableError ? error.outcome : 'none'
+      error.headers = { ...error.headers, 'x-code': error.code, 'x-outcome': outcome }
+    }
+    throw error
+  }
+})
+
+const routes: Record<string, Handler> = {
+  '/begin': ctx => ctx.session.set('visitor', ctx.query.label),
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/push': ctx => ctx.session.push('log', ctx.query.token),
+  '/counted': ctx => ctx.session.push('log', ctx.query.token).inc('n'),
+  '/unawaited': ctx => {
+    ctx.session.push('log', ctx.query.token)
+  },
+  '/loaded': async ctx => {
+    const session = await ctx.session()
+    await session.push('log', ctx.query.token)
+    return { ...session }
+  },
+  '/throwing': async ctx => {
+    await ctx.session.push('log', ctx.query.token)
+    ctx.throw(418)
+  },
+  '/streaming': ctx => {
+    const body = new PassThrough()
+    ctx.body = body
+    body.write('begun ')
+    const told = ctx.session.push('log', ctx.query.token).then(
+      () => 'acknowledged',
+      (error: unknown) => (error instanceof StoreUnavailableError && error.outcome) || 'none',
+    )
+    told.then(what => body.end(what))
+  },
+  '/renew': async ctx => {
+    const grace = ctx.query.grace === undefined ? {} : { grace: String(ctx.query.grace) }
+    await ctx.session.regenerate({ keep: true, ...grace })
+  },
+  '/end': ctx => ctx.session.destroy(),
+}
+app.use(answering(routes))
+
+const server = createServer(app.callback()).listen(0, '127.0.0.1')
+await once(server, 'listening')
+process.once('disconnect', () => process.exit())
+process.once('SIGTERM', async () => {
+  server.close()
+  server.closeIdleConnections()
+  await sessions.close()
+  await close()
+  process.exit()
+})
+process.send?.(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
