@@ -25,6 +25,7 @@ export class AppProcess {
   }
 
   static async on(place: Place, breakage: string | undefined): Promise<AppProcess> {
+    if (place.store === 'lmdb') return new AppProcess(place, breakage, undefined)
     const { proxy, uri } = await proxied(place.uri)
     return new AppProcess({ ...place, uri }, breakage, proxy)
   }

@@ -39,6 +39,7 @@ export async function chaos({ place, seconds, seed, breakage }: Plan): Promise<R
   const count = (what: string) => counts.set(what, (counts.get(what) ?? 0) + 1)
   const isOver = () => violations.length > 0 || performance.now() > end
 
+  await prepared(place)
   const apps = await Promise.all(Array.from({ length: PROCESSES }, () => AppProcess.on(place, breakage)))
   const visitors: ChaosVisitor[] = []
   try {
@@ -67,9 +68,15 @@ export async function chaos({ place, seconds, seed, breakage }: Plan): Promise<R
   return { counts, violations, sessions }
 }
 
+/** Has the store find sessions by their label. */
+async function prepared(place: Place): Promise<void> {
+  const { store, close } = opened(place)
+  await store.ensureIndex?.('visitor').finally(close)
+}
+
 /** Compares what visitors were told with what the store has. */
 async function judged(place: Place, visitors: readonly ChaosVisitor[]): Promise<string[]> {
-  const { store, close } = await opened(place)
+  const { store, close } = opened(place)
   try {
     const faults: string[] = []
     for (const ledger of visitors.flatMap(({ ledgers }) => ledgers)) {

@@ -1,15 +1,20 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startMongoDB } from '../support/mongodb/server.ts'
 import { breakages } from './broken.ts'
 import { chaos } from './chaos.ts'
+import type { Place } from './stores.ts'
 
-// npm run chaos -- --minutes 5 --seed 1 [--break NAME]
+// npm run chaos -- --minutes 5 --seed 1 [--store mongodb|lmdb] [--break NAME]
 
 const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '5' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    store: { type: 'string', default: 'mongodb' },
     break: { type: 'string' },
   },
 })
@@ -18,12 +23,11 @@ if (breakage !== undefined && !breakages[breakage]) {
   throw new Error(`--break is one of ${Object.keys(breakages).join(', ')}`)
 }
 
-const server = await startMongoDB()
-if (!server) throw new Error('There is no MongoDB server')
-console.log(`seed ${values.seed}, ${values.minutes} minutes, ${server.name}`)
+const { name, place, remove } = await aPlace(values.store)
+console.log(`seed ${values.seed}, ${values.minutes} minutes, ${name}`)
 try {
   const { counts, violations, sessions } = await chaos({
-    place: { store: 'mongodb', uri: server.uri, collection: `chaos_${randomUUID()}` },
+    place,
     seconds: 60 * Number(values.minutes),
     seed: Number(values.seed),
     breakage,
@@ -34,5 +38,24 @@ try {
   if (violations.length > 0) process.exitCode = 1
   else console.log('What was acknowledged is there, and nothing else')
 } finally {
-  await server.stop()
+  await remove()
+}
+
+interface NamedPlace {
+  readonly name: string
+  readonly place: Place
+  remove(): Promise<void>
+}
+
+async function aPlace(store: string): Promise<NamedPlace> {
+  if (store === 'lmdb') {
+    const folder = await mkdtemp(join(tmpdir(), 'chaos-'))
+    const place = { store, path: join(folder, 'sessions.lmdb') } as const
+    return { name: 'LMDB', place, remove: () => rm(folder, { recursive: true }) }
+  }
+  if (store !== 'mongodb') throw new Error('--store is mongodb or lmdb')
+  const server = await startMongoDB()
+  if (!server) throw new Error('There is no MongoDB server')
+  const place = { store, uri: server.uri, collection: `chaos_${randomUUID()}` } as const
+  return { name: server.name, place, remove: server.stop }
 }

@@ -22,7 +22,7 @@ const { place, clock, breakage } = JSON.parse(process.argv[2] ?? '') as ProcessP
 const now = Date.now
 Date.now = () => now() + clock
 
-const { store, close } = await opened(place)
+const { store, close } = opened(place)
 const app = new Koa()
 app.keys = ['the same long key for every process of the app']
 app.silent = true

@@ -1,8 +1,11 @@
 import { MongoClient } from 'mongodb'
 import { mongoStore, type Store } from '../../src/index.ts'
+import { lmdbStore } from '../../src/stores/lmdb.ts'
 
 /** Which store, and where it is: what a process of the app is told. */
-export type Place = { readonly store: 'mongodb'; readonly uri: string; readonly collection: string }
+export type Place =
+  | { readonly store: 'mongodb'; readonly uri: string; readonly collection: string }
+  | { readonly store: 'lmdb'; readonly path: string }
 
 export interface OpenStore {
   readonly store: Store
@@ -12,7 +15,11 @@ export interface OpenStore {
 /** Milliseconds: the longest that a call may take. */
 export const TIMEOUT = 1000
 
-export async function opened(place: Place): Promise<OpenStore> {
+export function opened(place: Place): OpenStore {
+  if (place.store === 'lmdb') {
+    const store = lmdbStore({ path: place.path })
+    return { store, close: async () => store.close?.() }
+  }
   const client = new MongoClient(place.uri, {
     serverSelectionTimeoutMS: TIMEOUT,
     connectTimeoutMS: TIMEOUT,
