@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { proxied } from '../support/mongodb/proxy.ts'
 import type { FaultProxy } from '../support/proxy.ts'
-import type { ProcessPlan } from './process.ts'
+import type { Measurement, ProcessPlan } from './process.ts'
 import type { Place } from './stores.ts'
 
 const file = fileURLToPath(new URL('./process.ts', import.meta.url))
@@ -33,7 +33,7 @@ export class AppProcess {
   /** `clock`: milliseconds by which its clock is to be wrong. */
   async start(clock: number): Promise<void> {
     const plan: ProcessPlan = { place: this.#place, clock, breakage: this.#breakage }
-    const child = fork(file, [JSON.stringify(plan)], { execArgv: ['--import', 'tsx'] })
+    const child = fork(file, [JSON.stringify(plan)], { execArgv: ['--expose-gc', '--import', 'tsx'] })
     this.#child = child
     const started = once(child, 'message') as Promise<[string]>
     const ended = once(child, 'exit').then(([code]) => {
@@ -42,6 +42,15 @@ export class AppProcess {
     ended.catch(() => {})
     const [origin] = await Promise.race([started, ended])
     this.origin = origin
+  }
+
+  async measure(): Promise<Measurement> {
+    const child = this.#child
+    if (!child) throw new Error('The process has ended')
+    const told = once(child, 'message') as Promise<[Measurement]>
+    child.send('measure')
+    const [measurement] = await told
+    return measurement
   }
 
   /** `SIGKILL`: whatever it is at is lost. `SIGTERM`: it drains first. */

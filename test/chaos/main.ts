@@ -1,12 +1,7 @@
-import { randomUUID } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { startMongoDB } from '../support/mongodb/server.ts'
 import { breakages } from './broken.ts'
 import { chaos } from './chaos.ts'
-import type { Place } from './stores.ts'
+import { aPlace } from './place.ts'
 
 // npm run chaos -- --minutes 5 --seed 1 [--store mongodb|lmdb] [--break NAME]
 
@@ -39,23 +34,4 @@ try {
   else console.log('What was acknowledged is there, and nothing else')
 } finally {
   await remove()
-}
-
-interface NamedPlace {
-  readonly name: string
-  readonly place: Place
-  remove(): Promise<void>
-}
-
-async function aPlace(store: string): Promise<NamedPlace> {
-  if (store === 'lmdb') {
-    const folder = await mkdtemp(join(tmpdir(), 'chaos-'))
-    const place = { store, path: join(folder, 'sessions.lmdb') } as const
-    return { name: 'LMDB', place, remove: () => rm(folder, { recursive: true }) }
-  }
-  if (store !== 'mongodb') throw new Error('--store is mongodb or lmdb')
-  const server = await startMongoDB()
-  if (!server) throw new Error('There is no MongoDB server')
-  const place = { store, uri: server.uri, collection: `chaos_${randomUUID()}` } as const
-  return { name: server.name, place, remove: server.stop }
 }

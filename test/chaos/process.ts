@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { PassThrough } from 'node:stream'
 import Koa from 'koa'
 import Session, { SessionError, StoreUnavailableError } from '../../src/index.ts'
@@ -15,6 +16,18 @@ export interface ProcessPlan {
   /** Milliseconds by which this process's clock is wrong. */
   readonly clock: number
   readonly breakage: string | undefined
+}
+
+/** Bytes, and milliseconds. */
+export interface Measurement {
+  readonly rss: number
+  /** After a collection of garbage. */
+  readonly heapUsed: number
+  /** Timers, sockets and requests that keep the process alive. */
+  readonly handles: number
+  /** Of the event loop, 99th percentile. */
+  readonly delay: number
+  readonly longestDelay: number
 }
 
 const { place, clock, breakage } = JSON.parse(process.argv[2] ?? '') as ProcessPlan
@@ -80,9 +93,22 @@ const routes: Record<string, Handler> = {
 }
 app.use(answering(routes))
 
+const delays = monitorEventLoopDelay({ resolution: 5 })
+delays.enable()
+
+/** What the process is made of now, and how long its event loop was held up since this was last asked. */
+function measured(): Measurement {
+  gc?.()
+  const { rss, heapUsed } = process.memoryUsage()
+  const [delay, longestDelay] = [delays.percentile(99) / 1e6, delays.max / 1e6]
+  delays.reset()
+  return { rss, heapUsed, handles: process.getActiveResourcesInfo().length, delay, longestDelay }
+}
+
 const server = createServer(app.callback()).listen(0, '127.0.0.1')
 await once(server, 'listening')
 process.once('disconnect', () => process.exit())
+process.on('message', () => process.send?.(measured()))
 process.once('SIGTERM', async () => {
   server.close()
   server.closeIdleConnections()

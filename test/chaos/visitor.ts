@@ -54,6 +54,7 @@ export class ChaosVisitor {
     if (fate !== 'acknowledged') {
       // Should it be there all the same, nobody has its cookie.
       ledger.ended = fate === 'refused' ? 'acknowledged' : 'unknown'
+      await delay(this.#random.below(40))
       return
     }
     if (!this.#client.cookie) throw new Error('A session began without a cookie')
