@@ -4,9 +4,14 @@ import { fileURLToPath } from 'node:url'
 import { proxied } from '../support/mongodb/proxy.ts'
 import type { FaultProxy } from '../support/proxy.ts'
 import type { Measurement, ProcessPlan } from './process.ts'
-import type { Place } from './stores.ts'
+import { type Place, TIMEOUT } from './stores.ts'
 
 const file = fileURLToPath(new URL('./process.ts', import.meta.url))
+
+export interface ProcessOptions {
+  readonly breakage?: string | undefined
+  readonly timeout?: number
+}
 
 /** A process of the app that can be killed and started anew, with its own way to the store. */
 export class AppProcess {
@@ -14,25 +19,24 @@ export class AppProcess {
   origin = ''
   /** Where the store is on a network. */
   readonly proxy: FaultProxy | undefined
-  readonly #place: Place
-  readonly #breakage: string | undefined
+  readonly #plan: Omit<ProcessPlan, 'clock'>
   #child: ChildProcess | undefined
 
-  private constructor(place: Place, breakage: string | undefined, proxy: FaultProxy | undefined) {
-    this.#place = place
-    this.#breakage = breakage
+  private constructor(plan: Omit<ProcessPlan, 'clock'>, proxy: FaultProxy | undefined) {
+    this.#plan = plan
     this.proxy = proxy
   }
 
-  static async on(place: Place, breakage: string | undefined): Promise<AppProcess> {
-    if (place.store === 'lmdb') return new AppProcess(place, breakage, undefined)
+  /** One of that breakage, if any, whose calls take so many milliseconds at most. */
+  static async on(place: Place, { breakage, timeout = TIMEOUT }: ProcessOptions = {}): Promise<AppProcess> {
+    if (place.store === 'lmdb') return new AppProcess({ place, breakage, timeout }, undefined)
     const { proxy, uri } = await proxied(place.uri)
-    return new AppProcess({ ...place, uri }, breakage, proxy)
+    return new AppProcess({ place: { ...place, uri }, breakage, timeout }, proxy)
   }
 
   /** `clock`: milliseconds by which its clock is to be wrong. */
   async start(clock: number): Promise<void> {
-    const plan: ProcessPlan = { place: this.#place, clock, breakage: this.#breakage }
+    const plan: ProcessPlan = { ...this.#plan, clock }
     const child = fork(file, [JSON.stringify(plan)], { execArgv: ['--expose-gc', '--import', 'tsx'] })
     this.#child = child
     const started = once(child, 'message') as Promise<[string]>
@@ -57,7 +61,7 @@ export class AppProcess {
   async stop(signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const child = this.#child
     this.#child = undefined
-    if (!child || child.exitCode !== null) return
+    if (!child || child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
     child.kill(signal)
     await exited

@@ -40,7 +40,7 @@ export async function chaos({ place, seconds, seed, breakage }: Plan): Promise<R
   const isOver = () => violations.length > 0 || performance.now() > end
 
   await prepared(place)
-  const apps = await Promise.all(Array.from({ length: PROCESSES }, () => AppProcess.on(place, breakage)))
+  const apps = await Promise.all(Array.from({ length: PROCESSES }, () => AppProcess.on(place, { breakage })))
   const visitors: ChaosVisitor[] = []
   try {
     await Promise.all(apps.map(app => app.start(0)))

@@ -3,6 +3,9 @@ import type { SessionRecord } from '../../src/index.ts'
 /** What is known of one change: `unknown` may have been made, `refused` must not. */
 export type Fate = 'pending' | 'acknowledged' | 'unknown' | 'refused'
 
+/** The revision of a record that nobody has written to since it was made. */
+const FIRST = 1
+
 type Fields = Readonly<Record<string, unknown>>
 
 /**
@@ -16,8 +19,8 @@ export class Ledger {
   ended: Fate | undefined
   /** Renewals of which nobody knows what they did: the session may live under an id that its visitor never got. */
   lostRenewals = 0
-  /** Renewals that came to nothing, and may have left a copy of what there was, of which nobody has the id. */
-  failedRenewals = 0
+  /** How often it was to be renewed: each time may leave a copy, of which nobody has the id, where the store failed. */
+  renewals = 0
   readonly #fates = new Map<string, Fate>()
 
   constructor(label: string) {
@@ -60,10 +63,11 @@ export class Ledger {
 
   /** What is wrong with what the store has of the session when all is over. */
   faultsAmong(records: readonly SessionRecord[]): string[] {
-    const copies = this.lostRenewals + this.failedRenewals
-    if (records.length > copies + (this.ended === 'acknowledged' ? 0 : 1)) {
-      const must = this.ended === 'acknowledged' ? 'it was ended' : 'it is one session'
-      return [`${this.label}: ${must}, and is there ${records.length} times`]
+    const copies = records.filter(({ rev }) => rev === FIRST && this.renewals > 0)
+    const most = this.ended === 'acknowledged' ? 0 : 1
+    if (records.length - copies.length > most + this.lostRenewals || copies.length > this.renewals) {
+      const what = most === 0 ? 'it was ended' : 'it is one session'
+      return [`${this.label}: ${what}, and is there at revisions ${records.map(({ rev }) => rev).join()}`]
     }
     const faults = records.flatMap(({ fields }) => this.faultsIn(fields, []))
     if (faults.length > 0 || this.mayBeGone) return faults

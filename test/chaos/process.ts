@@ -7,7 +7,7 @@ import Koa from 'koa'
 import Session, { SessionError, StoreUnavailableError } from '../../src/index.ts'
 import { answering, type Handler } from '../support/app.ts'
 import { breakages } from './broken.ts'
-import { opened, type Place, TIMEOUT } from './stores.ts'
+import { opened, type Place } from './stores.ts'
 
 // One process of the app: says where it answers, drains on SIGTERM, and ends with its parent.
 
@@ -16,6 +16,8 @@ export interface ProcessPlan {
   /** Milliseconds by which this process's clock is wrong. */
   readonly clock: number
   readonly breakage: string | undefined
+  /** Milliseconds that a call to the store may take. */
+  readonly timeout: number
 }
 
 /** Bytes, and milliseconds. */
@@ -30,18 +32,18 @@ export interface Measurement {
   readonly longestDelay: number
 }
 
-const { place, clock, breakage } = JSON.parse(process.argv[2] ?? '') as ProcessPlan
+const { place, clock, breakage, timeout } = JSON.parse(process.argv[2] ?? '') as ProcessPlan
 
 const now = Date.now
 Date.now = () => now() + clock
 
-const { store, close } = opened(place)
+const { store, close } = opened(place, timeout)
 const app = new Koa()
 app.keys = ['the same long key for every process of the app']
 app.silent = true
 const sessions = Session(app, {
   store: (breakage && breakages[breakage]?.(store)) || store,
-  timeout: TIMEOUT,
+  timeout,
   user: 'visitor',
 })
 
@@ -63,6 +65,11 @@ const routes: Record<string, Handler> = {
   '/read': async ctx => ({ ...(await ctx.session()) }),
   '/push': ctx => ctx.session.push('log', ctx.query.token),
   '/counted': ctx => ctx.session.push('log', ctx.query.token).inc('n'),
+  '/count': ctx => ctx.session.inc('n'),
+  '/die': async ctx => {
+    await ctx.session.inc('n')
+    process.kill(process.pid, 'SIGKILL')
+  },
   '/unawaited': ctx => {
     ctx.session.push('log', ctx.query.token)
   },

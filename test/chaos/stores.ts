@@ -12,18 +12,18 @@ export interface OpenStore {
   close(): Promise<void>
 }
 
-/** Milliseconds: the longest that a call may take. */
+/** Milliseconds that a call may take. */
 export const TIMEOUT = 1000
 
-export function opened(place: Place): OpenStore {
+export function opened(place: Place, timeout = TIMEOUT): OpenStore {
   if (place.store === 'lmdb') {
     const store = lmdbStore({ path: place.path })
     return { store, close: async () => store.close?.() }
   }
   const client = new MongoClient(place.uri, {
-    serverSelectionTimeoutMS: TIMEOUT,
-    connectTimeoutMS: TIMEOUT,
-    waitQueueTimeoutMS: TIMEOUT,
+    serverSelectionTimeoutMS: timeout,
+    connectTimeoutMS: timeout,
+    waitQueueTimeoutMS: timeout,
   })
   const store = mongoStore({ collection: client.db('chaos').collection(place.collection) })
   return { store, close: () => client.close() }

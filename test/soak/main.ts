@@ -35,7 +35,7 @@ const seed = Number(values.seed)
 const { name, place, remove } = await aPlace(values.store)
 console.log(`seed ${seed}, ${values.minutes} minutes, ${name}`)
 
-const app = await AppProcess.on(place, undefined)
+const app = await AppProcess.on(place)
 const measurements: Measurement[] = []
 const violations: string[] = []
 let requests = 0
