@@ -4,5 +4,6 @@ import type { MongoClientOptions } from 'mongodb'
 export const failFast = {
   serverSelectionTimeoutMS: 3_000,
   connectTimeoutMS: 3_000,
+  waitQueueTimeoutMS: 5_000,
   socketTimeoutMS: 10_000,
 } satisfies MongoClientOptions
