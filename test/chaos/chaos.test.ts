@@ -1,0 +1,34 @@
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { type TestContext, test } from 'node:test'
+import { theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
+import { breakages } from './broken.ts'
+import { chaos, type Report } from './chaos.ts'
+
+// CHAOS_SEED=42 tsx test/run.ts test/chaos/chaos.test.ts; longer runs: npm run chaos
+
+const SEED = Number(process.env.CHAOS_SEED ?? Date.now() % 1_000_000)
+
+function run(t: TestContext, seconds: number, breakage?: string): Promise<Report> {
+  const collection = `chaos_${randomUUID()}`
+  t.after(() => theClient().db('chaos').collection(collection).drop())
+  const place = { store: 'mongodb', uri: process.env.MONGODB_URI ?? '', collection } as const
+  return chaos({ place, seconds, seed: SEED, breakage })
+}
+
+test('whatever befalls app and store, what was acknowledged is there, and nothing else', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { violations, counts } = await run(t, 15)
+  assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
+  assert.ok((counts.get('acknowledged') ?? 0) > 0)
+})
+
+for (const breakage of Object.keys(breakages)) {
+  test(`within a minute a library that is broken is found out: ${breakage}`, {
+    skip: withoutMongoDB,
+  }, async t => {
+    const { violations } = await run(t, 60, breakage)
+    assert.ok(violations.length > 0, `CHAOS_SEED=${SEED}: nobody noticed`)
+  })
+}
