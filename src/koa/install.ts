@@ -71,7 +71,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     type UsingContext = Koa.Context & { [used]?: Use }
 
     const use = (ctx: UsingContext): Use => {
-      sessions.serve(ctx.res)
+      sessions.responses.add(ctx.res)
       const cookie = new SessionCookie(ctx, settings, keys())
       const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
       const visit = new Visit(cookie, asked)

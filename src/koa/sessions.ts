@@ -1,5 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
-import { setTimeout } from 'node:timers/promises'
+import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Carrier } from '../core/carrier.ts'
 import type { TimedStore } from '../core/deadline.ts'
@@ -16,6 +15,7 @@ import { copied, literal } from '../core/values.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import type { CookieReader } from './cookie.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
+import { atMost, Responses } from './responses.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
@@ -52,8 +52,8 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   #collection: Eventual<Collection> | undefined
   #store: Eventual<Store> | undefined
   #connecting: Promise<Store> | undefined
-  /** Responses of requests that use their session, until they have been sent or broken off. */
-  readonly #responses = new Set<ServerResponse>()
+  /** @internal What `close()` waits for. */
+  readonly responses = new Responses()
   #closing: Promise<void> | undefined
 
   /** @internal */
@@ -195,19 +195,10 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
 
   async #close(): Promise<void> {
     const { store } = this.#parts
-    const { timeout } = store
-    const answered = [...this.#responses].map(response => new Promise(sent => response.once('close', sent)))
-    await atMost(timeout, Promise.all(answered))
+    await this.responses.sent(store.timeout)
     await store.drain()
     const opened = this.#connecting ?? this.#store
-    if (typeof opened === 'object') await atMost(timeout, letGo(opened))
-  }
-
-  /** @internal Has `close()` wait for a response. */
-  serve(response: ServerResponse): void {
-    if (response.closed) return
-    this.#responses.add(response)
-    response.once('close', () => this.#responses.delete(response))
+    if (typeof opened === 'object') await atMost(store.timeout, letGo(opened))
   }
 
   /** @internal The store, for a request that needs it now. */
@@ -277,12 +268,6 @@ const nobody: Carrier = {
   withdraw() {},
   clear() {},
   derive: secret => secret,
-}
-
-/** Waits for `work`, but no longer than so many milliseconds. */
-async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
-  const enough = new AbortController()
-  await Promise.race([work, setTimeout(ms, undefined, enough)]).finally(() => enough.abort())
 }
 
 /** A store that is still on its way is let go of when it comes. */

@@ -272,11 +272,7 @@ const INDEX_OPTIONS_CONFLICT = 85
 const INDEX_KEY_SPECS_CONFLICT = 86
 
 function codeOf(error: unknown): unknown {
-  return isError(error) ? error.code : undefined
-}
-
-function isError(error: unknown): error is Error & { code?: unknown } {
-  return error instanceof Error
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 function noneYet(error: unknown): object[] {
