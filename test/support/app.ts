@@ -5,13 +5,10 @@ import type { TestContext } from 'node:test'
 import Koa from 'koa'
 import Session, { type SessionOptions } from '../../src/index.ts'
 import { noteTold } from './leaks.ts'
+import { answering, type Handler, type Routes } from './routes.ts'
 import { Visitor } from './visitor.ts'
 
-/** What answers a request: what it returns is sent as JSON; `undefined` leaves the response to it. */
-export type Handler = (ctx: Koa.Context, next: Koa.Next) => unknown
-
-/** A handler for each path, or one for all. */
-export type Routes = Handler | Record<string, Handler>
+export { answering, type Handler, type Routes }
 
 export interface AppOptions extends SessionOptions {
   /** `null` leaves the app without any. */
@@ -74,19 +71,5 @@ export async function listening(
       visitors.push(visitor)
       return visitor
     },
-  }
-}
-
-export function answering(routes: Routes): Koa.Middleware {
-  return async (ctx, next) => {
-    const handler = typeof routes === 'function' ? routes : routes[ctx.path]
-    if (!handler) return
-    const answer = await handler(ctx, next)
-    if (answer === undefined) {
-      if (ctx.body === undefined && ctx.respond !== false) ctx.body = ''
-      return
-    }
-    ctx.type = 'json'
-    ctx.body = JSON.stringify(answer)
   }
 }
