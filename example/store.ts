@@ -40,6 +40,7 @@ function mongoDB(uri: string): Database {
   const client = new MongoClient(uri, {
     serverSelectionTimeoutMS: 4000,
     connectTimeoutMS: 4000,
+    waitQueueTimeoutMS: 4000,
     w: 'majority',
   })
   const db = client.db()
