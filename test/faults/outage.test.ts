@@ -12,7 +12,7 @@ import type { Answer, Visitor } from '../support/visitor.ts'
 const skip = withoutMongoDB
 
 /** The timers of a busy machine. */
-const TOLERANCE = 1000
+const TOLERANCE = 2000
 
 /** Milliseconds between two requests of a visitor who is answered with 503. */
 const RELOAD = 500
