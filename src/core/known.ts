@@ -146,8 +146,7 @@ export class Known {
 
   /** As if the session that this request has stored had never been. */
   forget(): void {
-    this.#tell = () => this.carrier.withdraw()
-    this.#tell()
+    this.#tellNothing()
     this.state = 'new'
     this.secret = undefined
     this.id = undefined
@@ -172,7 +171,10 @@ export class Known {
     this.state = tombstone ? 'late' : 'destroyed'
     this.replaced = tombstone?.next !== undefined
     this.#picture = undefined
-    if (tombstone) return
+    if (tombstone) {
+      this.#tellNothing()
+      return
+    }
     this.secret = undefined
     this.clear()
   }
@@ -186,8 +188,7 @@ export class Known {
     this.maxAge = this.#lifetimes.maxAge
     if (this.state === 'live' || !this.isVisitors) {
       this.state = 'ended'
-      this.#tell = () => this.carrier.withdraw()
-      this.#tell()
+      this.#tellNothing()
       throw new SessionEndedError()
     }
     this.state = tombstone ? 'late' : 'new'
@@ -229,6 +230,12 @@ export class Known {
   clear(): void {
     this.carrier.clear()
     this.#tell = () => this.carrier.clear()
+  }
+
+  /** Takes back whatever cookie this response was to give. */
+  #tellNothing(): void {
+    this.#tell = () => this.carrier.withdraw()
+    this.#tell()
   }
 
   #carried(presented: Presented, expires: Date): void {

@@ -201,7 +201,8 @@ export class Visit {
         if (!(error instanceof SessionEndedError)) throw error
       })
     } else if (this.#known.outdated && this.#known.carrier.canCarry()) {
-      if (await stillLives(this.#known, this.#store)) this.#known.reissue()
+      // Where the store cannot tell, another request will do it.
+      if (await stillLives(this.#known, this.#store).catch(() => false)) this.#known.reissue()
     } else {
       await this.recheck()
     }
