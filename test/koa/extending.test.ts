@@ -246,6 +246,25 @@ onEachStore('a session’s own maxAge lasts, through extensions and for every pr
   assert.deepEqual((await ada.get('/read')).json, {})
 })
 
+onEachStore(
+  'a session whose own maxAge is shorter than touchAfter lives while it is used',
+  async (t, watched) => {
+    const { ada, pass } = await aVisit(t, watched, { maxAge: '10 days', touchAfter: '1 day' })
+    await ada.get('/remember?for=1h')
+    for (let minutes = 50; minutes <= 500; minutes += 50) {
+      pass(minutes * MINUTE)
+      assert.equal(Object((await ada.get('/read')).json).name, 'Ada')
+    }
+    // A tenth of its life is as long as a day is to the others'.
+    pass(506 * MINUTE - 1)
+    assert.deepEqual((await ada.get('/write')).setCookies, [])
+    pass(506 * MINUTE)
+    assert.equal((await ada.get('/write')).setCookies.length, 1)
+    pass(566 * MINUTE)
+    assert.deepEqual((await ada.get('/read')).json, {})
+  },
+)
+
 onEachStore('one session’s maxAge is no other’s', async (t, watched) => {
   const { ada, visitor } = await aVisit(t, watched, { maxAge: '1h' })
   await ada.get('/remember?for=30d')

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { idOf } from '../../src/core/ids.ts'
-import { FieldError, type Store, StoreUnavailableError } from '../../src/index.ts'
+import { FieldError, type SessionId, type Store, StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type Handler } from '../support/app.ts'
 import { gate } from '../support/gate.ts'
 import type { Visitor } from '../support/visitor.ts'
@@ -337,6 +337,34 @@ for (const path of ['/renew', '/sign-in']) {
   })
 }
 
+for (const [first, left] of [
+  ['/renew', { name: 'Ada', n: 1 }],
+  ['/sign-in', {}],
+  ['/destroy', {}],
+] as const) {
+  for (const second of ['/renew', '/rotate']) {
+    onEachStore(
+      `with a cookie that ${first} has ended, ${second} is refused, and signing in is not`,
+      async (t, watched) => {
+        const { ada } = await aVisit(t, watched.store)
+        // Sent before the first was answered, and answered after it.
+        const Cookie = `sid=${ada.jar.get('sid')}`
+        await ada.get(first)
+        const before = await fieldsIn(watched)
+        const refused = await ada.get(second, { Cookie })
+        assert.equal(refused.status, 401)
+        assert.deepEqual(refused.setCookies, [])
+        assert.deepEqual((await ada.get('/read')).json, left)
+        assert.deepEqual(await fieldsIn(watched), before)
+
+        const signedIn = await ada.get('/sign-in', { Cookie })
+        assert.equal(signedIn.status, 200)
+        assert.equal(idOf(secretOf(ada) ?? ''), signedIn.json)
+      },
+    )
+  }
+}
+
 onEachStore('a session that is rotated in grace may be ended by signing in', async (t, watched) => {
   const { ada } = await aVisit(t, watched.store)
   const [before, oldest] = [ada.twin(), ada.twin()]
@@ -423,6 +451,60 @@ for (const [step, when] of [
     )
   }
 }
+
+for (const path of ['/renew', '/rotate']) {
+  onEachStore(
+    `where the end that ${path} asks for is lost, another’s sign-out is not taken for it`,
+    async (t, watched) => {
+      let isLost = false
+      const store = altered(watched.store, async (name, args) => {
+        if (name !== 'end' || !isLost) return
+        const [id, , until] = args as Parameters<Store['end']>
+        await watched.store.end(id, { ended: new Date() }, until)
+        throw new StoreUnavailableError('The connection was reset', 'unknown')
+      })
+      const { ada } = await aVisit(t, store)
+      isLost = true
+      const { status, setCookies } = await ada.get(path)
+      assert.equal(status, 503)
+      assert.deepEqual(setCookies, [])
+      isLost = false
+      assert.deepEqual((await ada.get('/read')).json, {})
+      assert.equal((await ada.get('/inc')).status, 401)
+    },
+  )
+}
+
+onEachStore(
+  'a rotation in grace that cannot clear up after a try leaves one session for all its requests',
+  async (t, watched) => {
+    let isRotating = false
+    let isWritten = false
+    const store = altered(watched.store, async (name, [id]) => {
+      if (!isRotating) return
+      if (name === 'end' && !isWritten) {
+        isWritten = true
+        const operations = [{ op: '$inc', path: 'n', arg: 1 }] as const
+        await watched.store.update(id as SessionId, { guards: [], operations })
+      }
+      if (name === 'delete') throw new StoreUnavailableError('It is down', 'none')
+    })
+    const { ada } = await aVisit(t, store)
+    const old = ada.twin()
+    isRotating = true
+    const { status, setCookies } = await ada.get('/rotate')
+    assert.equal(status, 503)
+    assert.deepEqual(setCookies, [])
+    isRotating = false
+    assert.deepEqual((await old.get('/inc')).json, { n: 3 })
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 3 })
+
+    await ada.get('/rotate')
+    assert.deepEqual((await old.get('/inc')).json, { n: 4 })
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 4 })
+    assert.equal(secretOf(old), secretOf(ada))
+  },
+)
 
 onEachStore('a visitor’s first session may be rotated before it is stored', async (t, watched) => {
   const { visitor } = await aVisit(t, watched.store, {
