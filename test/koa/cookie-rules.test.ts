@@ -212,14 +212,13 @@ test('attributes that a browser would refuse, or that would break the header, ar
   const wrong: [string, unknown][] = [
     ['cookie', 'lax'],
     ['cookie', null],
-    ...['/;x', 'app', '', '/a\r\nb', '/süß', '/a\u0000', 5].map((path): [string, unknown] => [
+    ...['/;x', 'app', '', '/a\r\nb', '/süß', '/a\u0000', '/a<b', 5].map((path): [string, unknown] => [
       'cookie.path',
       { path },
     ]),
-    ...['a;b', 'a\r\nb', 'süß.example', '', ' ', 'a b', '-', 5].map((domain): [string, unknown] => [
-      'cookie.domain',
-      { domain },
-    ]),
+    ...['a;b', 'a\r\nb', 'süß.example', '', ' ', 'a b', '-', 'a..b', 'a-.b', `${'a'.repeat(64)}.b`, 5].map(
+      (domain): [string, unknown] => ['cookie.domain', { domain }],
+    ),
     ...['Lax', '', true, 'nonsense'].map((sameSite): [string, unknown] => ['cookie.sameSite', { sameSite }]),
     ['cookie.sameSite', { sameSite: 'none' }],
     ['cookie.sameSite', { sameSite: 'none', secure: false }],

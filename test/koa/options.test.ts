@@ -30,7 +30,7 @@ test('nonsense options are refused at once, by name', () => {
     ['timeout', ['soon', -5, 0, Number.NaN, {}]],
     ['key', ['', 'a;b', 'a b', 'a=b', 'sid\r\nX: 1', 'süß', 5, {}, 'a,b', '"sid"']],
     ['property', ['', 5, 'cookies', 'body', 'app', 'toString', 'state']],
-    ['store', ['mongodb', 5, true]],
+    ['store', ['mongodb', 5, true, {}, new Map()]],
   ]
   for (const [name, values] of nonsense) {
     for (const value of values) {
@@ -48,6 +48,15 @@ test('an option that there is not is refused, and those there are are named', ()
     () => Session(new Koa(), { maxage: 1 } as object),
     (error: Error) => error instanceof ConfigurationError && /"maxage".*maxAge/.test(error.message),
   )
+})
+
+test('options that are no object are refused at once', () => {
+  for (const wrong of [null, 'sid', 5, true]) {
+    assert.throws(() => Session(new Koa(), wrong as never), {
+      name: 'ConfigurationError',
+      message: /options are no object/,
+    })
+  }
 })
 
 test('what is no collection is refused at once', () => {
@@ -179,6 +188,14 @@ test('the app’s keys may be a Keygrip, and may be set after the sessions', asy
   const ada = visitor()
   await ada.get('/write')
   assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+})
+
+test('keys that cannot tell which of them has signed are told to be no keys', async t => {
+  const { sign, verify } = new Keygrip([KEY], 'sha256')
+  const { app, visitor, errors } = await anApp(t, { keys: null, store: memoryStore() }, routes)
+  app.keys = { sign, verify } as never
+  assert.equal((await visitor().get('/write')).status, 500)
+  assert.ok(errors[0] instanceof ConfigurationError)
 })
 
 test('the collection may be a promise, for which requests wait', { skip: withoutMongoDB }, async t => {

@@ -160,6 +160,34 @@ onEachStore(
   },
 )
 
+onEachStore(
+  'a session that is given a new id while its user’s sessions are looked for does not escape either',
+  async (t, { store }) => {
+    const p1 = await aUsersApp(t, store)
+    const [here, ada] = [await signedIn(p1, 'ada'), await signedIn(p1, 'ada')]
+    let rotated: Promise<unknown> | undefined
+    const slow = new Proxy(
+      altered(store, () => {}),
+      {
+        get(target, name: keyof Store) {
+          if (name !== 'find') return target[name]
+          return async function* (...args: Parameters<NonNullable<Store['find']>>) {
+            for await (const record of target.find?.(...args) ?? []) {
+              rotated ??= ada.visitor.get('/rotate')
+              await rotated
+              yield record
+            }
+          }
+        },
+      },
+    )
+    const p2 = await aUsersApp(t, slow)
+    await p2.sessions.endAll('ada', { except: here.id })
+    assert.deepEqual(await idsOf(p1, 'ada'), [here.id])
+    assert.deepEqual((await ada.visitor.get('/read')).json, {})
+  },
+)
+
 onEachStore('a session ended from outside is over for a request under way too', async (t, watched) => {
   const { store } = watched
   const reached = gate()

@@ -311,6 +311,9 @@ const foreign: [what: string, document: Document][] = [
   ['a revision that is a string', { ...lives, data: { a: 1 }, rev: '1' }],
   ['no lifetime', { created: new Date(), expires: inAnHour(), rev: 1, data: { a: 1 } }],
   ['a creation that is a string', { ...lives, data: { a: 1 }, created: 'yesterday' }],
+  ['an end by others that is a string', { ...lives, data: { a: 1 }, ended: 'yesterday' }],
+  ['an end by others that is a number', { ...lives, data: { a: 1 }, ended: 0 }],
+  ['an end by others that is true', { ...lives, data: { a: 1 }, ended: true }],
   ['nothing but junk', { a: 1, expires: inAnHour(), junk: [1, { b: null }] }],
   ["another library's session", { session: '{"cookie":{}}', expires: inAnHour() }],
 ]
