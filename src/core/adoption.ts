@@ -35,14 +35,17 @@ export async function adopt(
   const isBringing = Object.keys(fields).length > 0
   // A token that was made already is bound to the secret it was made with.
   const fixed = key === undefined || known.secret ? undefined : known.carrier.derive(key, 'adopt')
-  if (isBringing && !(await createOrJoin(known, store, fields, fixed))) return
+  const isMade = isBringing && (await createOrJoin(known, store, fields, fixed))
+  // Taken back meanwhile: the other session is all there is.
+  if (isBringing && known.state === 'new') return
   try {
+    // Also of one that another request has made: it may not have come to this.
     await end()
   } catch (error) {
     const isGone = isBringing && Object.keys((await ask()).fields).length === 0
     if (isGone) return
     // Both would live, and the other come back after this one has ended.
-    if (known.secret) await discard(store, known.secret)
+    if (isMade && known.secret) await discard(store, known.secret)
     known.forget()
     throw error
   }

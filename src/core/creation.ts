@@ -16,6 +16,8 @@ export async function create(known: Known, store: Store, fields: Fields, fixed?:
   try {
     if (fixed) await store.insert({ id: idOf(fixed), ...picture })
     known.adopt(fixed ?? (await insertNew(store, picture, planned)), picture)
+    // Others know it too, and may have ended it by the time its visitor is told.
+    if (fixed) known.told = known.issued
   } catch (error) {
     known.withdraw()
     throw error
