@@ -9,11 +9,10 @@ import { promisify } from 'node:util'
 import MongoStore from 'connect-mongo'
 import express from 'express'
 import session from 'express-session'
-import Keygrip from 'keygrip'
 import Koa from 'koa'
 import { createSession } from 'koa-session'
 import type { SessionRecord } from '../../src/core/record.ts'
-import { StoreUnavailableError } from '../../src/index.ts'
+import { ConfigurationError, StoreUnavailableError } from '../../src/index.ts'
 import {
   type Adopter,
   connectMongo,
@@ -23,6 +22,7 @@ import {
 } from '../../src/koa/adopt.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, answering, KEY, listening, type Routes, type RunningApp } from '../support/app.ts'
+import { aKoaSessionStore, base64, koaCookies } from '../support/koasession.ts'
 import { aCollection, theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { Visitor } from '../support/visitor.ts'
 import { altered, watched } from '../support/watchedstore.ts'
@@ -53,6 +53,10 @@ const routes: Routes = {
     return 'caught'
   },
   '/csrf': ctx => ctx.session.createCSRF(),
+  '/fail': async ctx => {
+    await ctx.session()
+    ctx.throw(400)
+  },
 }
 
 interface Adopting extends RunningApp {
@@ -197,29 +201,18 @@ async function assertForgeriesRefused(t: TestContext, adopt: Adopter, old: Visit
 }
 
 /** A cookie as koa-session itself would have signed it. */
-function koaCookie(value: string, key = 'koa.sess', by = KEY): { Cookie: string } {
-  return { Cookie: `${key}=${value}; ${key}.sig=${new Keygrip([by]).sign(`${key}=${value}`)}` }
+function koaCookie(...cookie: Parameters<typeof koaCookies>): { Cookie: string } {
+  return {
+    Cookie: koaCookies(...cookie)
+      .map(pair => pair.join('='))
+      .join('; '),
+  }
 }
 
 /** A cookie as express-session itself would have signed it. */
 function expressCookie(id: string): { Cookie: string } {
   const signature = createHmac('sha256', KEY).update(id).digest('base64').replace(/=+$/, '')
   return { Cookie: `connect.sid=${encodeURIComponent(`s:${id}.${signature}`)}` }
-}
-
-function base64(data: unknown): string {
-  return Buffer.from(JSON.stringify(data)).toString('base64')
-}
-
-/** A store as koa-session takes it, which is the test's to look into. */
-function aKoaSessionStore() {
-  const records = new Map<string, object>()
-  return {
-    records,
-    get: async (key: string) => records.get(key),
-    set: async (key: string, data: object) => void records.set(key, data),
-    destroy: async (key: string) => void records.delete(key),
-  }
 }
 
 /** A store as koa-generic-session takes it. */
@@ -310,6 +303,17 @@ test('a visitor of express-session is carried over, and the stored session is go
   await assertCarriedOver(t, adopt, before, 'connect.sid')
   await assertGone(t, adopt, await before())
   await assertForgeriesRefused(t, adopt, await before())
+})
+
+test('expressSession without a secret, with which anybody could sign, is refused at once', () => {
+  const { load, destroy } = memoryOfExpress()
+  for (const secret of [undefined, '', [], ['', KEY], [KEY, ''], 5]) {
+    assert.throws(
+      () => expressSession({ secret: secret as string, load, destroy }),
+      (error: Error) => error instanceof ConfigurationError && error.message.includes('secret'),
+      JSON.stringify(secret),
+    )
+  }
 })
 
 test('express-session may have had several secrets and another name', async t => {
@@ -519,6 +523,39 @@ test('while the other session cannot be ended ours is taken back', async t => {
   down = false
   assert.deepEqual((await ada.get('/write')).json, { more: 1 })
   assert.deepEqual((await ada.get('/read')).json, { ...held, more: 1 })
+})
+
+test('an end of the other session that is applied and fails all the same is one', async t => {
+  const store = aKoaSessionStore()
+  const old = await aKoaVisitor(t, app => createSession({ store }, app))
+  const destroy = async (key: string) => {
+    await store.destroy(key)
+    throw new Error('The connection was reset')
+  }
+  const running = await anAdoptingApp(t, koaSession({ store: { ...store, destroy } }))
+  const ada = running.movedFrom(old)
+  assert.deepEqual((await ada.get('/read')).json, held)
+  assert.deepEqual((await ada.get('/read')).json, held)
+  await ada.get('/destroy')
+  assert.deepEqual((await ada.get('/read')).json, {})
+})
+
+test('where the other cookie had the name of ours, ours takes its place', async t => {
+  for (const store of [undefined, aKoaSessionStore()]) {
+    const adopt = koaSession({ key: 'sid', ...(store && { store }) })
+    const running = await anAdoptingApp(t, adopt)
+    for (const [path, status] of [
+      ['/read', 200],
+      ['/write', 200],
+      ['/fail', 400],
+    ] as const) {
+      const old = await aKoaVisitor(t, app => createSession({ key: 'sid', ...(store && { store }) }, app))
+      const ada = running.movedFrom(old)
+      assert.equal((await ada.get(path)).status, status)
+      assert.deepEqual([...ada.jar.keys()], ['sid'], path)
+      assert.equal(Object((await ada.get('/read')).json).user, 'ada', path)
+    }
+  }
 })
 
 test('adopt that asks for the session it is to bring is told so, and waits for nothing', async t => {

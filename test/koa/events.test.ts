@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
-import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
+import { tracingChannel } from 'node:diagnostics_channel'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
 import { idOf } from '../../src/core/ids.ts'
-import { type LifecycleEvent, type Store, type StoreCall, StoreUnavailableError } from '../../src/index.ts'
+import { type Store, type StoreCall, StoreUnavailableError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, type Handler } from '../support/app.ts'
+import { lifecycle } from '../support/lifecycle.ts'
 import type { Visitor } from '../support/visitor.ts'
 import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
 
@@ -24,15 +25,6 @@ const routes: Record<string, Handler> = {
   '/regenerate': async ctx => (await ctx.session.regenerate({ keep: true })).id,
   '/form': ctx => ctx.session.createCSRF(),
   '/submit': ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
-}
-
-/** What is published while the test runs. */
-function lifecycle(t: TestContext): LifecycleEvent[] {
-  const events: LifecycleEvent[] = []
-  const listen = (event: unknown) => void events.push(event as LifecycleEvent)
-  subscribe('koa-atomic-session:lifecycle', listen)
-  t.after(() => unsubscribe('koa-atomic-session:lifecycle', listen))
-  return events
 }
 
 /** The store calls that have ended while the test runs. */

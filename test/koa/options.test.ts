@@ -7,15 +7,15 @@ import Koa from 'koa'
 import { MongoClient } from 'mongodb'
 import Session, { ConfigurationError, mongoStore, StoreUnavailableError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { type AppOptions, anApp, KEY, type Routes } from '../support/app.ts'
+import { type AppOptions, anApp, type Handler, KEY } from '../support/app.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { onEachStore } from '../support/watchedstore.ts'
+import { altered, onEachStore } from '../support/watchedstore.ts'
 
 const SECOND = 1000
 const HOUR = 60 * 60 * SECOND
 const DAY = 24 * HOUR
 
-const routes: Routes = {
+const routes: Record<string, Handler> = {
   '/plain': () => 'plain',
   '/read': async ctx => ({ ...(await ctx.session()) }),
   '/write': ctx => ctx.session.set('name', 'Ada'),
@@ -280,6 +280,38 @@ test('a store that does not answer makes sessions unavailable within the timeout
         : Reflect.get(target, name),
   })
   await assertUnavailable(t, { store })
+})
+
+test('a request with many changes waits once for a store that does not answer', async t => {
+  const calls: string[] = []
+  const outcomes: unknown[] = []
+  let hangs = false
+  const store = altered(memoryStore(), name => {
+    if (!hangs) return undefined
+    calls.push(name)
+    return new Promise(() => {})
+  })
+  const { visitor } = await anApp(
+    t,
+    { store, timeout: '50ms' },
+    {
+      ...routes,
+      '/many': async ctx => {
+        hangs = true
+        const changes = Array.from({ length: 30 }, (_, n) => ctx.session.push('list', n))
+        for (const result of await Promise.allSettled(changes)) {
+          if (result.status === 'rejected') outcomes.push(result.reason.outcome)
+        }
+        ctx.session.inc('n')
+      },
+    },
+  )
+  const ada = visitor()
+  await ada.get('/write')
+  assert.equal((await ada.get('/many')).status, 503)
+  // What is begun after that asks again.
+  assert.deepEqual(calls, ['update', 'update'])
+  assert.deepEqual(outcomes, ['unknown', ...Array(29).fill('none')])
 })
 
 test('a database that accepts and never answers makes sessions unavailable within the timeout', async t => {

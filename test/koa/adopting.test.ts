@@ -1,0 +1,256 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import Koa from 'koa'
+import type { SessionId, SessionRecord } from '../../src/core/record.ts'
+import Session, { SessionTooLargeError, StoreUnavailableError } from '../../src/index.ts'
+import { koaSession } from '../../src/koa/adopt.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { anApp, answering, type Handler, KEY, listening } from '../support/app.ts'
+import { gate } from '../support/gate.ts'
+import { aKoaSessionStore, base64, koaCookies } from '../support/koasession.ts'
+import { lifecycle } from '../support/lifecycle.ts'
+import type { Answer, Visitor } from '../support/visitor.ts'
+import { altered, onEachStore } from '../support/watchedstore.ts'
+
+/** Milliseconds: what an answer says of its session's end is looked at once more if it is older than a few. */
+const LATE = 6
+
+const routes: Record<string, Handler> = {
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/write': ctx => ctx.session.set('cart', 'tea'),
+  '/sign-in': async ctx => {
+    const session = await ctx.session.regenerate()
+    await session.set('user', 'eve')
+  },
+  '/sign-out': ctx => ctx.session.destroy(),
+}
+
+function withCookies(visitor: Visitor, cookies: readonly [string, string][]): Visitor {
+  for (const [name, value] of cookies) visitor.jar.set(name, value)
+  return visitor
+}
+
+for (const first of ['/slow', '/write']) {
+  onEachStore(
+    `requests that bring another session at once make one of it, and none comes back: ${first} first`,
+    async (t, watched) => {
+      t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+      const [one, both, go] = [gate(), gate(), gate()]
+      const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+      let asked = 0
+      const get = async (key: string) => {
+        const found = await old.get(key)
+        asked++
+        if (asked === 1) {
+          one.open()
+          await both.opened
+        } else if (asked === 2) {
+          both.open()
+          while ((await watched.records()).length === 0) await setImmediate()
+        }
+        return found
+      }
+      const { visitor } = await anApp(
+        t,
+        { store: watched.store, adopt: koaSession({ store: { ...old, get } }) },
+        {
+          ...routes,
+          '/slow': async ctx => {
+            await ctx.session()
+            await go.opened
+          },
+        },
+      )
+      const ada = withCookies(visitor(), koaCookies('an-id'))
+      const tab = ada.twin()
+      const answers = new Map<string, Promise<Answer>>()
+      for (const path of first === '/slow' ? ['/slow', '/write'] : ['/write', '/slow']) {
+        answers.set(path, (path === '/slow' ? tab : ada).get(path))
+        await one.opened
+      }
+      assert.equal((await answers.get('/write'))?.status, 200)
+      assert.deepEqual((await ada.get('/read')).json, { user: 'ada', cart: 'tea' })
+      assert.deepEqual(
+        (await watched.records()).map(({ fields }) => fields),
+        [{ user: 'ada', cart: 'tea' }],
+      )
+
+      await ada.get('/sign-out')
+      assert.deepEqual((await ada.get('/read')).json, {})
+      await ada.get('/sign-in')
+      t.mock.timers.tick(LATE)
+      go.open()
+      const late = await answers.get('/slow')
+      assert.equal(late?.status, 200)
+      // One for the other library's cookie is fine.
+      assert.ok(!late.setCookies.some(line => line.startsWith('sid=')))
+      assert.deepEqual((await ada.get('/read')).json, { user: 'eve' })
+      assert.equal(old.records.size, 0)
+    },
+  )
+}
+
+onEachStore('who brings another session once ours has ended brings nobody back', async (t, watched) => {
+  const [asked, go] = [gate(), gate()]
+  const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+  let isSlow = true
+  const get = async (key: string) => {
+    const found = await old.get(key)
+    if (isSlow) {
+      isSlow = false
+      asked.open()
+      await go.opened
+    }
+    return found
+  }
+  const adopt = koaSession({ store: { ...old, get } })
+  const { visitor } = await anApp(t, { store: watched.store, adopt }, routes)
+  const ada = withCookies(visitor(), koaCookies('an-id'))
+  const tab = ada.twin()
+  const slow = tab.get('/write')
+  await asked.opened
+  assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+  await ada.get('/sign-out')
+  go.open()
+  const { status, setCookies } = await slow
+  assert.equal(status, 401)
+  assert.deepEqual(setCookies, [])
+  assert.deepEqual(await watched.records(), [])
+  for (const browser of [ada, tab]) assert.deepEqual((await browser.get('/read')).json, {})
+})
+
+onEachStore(
+  'a session of ours that was stored, though nobody was told, takes the other’s place for good',
+  async (t, watched) => {
+    const MINUTE = 60_000
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    let isLost = true
+    const store = altered(watched.store, async (name, [record]) => {
+      if (name !== 'insert' || !isLost) return
+      isLost = false
+      await watched.store.insert(record as SessionRecord)
+      throw new StoreUnavailableError('The connection was reset', 'unknown')
+    })
+    const { visitor } = await anApp(t, { store, adopt: koaSession({ store: old }) }, routes)
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    const copy = ada.twin()
+    assert.equal((await ada.get('/read')).status, 503)
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+    assert.deepEqual([...ada.jar.keys()], ['sid'])
+    assert.equal(old.records.size, 0)
+
+    await ada.get('/sign-out')
+    t.mock.timers.tick(2 * MINUTE)
+    assert.deepEqual((await copy.get('/read')).json, {})
+  },
+)
+
+onEachStore(
+  'where ours is taken back while another request would join it, the other session stays',
+  async (t, watched) => {
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    let isTakenBack = false
+    const { visitor } = await anApp(
+      t,
+      {
+        adopt: koaSession({ store: old }),
+        store: altered(watched.store, async (name, [id]) => {
+          if (name === 'load' && isTakenBack) await watched.store.delete(id as SessionId)
+        }),
+      },
+      routes,
+    )
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    const tab = ada.twin()
+    await ada.get('/read')
+    old.records.set('an-id', { user: 'ada' })
+    isTakenBack = true
+    assert.equal((await tab.get('/read')).status, 200)
+    isTakenBack = false
+    assert.equal(old.records.size, 1)
+    assert.deepEqual((await tab.get('/read')).json, { user: 'ada' })
+  },
+)
+
+onEachStore('visitors who bring the same data do not share a session', async (t, watched) => {
+  const { visitor } = await anApp(t, { store: watched.store, adopt: koaSession() }, routes)
+  const cookies = koaCookies(base64({ cart: [] }))
+  const [ada, eve] = [withCookies(visitor(), cookies), withCookies(visitor(), cookies)]
+  await Promise.all([ada.get('/read'), eve.get('/read')])
+  await ada.get('/write')
+  assert.deepEqual((await ada.get('/read')).json, { cart: 'tea' })
+  assert.deepEqual((await eve.get('/read')).json, { cart: [] })
+  assert.equal((await watched.records()).length, 2)
+})
+
+onEachStore('whatever an adopter brings, its visitor is not locked out', async (t, { store }) => {
+  const many = Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`f${n}`, n]))
+  const brought: [data: Record<string, unknown>, kept: object][] = [
+    [{ user: 'ada', _expire: 1, id: 5, 'a.b': 1, $set: 1, '': 1, call: () => 1 }, { user: 'ada' }],
+    [{ ['x'.repeat(129)]: 1, when: new Map(), none: undefined }, {}],
+    [many, many],
+  ]
+  for (const [data, kept] of brought) {
+    for (const path of ['/read', '/write', '/sign-out', '/sign-in']) {
+      const { visitor } = await anApp(t, { store, adopt: () => data }, routes)
+      const answer = await visitor().get(path)
+      assert.equal(answer.status, 200, path)
+      if (path === '/read') assert.deepEqual(answer.json, kept)
+    }
+  }
+})
+
+onEachStore('a session that is too large to be carried over stays where it is', async (t, watched) => {
+  const old = aKoaSessionStore({ 'an-id': { user: 'ada', text: 'x'.repeat(2000) } })
+  const adopt = koaSession({ store: old })
+  const { visitor } = await anApp(t, { store: watched.store, adopt, maxSize: 1000 }, routes)
+  const events = lifecycle(t)
+  for (const path of ['/read', '/sign-out', '/write', '/sign-in']) {
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    const { status } = await ada.get(path)
+    assert.equal(status, 200, path)
+    const [told] = events.splice(0)
+    assert.equal(told?.type, 'not adopted')
+    assert.ok(told.error instanceof SessionTooLargeError)
+    assert.ok(ada.jar.has('koa.sess'))
+  }
+  assert.equal(old.records.size, 1)
+  assert.deepEqual(
+    (await watched.records()).map(({ fields }) => fields),
+    [{ cart: 'tea' }, { user: 'eve' }],
+  )
+})
+
+test('another kind of session that adopt uses is waited for, and fails the request', async t => {
+  const app = new Koa()
+  app.keys = [KEY]
+  Session(app, { store: memoryStore(), property: 'old', key: 'old' })
+  Session(app, {
+    store: memoryStore(),
+    async adopt(ctx) {
+      const { user } = await ctx.old()
+      ctx.old.set('moved', true)
+      if (user === 'eve') ctx.old.inc('user')
+      return { user }
+    },
+  })
+  app.use(
+    answering({
+      ...routes,
+      '/begin': ctx => ctx.old.set('user', ctx.query.as),
+      '/old': async ctx => ({ ...(await ctx.old()) }),
+    }),
+  )
+  const { visitor } = await listening(t, app)
+  for (const [user, status] of [
+    ['ada', 200],
+    ['eve', 500],
+  ] as const) {
+    const browser = visitor()
+    await browser.get(`/begin?as=${user}`)
+    assert.equal((await browser.get('/read')).status, status)
+    assert.deepEqual((await browser.get('/old')).json, { user, moved: true })
+  }
+})
