@@ -62,7 +62,10 @@ export interface SessionHandle<Data = DefaultData>
 
   /**
    * Ends the session for good, clears the cookie and creates no other. Ending one that has ended is not an
-   * error.
+   * error, unless another session took its place.
+   *
+   * @throws {SessionEndedError} when the session was regenerated meanwhile: the new one lives on, and its
+   *   visitor is still signed in.
    */
   destroy(): Promise<void>
 
@@ -70,7 +73,8 @@ export interface SessionHandle<Data = DefaultData>
    * A brand-new stored session with a new id; the old one is ended. For every change of privilege, signing in
    * above all (OWASP, session fixation).
    *
-   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it.
+   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it, and,
+   *   with `keep: true`, when it had ended before.
    * @throws {HeadersSentError}
    */
   regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>
@@ -131,7 +135,10 @@ export interface SessionMembers<Data = DefaultData>
 
   /**
    * Ends the session for good, clears the cookie and creates no other. Ending one that has ended is not an
-   * error.
+   * error, unless another session took its place.
+   *
+   * @throws {SessionEndedError} when the session was regenerated meanwhile: the new one lives on, and its
+   *   visitor is still signed in.
    */
   destroy(): Promise<void>
 
@@ -139,7 +146,8 @@ export interface SessionMembers<Data = DefaultData>
    * A brand-new stored session with a new id; the old one is ended. For every change of privilege, signing in
    * above all (OWASP, session fixation).
    *
-   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it.
+   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it, and,
+   *   with `keep: true`, when it had ended before.
    * @throws {HeadersSentError}
    */
   regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>

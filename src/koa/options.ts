@@ -26,7 +26,8 @@ export interface SessionOptions {
    */
   absoluteMaxAge?: number | string
   /**
-   * Using a session whose cookie is older than this extends it.
+   * Using a session whose cookie is older than this extends it. For one that `touch(maxAge)` gave a shorter life
+   * than `maxAge`, it is shorter in proportion.
    * @default a tenth of `maxAge`, at most a day
    */
   touchAfter?: number | string
@@ -54,6 +55,8 @@ export interface SessionOptions {
    * What a visitor without a session brings along from another library's, as fields; nothing, if there is none. Asked
    * only when the session is used. What it gives is stored as a session of ours at once. It should end the other one by
    * what it gives to `onceStored`, or that would come back after ours has ended. It cannot use `ctx.session` itself.
+   * Of what it gives, fields that a session cannot hold stay behind. If the rest is larger than `maxSize`, the other
+   * session stays as it is, and the event `not adopted` tells.
    * @default none
    */
   adopt?: (ctx: Koa.Context, onceStored: OnceStored) => Adopted | Promise<Adopted>
