@@ -62,6 +62,11 @@ function secretOf({ jar }: Visitor): string | undefined {
   return jar.get('sid')?.split('.')[0]
 }
 
+/** Whether more has been inserted than the session that there was. */
+function isRenewing({ calls }: Watched): boolean {
+  return calls.indexOf('insert') < calls.lastIndexOf('insert')
+}
+
 async function fieldsIn(watched: Watched): Promise<unknown[]> {
   return (await watched.records()).map(({ fields }) => fields)
 }
@@ -157,7 +162,7 @@ for (const path of ['/rotate', '/renew', '/sign-in']) {
         '/stream': async (ctx, next) => {
           ctx.respond = false
           const renewed = routes[String(ctx.query.path)]?.(ctx, next)
-          while (!watched.calls.includes('insert', 1)) await setImmediate()
+          while (!isRenewing(watched)) await setImmediate()
           ctx.res.flushHeaders()
           await ctx.session.inc('n')
           ctx.res.end(JSON.stringify(await renewed))
@@ -166,7 +171,7 @@ for (const path of ['/rotate', '/renew', '/sign-in']) {
       // Others write meanwhile: what is copied again has the id that the visitor was told.
       const late = ada.twin()
       const answer = ada.get(`/stream?path=${path}`)
-      while (!watched.calls.includes('insert', 1)) await setImmediate()
+      while (!isRenewing(watched)) await setImmediate()
       await late.get('/inc')
       written.open()
       const { json, setCookies } = await answer
