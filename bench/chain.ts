@@ -4,12 +4,13 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import Koa from 'koa'
 import type { MongoDBCollection, Store } from '../src/index.ts'
-import { built } from './built.ts'
+import { build, library } from './built.ts'
 
 // What a chain of three commands costs of our own CPU, next to the same update document built by hand, on a collection
 // that does nothing: npx tsx bench/chain.ts [rounds]
 
-const { default: Session, mongoStore } = await built()
+build()
+const { default: Session, mongoStore } = await library<typeof import('../src/index.ts')>('index')
 const ROUNDS = Number(process.argv[2] ?? 31)
 /** In one request, which is made before. */
 const CHAINS = 20

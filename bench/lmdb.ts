@@ -5,11 +5,12 @@ import { join } from 'node:path'
 import { serialize } from 'bson'
 import { idOf, newSecret } from '../src/core/ids.ts'
 import type { Change, SessionRecord, Store } from '../src/index.ts'
-import { builtLMDB } from './built.ts'
+import { build, library } from './built.ts'
 
 // What the LMDB store does in a second, next to the package itself with the same bytes: npx tsx bench/lmdb.ts [rounds]
 
-const { lmdbStore } = await builtLMDB()
+build()
+const { lmdbStore } = await library<typeof import('../src/stores/lmdb.ts')>('stores/lmdb')
 const { open }: typeof import('lmdb') = createRequire(import.meta.url)('lmdb')
 const ROUNDS = Number(process.argv[2] ?? 15)
 const SESSIONS = 1000
