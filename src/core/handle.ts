@@ -10,8 +10,6 @@ import type { LoadedSession, LoadOptions, SessionHandle } from './types.ts'
 import { copied } from './values.ts'
 import type { Visit } from './visit.ts'
 
-const visits = new WeakMap<object, Visit>()
-
 /** The session that is not loaded yet: a function that loads it, with every command beside. */
 export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
   let session: LoadedSession<Data> | undefined
@@ -23,9 +21,33 @@ export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
       return session
     })
   }
-  visits.set(handle, visit)
+  new Visiting(handle, visit)
   // An assignment would be lost.
   return Object.preventExtensions(Object.setPrototypeOf(handle, members))
+}
+
+class Given {
+  constructor(object: object) {
+    // biome-ignore lint/correctness/noConstructorReturn: so that a subclass gives its private field to this object
+    return object
+  }
+}
+
+/**
+ * The visit of a handle, as a private field of that function: out of everybody's reach, as in a WeakMap, whose entries would
+ * cost the garbage collector more than all else that a request does.
+ */
+class Visiting extends Given {
+  readonly #visit: Visit
+
+  constructor(handle: object, visit: Visit) {
+    super(handle)
+    this.#visit = visit
+  }
+
+  static visitOf(handle: object): Visit | undefined {
+    return #visit in handle ? handle.#visit : undefined
+  }
 }
 
 type Handle = () => Promise<unknown>
@@ -63,7 +85,7 @@ function performerFor(visit: Visit): Performer {
 }
 
 function visitOf(handle: Handle): Visit {
-  const visit = visits.get(handle)
+  const visit = Visiting.visitOf(handle)
   if (!visit) throw new TypeError('Call the commands on ctx.session itself: ctx.session.set(…)')
   return visit
 }
