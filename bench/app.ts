@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Collection, MongoClient } from 'mongodb'
-import { contenders } from './contenders/index.ts'
 import type { Contender, Stored } from './contenders/contender.ts'
+import { contenders } from './contenders/index.ts'
 
 // One contender's app: tsx bench/app.ts NAME URI. Says its port, and how much CPU it has used whenever it is asked.
 

@@ -71,9 +71,7 @@ export class Figures {
 }
 
 function isOf(figure: Figure, { act, bytes, clients, isHot }: Case): boolean {
-  return (
-    figure.act === act && figure.bytes === bytes && figure.clients === clients && figure.isHot === isHot
-  )
+  return figure.act === act && figure.bytes === bytes && figure.clients === clients && figure.isHot === isHot
 }
 
 export const timesAsFast = (one: Figure, other: Figure) => one.rate / other.rate

@@ -17,11 +17,7 @@ const BY_HAND = 'by hand'
 const PEERS = ['koa-session', 'koa-generic-session', 'express-session', '@fastify/session']
 
 /** What we promise ourselves, and whether this run shows it: medians of ratios within one round. */
-export function goals(
-  figures: Figures,
-  traffic: readonly TrafficOf[],
-  kept: readonly Kept[],
-): string {
+export function goals(figures: Figures, traffic: readonly TrafficOf[], kept: readonly Kept[]): string {
   const lines: string[] = []
   const goal = (what: string, spread: Spread | undefined, isMet: (median: number) => boolean) => {
     if (spread) lines.push(`${isMet(spread.median) ? 'met    ' : 'NOT MET'} ${what}: ${shown(spread, 2)}`)
@@ -35,12 +31,19 @@ export function goals(
     fast(at('untouched'), 'Koa, driver connected'),
     median => median >= 0.97,
   )
-  for (const [act, least] of [['read', 0.9], ['change', 0.9], ['blind', 0.95]] as const) {
+  for (const [act, least] of [
+    ['read', 0.9],
+    ['change', 0.9],
+    ['blind', 0.95],
+  ] as const) {
     goal(`${act}, one client, at least ${least} of by hand`, fast(at(act)), median => median >= least)
     const more = figures.compared([OURS, at(act)], [BY_HAND, at(act)], moreCPU)
     goal(`${act}, one client, at most 15 µs of CPU more than by hand`, more, median => median <= 15)
   }
-  for (const [act, least] of [['read', 2], ['change', 1.2]] as const) {
+  for (const [act, least] of [
+    ['read', 2],
+    ['change', 1.2],
+  ] as const) {
     const wanted = at(act, 64)
     goal(`${act}, 64 clients, at least ${least} times by hand`, fast(wanted), median => median >= least)
     const cpu = figures.compared([OURS, wanted], [BY_HAND, wanted], timesTheCPU)
@@ -58,7 +61,8 @@ export function goals(
     const cpu = figures.compared([OURS, at(act, 1, large)], [OURS, at(act)], timesTheCPU)
     goal(`${act} at 64 KiB, CPU within 10 % of that at 0 KiB`, cpu, median => median <= 1.1)
     const [small, big] = [0, large].map(
-      bytes => traffic.find(one => one.contender === OURS && one.act === act && one.bytes === bytes)?.bytesMoved,
+      bytes =>
+        traffic.find(one => one.contender === OURS && one.act === act && one.bytes === bytes)?.bytesMoved,
     )
     if (small && big) {
       const ratio = big / small

@@ -51,10 +51,7 @@ const handlers: Handlers = {
   },
   async chain(ctx) {
     const theme = anotherTheme()
-    const { views } = await ctx.session
-      .set('theme', theme)
-      .inc('views')
-      .push('log', theme, { slice: -LINES })
+    const { views } = await ctx.session.set('theme', theme).inc('views').push('log', theme, { slice: -LINES })
     return `${views} ${theme}`
   },
   async 'read-and-change'(ctx) {
