@@ -1,9 +1,11 @@
 import type { Change, Operation } from './change.ts'
 import { SessionEndedError, StoreUnavailableError } from './errors.ts'
 import { touchedPaths } from './fold.ts'
-import type { Path } from './paths.ts'
+import { applied } from './operators.ts'
+import { isIndex, type Path, partsOf } from './paths.ts'
 import { answerable } from './picture.ts'
 import type { Answer } from './store.ts'
+import { comesBackAlike, type Fields } from './values.ts'
 
 /** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
 export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
@@ -18,6 +20,21 @@ export function answerFor(change: Change, taken: Path | undefined, asked: boolea
  */
 function hasFleetingResult({ op }: Operation): boolean {
   return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
+}
+
+/**
+ * What a change leaves at the paths it touches, where that follows from the change alone, so that nobody need ask the store:
+ * it may then join the change with others. Below an array's element, the answer is the whole array; an object from which
+ * something is removed is there afterwards only if it was before.
+ */
+export function foreseen({ operations }: Change): Fields | undefined {
+  return operations.every(isForeseeable) ? applied({}, operations) : undefined
+}
+
+function isForeseeable(operation: Operation): boolean {
+  const parts = partsOf(operation.path)
+  if (operation.op === '$unset') return parts.length === 1
+  return operation.op === '$set' && !parts.some(isIndex) && comesBackAlike(operation.arg)
 }
 
 /** The change has been applied, whatever the reading after it meets; that nothing was written must not be said. */

@@ -1,5 +1,5 @@
 import { type Brought, adopt as carryOver } from './adoption.ts'
-import { afterApplied } from './answers.ts'
+import { afterApplied, foreseen } from './answers.ts'
 import type { Carrier } from './carrier.ts'
 import type { Change, Operation } from './change.ts'
 import { create } from './creation.ts'
@@ -223,7 +223,9 @@ export class Visit {
     const id = this.#known.id
     if (!id || !this.#known.isStored()) throw new SessionEndedError()
     const sent = this.#sent(change)
-    const outcome = await this.#store.update(id, sent, answer)
+    // A picture needs the revision, too.
+    const known = answer?.when === 'after' && !this.#known.isPictured ? foreseen(change) : undefined
+    const outcome = await this.#store.update(id, sent, known ? undefined : answer)
     if (outcome === 'ended') {
       await look(this.#known, this.#store)
       if (this.#known.isStored()) return this.#change(change, answer)
@@ -238,7 +240,7 @@ export class Visit {
     this.#known.state = 'live'
     if (outcome === 'refused') return null
     this.#known.note(sent, outcome, answer)
-    return outcome
+    return known ? { fields: known } : outcome
   }
 
   /** The first change of a new session: stored if it leaves something, since an empty session is as good as none. */

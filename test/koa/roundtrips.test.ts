@@ -83,6 +83,21 @@ test('a write whose result nobody awaits asks nothing back', { skip }, async t =
   assert.deepEqual(sent.names(), ['update'])
 })
 
+test('a write whose result follows from itself asks nothing back', { skip }, async t => {
+  const { ada, sent } = await aShopper(t, ctx =>
+    ctx.session.set('n', 5).set('prefs.lang', 'en').unset('gone'),
+  )
+  const { json } = await ada.get('/')
+  assert.deepEqual(json, { n: 5, prefs: { lang: 'en' } })
+  assert.deepEqual(sent.names(), ['update'])
+})
+
+test('a write of an element is answered with the whole list', { skip }, async t => {
+  const { ada, sent } = await aShopper(t, ctx => ctx.session.set('cart.lines.0', 'rum'))
+  assert.deepEqual((await ada.get('/')).json, { cart: { lines: ['rum'] } })
+  assert.deepEqual(sent.names(), ['findAndModify'])
+})
+
 test('a write after loading is one command more', { skip }, async t => {
   const { ada, sent } = await aShopper(t, async ctx => {
     const session = await ctx.session()
