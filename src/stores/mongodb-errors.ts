@@ -22,14 +22,22 @@ export class Sending {
   /** What is known of a command that failed. */
   outcome: StoreUnavailableError['outcome'] = 'none'
 
-  /** A part of the command, of which the last field is read as the message is written, and not before. */
+  /**
+   * A part of the command, of which the last field is encoded as the message is written, and not before. By `toBSON`, which
+   * costs less than a getter: that would make the part slow to encode.
+   */
   part<T extends object>(part: T): T {
-    const [key = '', value] = Object.entries(part).at(-1) ?? []
-    const get = () => {
-      this.outcome = 'unknown'
-      return value
+    const fields = part as Record<string, unknown>
+    let last = ''
+    for (const key in fields) last = key
+    const value = fields[last]
+    fields[last] = {
+      toBSON: () => {
+        this.outcome = 'unknown'
+        return value
+      },
     }
-    return Object.defineProperty(part, key, { get, enumerable: true })
+    return part
   }
 }
 
@@ -45,7 +53,8 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   if (name === 'RangeError' || (name === 'MongoInvalidArgumentError' && message?.includes('larger than'))) {
     return new SessionTooLargeError('The session would become larger than MongoDB stores', { cause: error })
   }
-  if (name === 'MongoServerError' && !isOfTheServer(error as ServerError)) {
+  const isRefusal = name === 'MongoServerError' || name === 'MongoBulkWriteError'
+  if (isRefusal && !isOfTheServer(error as ServerError)) {
     return new CommandError(`MongoDB refused the change (code ${String(code)})`, undefined, { cause: error })
   }
   // The driver throws an error with this label only if none of its attempts wrote.
@@ -53,6 +62,15 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', known, {
     cause: error,
   })
+}
+
+/** Whether an error is the driver's or the server's: others are of encoding, and nothing has been sent. */
+export function isOfDriver(error: unknown): boolean {
+  return error instanceof Error && error.name.startsWith('Mongo')
+}
+
+export function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 interface ServerError extends Error {

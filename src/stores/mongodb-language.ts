@@ -5,7 +5,7 @@ import type { SessionId } from '../core/record.ts'
 import type { Fields } from '../core/values.ts'
 
 /** A record, or a tombstone, whose time has not come. The TTL index removes the others, some time later. */
-export function standing(id: SessionId, now: Date): object {
+export function standing(id: SessionId | { $in: readonly SessionId[] }, now: Date): object {
   return { _id: id, expires: { $gt: now }, absolute: { $not: { $lte: now } } }
 }
 
@@ -64,6 +64,16 @@ export function filterOf(
   return filter
 }
 
+/**
+ * The filter of a change in a bulk, of which the server counts those that found their session and tells apart only those
+ * that failed. So for a document that the filter does not match this fails: the size of what is no array is an error.
+ */
+export function matchedOrFailing(id: SessionId, filter: object): object {
+  return { _id: id, $or: [filter, failing] }
+}
+
+const failing = { $expr: { $size: '$_id' } }
+
 const queryOperators = {
   '=': '$eq',
   '!=': '$ne',
@@ -84,7 +94,7 @@ function conditionOf({ path, comparator, arg }: Guard): object {
  * be right too, where elements have the number as a key or an index of their own.
  */
 function elementsExist(operation: Operation): object[] {
-  if (!creates(operation)) return []
+  if (!/\d/.test(operation.path) || !creates(operation)) return []
   const parts = partsOf(operation.path)
   return parts.flatMap((part, at) => {
     if (at === 0 || !/^\d+$/.test(part)) return []

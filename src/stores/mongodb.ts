@@ -7,6 +7,7 @@ import {
   StoreUnavailableError,
 } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
+import { type JoinableStore, joined, type Loaded, type Update } from '../core/joining.ts'
 import { applied } from '../core/operators.ts'
 import type { Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
@@ -21,12 +22,15 @@ import {
 import { growthOf, sizeOf } from '../core/size.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { type Fields, isPlain } from '../core/values.ts'
-import { mongoError, Sending } from './mongodb-errors.ts'
+import { type Verdict, verdictsOf } from './mongodb-bulk.ts'
+import { codeOf, isOfDriver, mongoError, Sending } from './mongodb-errors.ts'
+import { canMeasure, ensureIndexes } from './mongodb-indexes.ts'
 import {
   filterOf,
   forLifetime,
   inData,
   live,
+  matchedOrFailing,
   ofOurShape,
   projectionOf,
   standing,
@@ -40,10 +44,14 @@ export interface MongoDBCollection {
   readonly writeConcern?: { readonly w?: unknown } | undefined
   readonly db?: { readonly client?: { readonly options?: ClientOptions } }
   findOne(filter: object, options?: object): Promise<object | null>
-  find(filter: object, options: object): AsyncIterable<object>
+  find(filter: object, options: object): AsyncIterable<object> & { toArray(): Promise<object[]> }
   findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>
   insertOne(document: object): Promise<unknown>
   updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
+  bulkWrite(
+    operations: { updateOne: { filter: object; update: object } }[],
+    options: { ordered: false },
+  ): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<unknown>
   aggregate(pipeline: object[]): { toArray(): Promise<object[]> }
   indexes(): Promise<object[]>
@@ -67,13 +75,16 @@ export function mongoStore({ collection }: MongoDBStoreOptions): Store {
       'collection has write concern w: 0, under which nothing is acknowledged; use majority',
     )
   }
-  return new MongoDBStore(collection)
+  return joined(new MongoDBStore(collection))
 }
 
 /** After so many tries, each of which others' writes have spoilt, a change is given up. */
 const MOST_TRIES = 50
 
-class MongoDBStore implements Store {
+/** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
+const MOST_BYTES_JOINED = 16 * 1024
+
+class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
   /** Whether the server has `$bsonSize`, once that has been asked: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
   #measures: boolean | undefined
@@ -92,10 +103,21 @@ class MongoDBStore implements Store {
     }
   }
 
-  async load(id: SessionId): Promise<SessionRecord | Tombstone | undefined> {
-    const found = await this.#find(standing(id, new Date()))
-    if (isTombstone(found)) return tombstoneOf(found)
-    return isStoredRecord(found) ? fromStored(found) : undefined
+  async load(id: SessionId): Promise<Loaded> {
+    return loadedOf(await this.#find(standing(id, new Date())))
+  }
+
+  async loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
+    try {
+      const filter = standing({ $in: ids }, new Date())
+      const found = await this.#collection.find(filter, { readPreference: 'primary' }).toArray()
+      const byId = new Map(found.filter(isPlain).map(document => [document._id, document]))
+      return ids.map(id => ({ status: 'fulfilled', value: loadedOf(byId.get(id)) }))
+    } catch (error) {
+      // One that cannot be decoded must not be the others' concern.
+      if (!isOfDriver(error)) return Promise.allSettled(ids.map(id => this.load(id)))
+      return ids.map(() => ({ status: 'rejected', reason: mongoError(error, 'none') }))
+    }
   }
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
@@ -107,10 +129,21 @@ class MongoDBStore implements Store {
     return isPlain(found) ? excerptOf(found, paths) : undefined
   }
 
-  async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+  update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+    return this.#change({ id, change, answer }, 1)
+  }
+
+  /** A change whose tries before this one have found nothing to apply it to. */
+  async #change({ id, change, answer }: Update, tries: number): Promise<Outcome> {
     let wanted = change
-    let rev: number | undefined
-    for (let tries = 1; ; tries++) {
+    for (let rev: number | undefined; ; tries++) {
+      if (tries > 1) {
+        const reason = await this.#reasonFor(id, change, tries)
+        if (typeof reason === 'string') return reason
+        wanted = forLifetime(change, reason.maxAge)
+        // The revision may have gone by; meanwhile the general conditions may have come to hold.
+        rev = tries % 2 === 0 ? reason.rev : undefined
+      }
       const filter = filterOf(id, wanted, new Date(), rev)
       if (rev === undefined) this.#makeRoom(filter, wanted)
       const sending = new Sending()
@@ -121,12 +154,31 @@ class MongoDBStore implements Store {
         const refused = mongoError(error, sending.outcome)
         throw refused instanceof CommandError ? await this.#explained(id, change, refused) : refused
       }
-      const reason = await this.#reasonFor(id, change, tries)
-      if (typeof reason === 'string') return reason
-      wanted = forLifetime(change, reason.maxAge)
-      // The revision may have gone by; meanwhile the general conditions may have come to hold.
-      rev = tries % 2 === 1 ? reason.rev : undefined
     }
+  }
+
+  /** What only the server knows is not answered to a bulk; and so small they are that many are one command. */
+  isJoinable({ change, answer }: Update): boolean {
+    return !answer && sizeOfArguments(change) <= MOST_BYTES_JOINED
+  }
+
+  async updateMany(updates: readonly Update[]): Promise<PromiseSettledResult<Outcome>[]> {
+    const now = new Date()
+    const statements = updates.map(({ id, change }) => {
+      const filter = filterOf(id, change, now)
+      this.#makeRoom(filter, change)
+      return { updateOne: { filter: matchedOrFailing(id, filter), update: updateOf(change) } }
+    })
+    const bulk = this.#collection.bulkWrite(statements, { ordered: false })
+    const ids = updates.map(({ id }) => id)
+    const verdicts = await verdictsOf(ids, bulk, missing => this.loadMany(missing))
+    return Promise.allSettled(
+      updates.map((update, index) => {
+        const verdict = verdicts[index] as Verdict
+        if (verdict === 'applied') return {}
+        return verdict === 'not applied' ? this.#change(update, 2) : Promise.reject(verdict)
+      }),
+    )
   }
 
   async #updateOnce(filter: object, update: object, answer?: Answer): Promise<Outcome | undefined> {
@@ -170,34 +222,9 @@ class MongoDBStore implements Store {
     if (options) warnOfWaits(options, ms)
   }
 
-  /** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
   async ensureIndex(user?: Path): Promise<void> {
-    this.#measures ??= await this.#canMeasure()
-    try {
-      // First, so that a conflict about the other does not keep users from being found.
-      if (user !== undefined) await this.#collection.createIndex({ [inData(user)]: 1 }, { sparse: true })
-      const indexes = await this.#collection.indexes().catch(noneYet)
-      const existing = indexes.filter(isPlain).find(index => isOnExpires(index.key))
-      if (existing && existing.expireAfterSeconds !== 0) throw conflict(this.#collection)
-      if (!existing) await this.#collection.createIndex({ expires: 1 }, { expireAfterSeconds: 0 })
-    } catch (error) {
-      if (error instanceof ConfigurationError) throw error
-      const code = codeOf(error)
-      throw code === INDEX_OPTIONS_CONFLICT || code === INDEX_KEY_SPECS_CONFLICT
-        ? conflict(this.#collection, error)
-        : mongoError(error, 'unknown')
-    }
-  }
-
-  /** `$facet` makes a document of nothing, whose size can be asked for even where no session is stored yet. */
-  async #canMeasure(): Promise<boolean> {
-    const pipeline = [{ $facet: { none: [{ $limit: 1 }] } }, { $project: { size: { $bsonSize: '$$ROOT' } } }]
-    try {
-      const [measured] = await this.#collection.aggregate(pipeline).toArray()
-      return isPlain(measured) && typeof measured.size === 'number'
-    } catch {
-      return false
-    }
+    this.#measures ??= await canMeasure(this.#collection)
+    await ensureIndexes(this.#collection, user)
   }
 
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
@@ -246,7 +273,7 @@ class MongoDBStore implements Store {
     if (!holds(change.guards, found.fields)) return 'refused'
     const size = sizeOf(applied(found.fields, change.operations))
     if (size > (change.maxSize ?? Infinity) && size > sizeOf(found.fields)) throw new SessionTooLargeError()
-    if (tries < MOST_TRIES) return found
+    if (tries <= MOST_TRIES) return found
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
 
@@ -267,34 +294,20 @@ class MongoDBStore implements Store {
 type Refusal = Exclude<Outcome, object>
 
 const DUPLICATE_KEY = 11000
-const NAMESPACE_NOT_FOUND = 26
-const INDEX_OPTIONS_CONFLICT = 85
-const INDEX_KEY_SPECS_CONFLICT = 86
 
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+function sizeOfArguments({ guards, operations }: Change): number {
+  let size = 0
+  for (const { arg } of guards) size += sizeOf(arg)
+  for (const operation of operations) if ('arg' in operation) size += sizeOf(operation.arg)
+  return size
 }
 
-function noneYet(error: unknown): object[] {
-  if (codeOf(error) === NAMESPACE_NOT_FOUND) return []
-  throw error
+function loadedOf(found: unknown): Loaded {
+  if (isTombstone(found)) return tombstoneOf(found)
+  return isStoredRecord(found) ? fromStored(found) : undefined
 }
 
-function isOnExpires(key: unknown): boolean {
-  return isPlain(key) && Object.keys(key).length === 1 && 'expires' in key
-}
-
-function conflict({ collectionName }: MongoDBCollection, cause?: unknown): ConfigurationError {
-  return Object.assign(
-    new ConfigurationError(
-      `The collection ${collectionName} has an index on expires with other options than { expireAfterSeconds: 0 }: ` +
-        'ended sessions are not removed as they should be; drop that index, then call ensureIndex() again',
-    ),
-    cause === undefined ? {} : { cause },
-  )
-}
-
-function isTombstone(found: object | null): found is Tombstone {
+function isTombstone(found: unknown): found is Tombstone {
   return isPlain(found) && found.ended instanceof Date
 }
 

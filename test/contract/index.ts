@@ -7,6 +7,7 @@ import { expiry } from './expiry.ts'
 import { finding } from './finding.ts'
 import { guards } from './guards.ts'
 import { isolation } from './isolation.ts'
+import { joining } from './joining.ts'
 import type { OpenStore } from './open.ts'
 import { reading } from './reading.ts'
 import { size } from './size.ts'
@@ -29,6 +30,7 @@ export function storeContract(open: OpenStore, excuses: Excuses = {}): void {
   expiry(open)
   finding(open)
   concurrency(open)
+  joining(open)
   isolation(open)
   values(open)
   size(open, excuses.size ?? false)

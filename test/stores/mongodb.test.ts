@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { Binary, type Collection, type Document, MongoClient } from 'mongodb'
+import { Binary, BSON, type Collection, type Document, MongoClient } from 'mongodb'
 import type { Change } from '../../src/core/change.ts'
 import {
   CommandError,
@@ -24,6 +24,7 @@ import {
   inc,
   push,
   set,
+  together,
   unset,
 } from '../contract/records.ts'
 import {
@@ -511,4 +512,78 @@ test('documents that are no records of ours are not found', { skip: withoutMongo
 test("the store does not close the app's client", () => {
   const collection = new MongoClient('mongodb://127.0.0.1:1').db('tests').collection('sessions')
   assert.equal(mongoStore({ collection }).close, undefined)
+})
+
+test('calls of many requests at once are few commands', { skip: withoutMongoDB }, async t => {
+  const { store, sent } = opened(t)
+  const sessions = await together(100, () => aSession(store, { n: 0 }))
+  sent.clear()
+  await together(100, index => store.load(sessions[index]?.id ?? ''))
+  assert.ok(sent.all.length < 20, `${sent.all.length} commands`)
+  assert.ok(sent.all.every(({ name }) => name === 'find'))
+  sent.clear()
+  await together(100, index => store.update(sessions[index]?.id ?? '', aChange(inc('n'))))
+  assert.ok(sent.all.length < 20, `${sent.all.length} commands`)
+  assert.ok(sent.all.every(({ name, command }) => name === 'update' && command.updates.length <= 64))
+})
+
+test('a change that is large, or whose result only the server knows, goes alone', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, sent } = opened(t)
+  const sessions = await together(20, () => aSession(store, { n: 0 }))
+  sent.clear()
+  await together(20, index =>
+    store.update(sessions[index]?.id ?? '', aChange(set('a', 'x'.repeat(20 * 1024)))),
+  )
+  await together(20, index =>
+    store.update(sessions[index]?.id ?? '', aChange(inc('n')), { paths: ['n'], when: 'after' }),
+  )
+  assert.equal(sent.all.length, 40)
+})
+
+test('a record that cannot be decoded is the concern of nobody else', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const sessions = await together(30, index => aSession(store, { index }))
+  const poisoned = sessions[7]?.id ?? ''
+  // Text that is not UTF-8, as only a foreign hand can have stored it.
+  const find = collection.find.bind(collection)
+  const findOne = collection.findOne.bind(collection)
+  const undecodable = () => Promise.reject(new BSON.BSONError('Invalid UTF-8 string in BSON document'))
+  const poisonous = Object.assign(Object.create(collection), {
+    find: (filter: { _id: { $in: string[] } }, options: object) =>
+      filter._id.$in.includes(poisoned) ? { toArray: undecodable } : find(filter, options),
+    findOne: (filter: { _id: string }, options: object) =>
+      filter._id === poisoned ? undecodable() : findOne(filter, options),
+  })
+  const joining = storeOf(poisonous)
+  const found = await Promise.allSettled(sessions.map(({ id }) => joining.load(id)))
+  for (const [index, one] of found.entries()) {
+    if (index === 7) assert.equal(one.status, 'rejected')
+    else assert.deepEqual(one, { status: 'fulfilled', value: sessions[index] })
+  }
+})
+
+test('a lost answer to changes that went together leaves open for each whether it was applied', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection } = opened(t)
+  const sessions = await together(30, () => aSession(store, { n: 0 }))
+  const { proxy, behind } = await aProxy(t)
+  const cut = storeOf(behind(collection))
+  await cut.load('id')
+  proxy.loseAnswers(() => true)
+  const failures = await together(30, index =>
+    cut.update(sessions[index]?.id ?? '', aChange(inc('n'))).then(
+      () => assert.fail('its answer is lost'),
+      (error: unknown) => error,
+    ),
+  )
+  assert.equal(new Set(failures).size, 30)
+  const outcomes = failures.map(failure => failure instanceof StoreUnavailableError && failure.outcome)
+  assert.ok(outcomes.filter(outcome => outcome === 'unknown').length > 20, String(outcomes))
+  for (const [index, { id }] of sessions.entries()) {
+    const { n } = await fieldsOf(store, id)
+    assert.ok(n === 0 || (n === 1 && outcomes[index] === 'unknown'), `${outcomes[index]}: ${n}`)
+  }
 })

@@ -1,5 +1,7 @@
 import { describe } from 'node:test'
+import { joined } from '../../../src/core/joining.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
+import { joinable } from '../../support/joinable.ts'
 import { storeContract } from '../index.ts'
 import { brokenStores } from './stores.ts'
 
@@ -7,5 +9,6 @@ import { brokenStores } from './stores.ts'
 // its tests have to fail.
 
 describe('sound', () => storeContract(async () => memoryStore()))
+describe('sound and joined', () => storeContract(async () => joined(joinable(memoryStore()))))
 
 for (const { fault, promise, open } of brokenStores) describe(fault, () => promise(async () => open(), false))

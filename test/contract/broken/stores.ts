@@ -2,10 +2,12 @@ import { setImmediate } from 'node:timers/promises'
 import type { Change } from '../../../src/core/change.ts'
 import { CommandError } from '../../../src/core/errors.ts'
 import { holds } from '../../../src/core/guard.ts'
+import { type JoinableStore, joined } from '../../../src/core/joining.ts'
 import { applied } from '../../../src/core/operators.ts'
 import { isEnded, type SessionId, type SessionRecord } from '../../../src/core/record.ts'
 import type { Answer, Outcome, Store } from '../../../src/core/store.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
+import { joinable } from '../../support/joinable.ts'
 import { answers } from '../answers.ts'
 import { changing } from '../changing.ts'
 import { concurrency } from '../concurrency.ts'
@@ -15,6 +17,7 @@ import { expiry } from '../expiry.ts'
 import { finding } from '../finding.ts'
 import { guards } from '../guards.ts'
 import { isolation } from '../isolation.ts'
+import { joining } from '../joining.ts'
 import type { OpenStore } from '../open.ts'
 import { reading } from '../reading.ts'
 import { inAnHour } from '../records.ts'
@@ -58,6 +61,10 @@ function updating(
   update: (sound: Store, id: SessionId, change: Change, answer?: Answer) => Promise<Outcome>,
 ): (sound: Store) => Partial<Store> {
   return sound => ({ update: (id, change, answer) => update(sound, id, change, answer) })
+}
+
+function joinedWith(other: (sound: Store) => Partial<JoinableStore>): (sound: Store) => Partial<Store> {
+  return sound => joined({ ...joinable(sound), ...other(sound) })
 }
 
 function born(id: SessionId, change: Change): SessionRecord {
@@ -224,6 +231,99 @@ export const brokenStores: BrokenStore[] = [
       const found = await sound.read(id, answer.paths)
       return found && 'rev' in found ? found : outcome
     }),
+  ),
+  broken(
+    'it takes what goes together for applied',
+    joining,
+    'of hundreds of changes at once each is told its own outcome',
+    joinedWith(sound => ({
+      updateMany: async updates => {
+        await joinable(sound).updateMany(updates)
+        return updates.map(() => ({ status: 'fulfilled', value: {} }))
+      },
+    })),
+  ),
+  broken(
+    'it fails all that go together for one',
+    joining,
+    'of hundreds of changes at once each is told its own outcome',
+    joinedWith(sound => ({
+      updateMany: async updates => {
+        const results = await joinable(sound).updateMany(updates)
+        return results.map(result => results.find(({ status }) => status === 'rejected') ?? result)
+      },
+    })),
+  ),
+  broken(
+    'it tries together what it then does alone',
+    joining,
+    'of hundreds of changes at once each is made to its own session, once',
+    joinedWith(sound => ({
+      updateMany: async updates => {
+        await joinable(sound).updateMany(updates)
+        return joinable(sound).updateMany(updates)
+      },
+    })),
+  ),
+  broken(
+    'it answers loads in the order in which it finds',
+    joining,
+    'of hundreds of sessions loaded at once each is answered with its own, or that there is none',
+    joinedWith(sound => ({ loadMany: ids => joinable(sound).loadMany(ids.toSorted()) })),
+  ),
+  broken(
+    'it answers with the load that is under way',
+    joining,
+    'what was acknowledged is seen by whoever asks afterwards, however many ask',
+    sound => {
+      const underWay = new Map<SessionId, ReturnType<Store['load']>>()
+      return {
+        load: async id => {
+          const load = underWay.get(id) ?? sound.load(id)
+          underWay.set(id, load)
+          const found = await load
+          await setImmediate()
+          underWay.delete(id)
+          return structuredClone(found)
+        },
+      }
+    },
+  ),
+  broken(
+    'it hands one object to all who load at once',
+    joining,
+    'of hundreds who load one session at once each has a copy of its own',
+    sound => {
+      const underWay = new Map<SessionId, ReturnType<Store['load']>>()
+      return {
+        load: id => {
+          const load = underWay.get(id) ?? sound.load(id)
+          underWay.set(id, load)
+          return load.finally(() => underWay.delete(id))
+        },
+      }
+    },
+  ),
+  broken(
+    'it writes later what it has acknowledged',
+    joining,
+    'changes of one session are made in the order in which they are answered',
+    sound => {
+      let late: (() => Promise<Outcome>) | undefined
+      return {
+        update: async (id, change, answer) => {
+          const before = late
+          late = undefined
+          if (!answer && !before) {
+            late = () => sound.update(id, change)
+            return {}
+          }
+          const outcome = await sound.update(id, change, answer)
+          await before?.()
+          return outcome
+        },
+      }
+    },
   ),
   broken(
     'it revives ended sessions',

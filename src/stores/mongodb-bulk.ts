@@ -1,0 +1,79 @@
+import { type SessionError, StoreUnavailableError } from '../core/errors.ts'
+import type { Loaded } from '../core/joining.ts'
+import type { SessionId } from '../core/record.ts'
+import { isOfDriver, mongoError } from './mongodb-errors.ts'
+
+/** What became of one change of a bulk. */
+export type Verdict = 'applied' | 'not applied' | SessionError
+
+/** What the driver's `MongoBulkWriteError` tells: which changes the server refused, and how many others it applied. */
+interface BulkError extends Error {
+  readonly writeErrors?: BulkRefusal | readonly BulkRefusal[]
+  readonly result?: { readonly matchedCount: number; getWriteConcernError?(): unknown }
+  /** The error that it wraps, if the command failed as a whole. */
+  readonly errorResponse?: unknown
+}
+
+interface BulkRefusal {
+  readonly index: number
+  readonly code?: number
+}
+
+/**
+ * What became of each change of an unordered bulk, no two of which are to one session, each with a filter that fails for a
+ * document which it does not match. The server tells of those that failed, and of the others counts those that were there.
+ * What is not there stays away: so if as many are away now as were missing, these were missing. If more are, some have been
+ * deleted since, and whether those had got their change is unknown.
+ */
+export async function verdictsOf(
+  ids: readonly SessionId[],
+  bulk: Promise<{ matchedCount: number }>,
+  look: (ids: readonly SessionId[]) => Promise<readonly PromiseSettledResult<Loaded>[]>,
+): Promise<Verdict[]> {
+  const verdicts: Verdict[] = ids.map(() => 'applied')
+  let matched: number
+  try {
+    matched = (await bulk).matchedCount
+  } catch (error) {
+    const { writeErrors = [], result } = error as BulkError
+    const refusals = [writeErrors].flat()
+    // Of those that were applied, none is confirmed.
+    if (result?.getWriteConcernError?.()) return ids.map(() => unknown('MongoDB did not confirm', error))
+    if (refusals.length === 0 || !result) return ids.map(() => whole(error))
+    for (const refusal of refusals) verdicts[refusal.index] = one(refusal)
+    matched = result.matchedCount
+  }
+  const counted = [...ids.keys()].filter(index => verdicts[index] === 'applied')
+  const missing = counted.length - matched
+  if (missing === 0) return verdicts
+  const found = matched === 0 ? [] : await look(counted.map(index => ids[index] as SessionId))
+  const away = counted.filter((_, at) => isAway(found[at]))
+  const isCertain = away.length === missing && found.every(({ status }) => status === 'fulfilled')
+  for (const index of away.length < missing ? counted : away) {
+    verdicts[index] = isCertain ? 'not applied' : unknown('A session has gone while it was changed')
+  }
+  return verdicts
+}
+
+/** Where the command failed as a whole, the same for each change, but an error of its own. */
+function whole(error: unknown): Verdict {
+  const { errorResponse } = error as BulkError
+  const cause = errorResponse instanceof Error ? errorResponse : error
+  // What the driver could not encode, it has not sent.
+  if (!isOfDriver(cause)) return 'not applied'
+  const failure = mongoError(cause, 'unknown')
+  return failure instanceof StoreUnavailableError ? failure : 'not applied'
+}
+
+function one({ code }: BulkRefusal): Verdict {
+  const failure = mongoError({ name: 'MongoServerError', code }, 'unknown')
+  return failure instanceof StoreUnavailableError ? failure : 'not applied'
+}
+
+function unknown(message: string, cause?: unknown): SessionError {
+  return new StoreUnavailableError(message, 'unknown', { cause })
+}
+
+function isAway(found: PromiseSettledResult<Loaded> | undefined): boolean {
+  return found?.status !== 'fulfilled' || found.value === undefined
+}

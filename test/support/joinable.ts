@@ -1,0 +1,28 @@
+import { setImmediate } from 'node:timers/promises'
+import type { JoinableStore } from '../../src/core/joining.ts'
+import type { Store } from '../../src/core/store.ts'
+
+/** A store, and several calls of it as one, each of which takes a while. */
+export function joinable(store: Store): JoinableStore {
+  const slowly = async <T>(call: () => Promise<T>): Promise<T> => {
+    await setImmediate()
+    const answer = await call()
+    await setImmediate()
+    return answer
+  }
+  return {
+    insert: record => store.insert(record),
+    load: id => slowly(() => store.load(id)),
+    read: (id, paths) => store.read(id, paths),
+    update: (id, change, answer) => slowly(() => store.update(id, change, answer)),
+    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
+    delete: id => store.delete(id),
+    ...(store.find && { find: store.find.bind(store) }),
+    loadMany: ids => slowly(() => Promise.allSettled(ids.map(id => store.load(id)))),
+    updateMany: updates =>
+      slowly(() =>
+        Promise.allSettled(updates.map(({ id, change, answer }) => store.update(id, change, answer))),
+      ),
+    isJoinable: ({ answer }) => !answer,
+  }
+}
