@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import type { AddressInfo, Server } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Act } from './acts.ts'
+import { folder } from './built.ts'
 import type { Measured, Order } from './load.ts'
 
 /** A contender's app in a process of its own. */
@@ -81,7 +82,9 @@ function start(file: string, ...args: string[]): ChildProcess {
 /** `PROFILE='ours (MongoDB)'` writes what that app spends its time on, to be opened in a browser's developer tools. */
 function profiling(name: string | undefined): string[] {
   const wanted = process.env.PROFILE
-  return wanted !== undefined && wanted === name ? ['--cpu-prof', '--cpu-prof-dir', 'profiles'] : []
+  return wanted !== undefined && wanted === name
+    ? ['--cpu-prof', '--cpu-prof-dir', fileURLToPath(new URL('profiles', folder))]
+    : []
 }
 
 /** The next message of a process, or its end as an error. */
