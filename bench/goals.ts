@@ -9,8 +9,8 @@ import {
   timesTheP99,
 } from './figures.ts'
 import type { Kept } from './processes.ts'
-import type { TrafficOf } from './run.ts'
 import { shown } from './tables.ts'
+import type { TrafficOf } from './wire.ts'
 
 const OURS = 'ours (MongoDB)'
 const BY_HAND = 'by hand'

@@ -1,15 +1,14 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startMongoDB } from '../test/support/mongodb/server.ts'
-import { type Act, acts } from './acts.ts'
+import { acts } from './acts.ts'
 import { build, folder } from './built.ts'
 import { writeCharts } from './charts.ts'
-import type { Case, Figure } from './figures.ts'
-import { Figures } from './figures.ts'
+import { type Case, type Figure, Figures } from './figures.ts'
 import { goals } from './goals.ts'
 import { type Kept, type Load, type RunningApp, startApp, startLoad } from './processes.ts'
 import { overlapTable, speedTables, trafficTable } from './tables.ts'
-import { aWire } from './wire.ts'
+import { aWire, type TrafficOf } from './wire.ts'
 
 // npm run bench -- [--quick] [--rounds 9] [--seconds 0.4] [--part acts,sizes,clients,hot,traffic,overlap]
 //                  [--only read,change] [--among 'by hand,ours'] [--charts]
@@ -115,15 +114,6 @@ async function measure(load: Load, app: RunningApp, { act, bytes, clients, isHot
   const { requests, milliseconds: took, median, p99 } = await load.apply(app, act, cookies, { milliseconds })
   const cpu = ((await app.cpu()) - before) / requests
   return { rate: (requests / took) * 1000, cpu, median, p99 }
-}
-
-export interface TrafficOf {
-  readonly contender: string
-  readonly act: Act
-  readonly bytes: number
-  /** For each request. */
-  readonly commands: number
-  readonly bytesMoved: number
 }
 
 /** Counted on the way to the database, of requests that come one after another. */

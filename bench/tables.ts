@@ -9,7 +9,7 @@ import {
   timesTheP99,
 } from './figures.ts'
 import type { Kept } from './processes.ts'
-import type { TrafficOf } from './run.ts'
+import type { TrafficOf } from './wire.ts'
 
 /** A table for each case, in Markdown. */
 export function* speedTables(figures: Figures): Generator<string> {

@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
+import type { Act } from './acts.ts'
 import { portOf } from './processes.ts'
 
 /** What has passed on the way to the database and back. */
@@ -7,6 +8,15 @@ export interface Traffic {
   commands: number
   /** Both ways. */
   bytes: number
+}
+
+export interface TrafficOf {
+  readonly contender: string
+  readonly act: Act
+  readonly bytes: number
+  /** For each request. */
+  readonly commands: number
+  readonly bytesMoved: number
 }
 
 export interface Wire {
