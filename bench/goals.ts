@@ -4,6 +4,7 @@ import {
   type Figures,
   moreCPU,
   type Spread,
+  spreadOf,
   timesAsFast,
   timesTheCPU,
   timesTheP99,
@@ -47,7 +48,17 @@ export function goals(figures: Figures, traffic: readonly TrafficOf[], kept: rea
     const wanted = at(act, 64)
     goal(`${act}, 64 clients, at least ${least} times by hand`, fast(wanted), median => median >= least)
     const cpu = figures.compared([OURS, wanted], [BY_HAND, wanted], timesTheCPU)
-    goal(`${act}, 64 clients, at most half the CPU of by hand`, cpu, median => median <= 0.5)
+    goal(
+      `${act}, 64 clients, at most half the CPU of by hand, all of the request`,
+      cpu,
+      median => median <= 0.5,
+    )
+    const call = callsCPU(figures, wanted)
+    goal(
+      `${act}, 64 clients, at most half the CPU of by hand, beyond an untouched request`,
+      call,
+      median => median <= 0.5,
+    )
   }
   for (const clients of [1, 16, 64]) {
     for (const act of ['read', 'change'] as const) {
@@ -82,6 +93,18 @@ export function goals(figures: Figures, traffic: readonly TrafficOf[], kept: rea
     goal('200 of 200 overlapping increments kept', same(Math.min(...ours)), least => least === 200)
   }
   return lines.join('\n')
+}
+
+/** What our request takes beyond one that does not touch its session, next to what the one by hand does. */
+function callsCPU(figures: Figures, wanted: Case): Spread | undefined {
+  const plain = figures.of('Koa, driver connected', { ...wanted, act: 'untouched' })
+  const beyond = (contender: string) => {
+    const own = figures.of(contender, wanted)
+    return plain.map(({ round, cpu }) => (own.find(one => one.round === round)?.cpu ?? Number.NaN) - cpu)
+  }
+  const byHand = beyond(BY_HAND)
+  const ratios = beyond(OURS).map((cpu, index) => cpu / (byHand[index] ?? Number.NaN))
+  return ratios.length > 0 ? spreadOf(ratios) : undefined
 }
 
 function same(value: number): Spread {

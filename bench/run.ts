@@ -7,7 +7,7 @@ import { writeCharts } from './charts.ts'
 import { type Case, type Figure, Figures } from './figures.ts'
 import { goals } from './goals.ts'
 import { type Kept, type Load, type RunningApp, startApp, startLoad } from './processes.ts'
-import { overlapTable, speedTables, trafficTable } from './tables.ts'
+import { overlapTable, speedTables, summaryTable, trafficTable } from './tables.ts'
 import { aWire, type TrafficOf } from './wire.ts'
 
 // npm run bench -- [--quick] [--rounds 9] [--seconds 0.4] [--part acts,sizes,clients,hot,traffic,overlap]
@@ -25,7 +25,7 @@ const { values: options } = parseArgs({
   },
 })
 const rounds = Number(options.rounds ?? (options.quick ? 5 : 9))
-const milliseconds = Number(options.seconds ?? (options.quick ? 0.2 : 0.4)) * 1000
+const milliseconds = Number(options.seconds ?? (options.quick ? 0.1 : 0.4)) * 1000
 
 function isWanted(given: string | undefined, name: string): boolean {
   return given === undefined || given.split(',').some(one => name === one.trim())
@@ -37,14 +37,14 @@ function isAmong(name: string): boolean {
 }
 
 const one = { bytes: 0, clients: 1, isHot: false }
-const sizes = [4, 64, 256].map(kib => kib * 1024)
+const sizes = (options.quick ? [64] : [4, 64, 256]).map(kib => kib * 1024)
 
 const parts: Readonly<Record<string, readonly Case[]>> = {
   acts: acts.filter(act => act !== 'increment').map(act => ({ ...one, act })),
   sizes: sizes.flatMap(bytes =>
     (['read', 'change', 'blind', 'read-and-change'] as const).map(act => ({ ...one, act, bytes })),
   ),
-  clients: [16, 64].flatMap(clients =>
+  clients: (options.quick ? [64] : [16, 64]).flatMap(clients =>
     (['untouched', 'read', 'change', 'blind', 'chain'] as const).map(act => ({ ...one, act, clients })),
   ),
   hot: (['read', 'increment'] as const).map(act => ({ ...one, act, clients: 64, isHot: true })),
@@ -62,6 +62,7 @@ try {
   const traffic = isWanted(options.part, 'traffic') ? await trafficOf(server.uri, load) : []
   const kept = isWanted(options.part, 'overlap') ? await keptUnderOverlap(server.uri, load) : []
   for (const table of speedTables(figures)) console.log(table)
+  if (figures.all.length > 0) console.log(summaryTable(figures))
   if (traffic.length > 0) console.log(trafficTable(traffic))
   if (kept.length > 0) console.log(overlapTable(kept))
   console.log(goals(figures, traffic, kept))

@@ -50,6 +50,22 @@ export function* speedTables(figures: Figures): Generator<string> {
   }
 }
 
+/** How fast each contender is next to its baseline, in all that one client and 64 have asked for. */
+export function summaryTable(figures: Figures): string {
+  const cases = casesOf(figures).filter(
+    ({ bytes, isHot, clients }) => bytes === 0 && !isHot && clients !== 16,
+  )
+  const names = [...new Set(figures.all.map(({ contender }) => contender))]
+  const rows = names.map(name => [
+    name,
+    ...cases.map(wanted =>
+      shown(figures.compared([name, wanted], [baselineOf(wanted), wanted], timesAsFast), 2),
+    ),
+  ])
+  const head = cases.map(({ act, clients }) => (clients === 1 ? act : `${act}, ${clients} clients`))
+  return markdown([['times as fast as by hand', ...head], ...rows])
+}
+
 export function trafficTable(traffic: readonly TrafficOf[]): string {
   const sizes = [...new Set(traffic.map(({ bytes }) => bytes))]
   const keys = [...new Set(traffic.map(({ contender, act }) => `${act}|${contender}`))]

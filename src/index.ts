@@ -10,6 +10,7 @@ import {
   SessionTooLargeError,
   StoreUnavailableError,
 } from './core/errors.ts'
+import { joined } from './core/joining.ts'
 import type { DefaultData } from './core/types.ts'
 import { sessionWith } from './koa/install.ts'
 import type { Sessions as AnySessions } from './koa/sessions.ts'
@@ -17,6 +18,7 @@ import { type MongoDBCollection, mongoStore } from './stores/mongodb.ts'
 
 export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
 export type { LifecycleEvent, StoreCall } from './core/events.ts'
+export type { JoinableStore, Loaded, Update } from './core/joining.ts'
 export type { SessionId, SessionRecord, Tombstone } from './core/record.ts'
 export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
 export type {
@@ -48,6 +50,7 @@ const named = {
   HeadersSentError,
   IdTakenError,
   InvalidCSRFTokenError,
+  joined,
   mongoStore,
   SessionEndedError,
   SessionError,
@@ -68,6 +71,7 @@ export {
   HeadersSentError,
   IdTakenError,
   InvalidCSRFTokenError,
+  joined,
   mongoStore,
   Session as default,
   Session as 'module.exports',

@@ -64,6 +64,7 @@ export function joined(store: JoinableStore): Store {
     delete: id => store.delete(id),
     ...(store.find && { find: store.find.bind(store) }),
     ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
+    ...(store.useTimeout && { useTimeout: store.useTimeout.bind(store) }),
     ...(store.close && { close: store.close.bind(store) }),
   }
 }
