@@ -10,7 +10,6 @@ import { holds } from '../core/guard.ts'
 import { type JoinableStore, joined, type Loaded, type Update } from '../core/joining.ts'
 import { applied } from '../core/operators.ts'
 import type { Path } from '../core/paths.ts'
-import { excerpt } from '../core/picture.ts'
 import {
   fromStored,
   isStoredRecord,
@@ -21,8 +20,9 @@ import {
 } from '../core/record.ts'
 import { growthOf, sizeOf } from '../core/size.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
-import { type Fields, isPlain } from '../core/values.ts'
+import { isPlain } from '../core/values.ts'
 import { type Verdict, verdictsOf } from './mongodb-bulk.ts'
+import { excerptOf, isTombstone, loadedOf, tombstoneOf } from './mongodb-documents.ts'
 import { codeOf, isOfDriver, mongoError, Sending } from './mongodb-errors.ts'
 import { canMeasure, ensureIndexes } from './mongodb-indexes.ts'
 import {
@@ -300,22 +300,4 @@ function sizeOfArguments({ guards, operations }: Change): number {
   for (const { arg } of guards) size += sizeOf(arg)
   for (const operation of operations) if ('arg' in operation) size += sizeOf(operation.arg)
   return size
-}
-
-function loadedOf(found: unknown): Loaded {
-  if (isTombstone(found)) return tombstoneOf(found)
-  return isStoredRecord(found) ? fromStored(found) : undefined
-}
-
-function isTombstone(found: unknown): found is Tombstone {
-  return isPlain(found) && found.ended instanceof Date
-}
-
-function tombstoneOf({ ended, next }: Tombstone): Tombstone {
-  return { ended, ...(typeof next === 'string' && { next }) }
-}
-
-/** A projection gives more than its paths where an array or a scalar is on the way. */
-function excerptOf({ rev, data }: Fields, paths: readonly Path[]): Excerpt {
-  return { rev: Number(rev), fields: isPlain(data) ? excerpt(data, paths) : {} }
 }
