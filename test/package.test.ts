@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { before, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { build } from 'esbuild'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -69,4 +71,22 @@ test('the LMDB store says which package it needs', async t => {
       .then(({ lmdbStore }) => lmdbStore({ path: 'sessions.lmdb' }))
       .catch(({ name, message }) => console.log(name, message))`
   assert.match(await printedWith(t, ['bson'], program), /^ConfigurationError .*npm install lmdb$/)
+})
+
+test('the main entry is less than 80 KiB of our own code, and asks for no more than its dependencies', async () => {
+  const { outputFiles, metafile } = await build({
+    entryPoints: [join(root, 'dist', 'index.js')],
+    bundle: true,
+    minify: true,
+    write: false,
+    metafile: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+  })
+  const size = outputFiles[0]?.contents.length ?? Number.NaN
+  assert.ok(size < 80 * 1024, `${size} bytes`)
+  const asked = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
+  const packages = [...new Set(asked)].filter(name => !isBuiltin(name))
+  assert.deepEqual(packages.toSorted(), ['keygrip', 'parse-duration'])
 })
