@@ -104,7 +104,7 @@ async function warmUp(load: Load, app: RunningApp, contender: string): Promise<v
   const cookies = await app.visitors(4, 0)
   for (const act of acts) {
     if (contenders[contender]?.lacks?.includes(act)) continue
-    await load.apply(app, act, cookies, { milliseconds: 10_000, each: options.quick ? 250 : 1000 })
+    await load.apply(app, act, cookies, { milliseconds: 10_000, each: options.quick ? 100 : 500 })
   }
 }
 

@@ -69,6 +69,11 @@ export function isOfDriver(error: unknown): boolean {
   return error instanceof Error && error.name.startsWith('Mongo')
 }
 
+/** Whether an error is the same for whatever goes the same way: the server has said nothing. */
+export function isOfConnection(error: unknown): boolean {
+  return isOfDriver(error) && (error as Error).name !== 'MongoServerError'
+}
+
 export function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }

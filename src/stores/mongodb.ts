@@ -23,7 +23,7 @@ import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { isPlain } from '../core/values.ts'
 import { type Verdict, verdictsOf } from './mongodb-bulk.ts'
 import { excerptOf, isTombstone, loadedOf, tombstoneOf } from './mongodb-documents.ts'
-import { codeOf, isOfDriver, mongoError, Sending } from './mongodb-errors.ts'
+import { codeOf, isOfConnection, mongoError, Sending } from './mongodb-errors.ts'
 import { canMeasure, ensureIndexes } from './mongodb-indexes.ts'
 import {
   filterOf,
@@ -114,8 +114,8 @@ class MongoDBStore implements JoinableStore {
       const byId = new Map(found.filter(isPlain).map(document => [document._id, document]))
       return ids.map(id => ({ status: 'fulfilled', value: loadedOf(byId.get(id)) }))
     } catch (error) {
-      // One that cannot be decoded must not be the others' concern.
-      if (!isOfDriver(error)) return Promise.allSettled(ids.map(id => this.load(id)))
+      // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.
+      if (!isOfConnection(error)) return Promise.allSettled(ids.map(id => this.load(id)))
       return ids.map(() => ({ status: 'rejected', reason: mongoError(error, 'none') }))
     }
   }
@@ -266,7 +266,11 @@ class MongoDBStore implements JoinableStore {
    * Why a change found nothing to apply to, as of now: each answer holds at the moment of this read, at which the change
    * might as well have come. The record, where it would be applied to that: then it is sent again.
    */
-  async #reasonFor(id: SessionId, change: Change, tries: number): Promise<Refusal | SessionRecord> {
+  async #reasonFor(
+    id: SessionId,
+    change: Change,
+    tries: number,
+  ): Promise<Exclude<Outcome, object> | SessionRecord> {
     const found = await this.load(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
@@ -290,8 +294,6 @@ class MongoDBStore implements JoinableStore {
     return refused
   }
 }
-
-type Refusal = Exclude<Outcome, object>
 
 const DUPLICATE_KEY = 11000
 

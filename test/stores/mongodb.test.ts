@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { Binary, BSON, type Collection, type Document, MongoClient } from 'mongodb'
+import { Binary, BSON, type Collection, type Document, MongoClient, MongoServerError } from 'mongodb'
 import type { Change } from '../../src/core/change.ts'
 import {
   CommandError,
@@ -542,27 +542,30 @@ test('a change that is large, or whose result only the server knows, goes alone'
   assert.equal(sent.all.length, 40)
 })
 
-test('a record that cannot be decoded is the concern of nobody else', { skip: withoutMongoDB }, async t => {
-  const { store, collection } = opened(t)
-  const sessions = await together(30, index => aSession(store, { index }))
-  const poisoned = sessions[7]?.id ?? ''
-  // Text that is not UTF-8, as only a foreign hand can have stored it.
-  const find = collection.find.bind(collection)
-  const findOne = collection.findOne.bind(collection)
-  const undecodable = () => Promise.reject(new BSON.BSONError('Invalid UTF-8 string in BSON document'))
-  const poisonous = Object.assign(Object.create(collection), {
-    find: (filter: { _id: { $in: string[] } }, options: object) =>
-      filter._id.$in.includes(poisoned) ? { toArray: undecodable } : find(filter, options),
-    findOne: (filter: { _id: string }, options: object) =>
-      filter._id === poisoned ? undecodable() : findOne(filter, options),
+for (const [what, error] of [
+  // As only a foreign hand can have stored it.
+  ['that cannot be decoded', new BSON.BSONError('Invalid UTF-8 string in BSON document')],
+  ['on a shard that is away', new MongoServerError({ message: 'unreachable', code: 6 })],
+] as const) {
+  test(`a record ${what} is the concern of nobody else`, { skip: withoutMongoDB }, async t => {
+    const { store, collection } = opened(t)
+    const sessions = await together(30, index => aSession(store, { index }))
+    const away = sessions[7]?.id ?? ''
+    const fail = () => Promise.reject(error)
+    const failing = Object.assign(Object.create(collection), {
+      find: (filter: { _id: { $in: string[] } }, options: object) =>
+        filter._id.$in.includes(away) ? { toArray: fail } : collection.find(filter as object, options),
+      findOne: (filter: { _id: string }, options: object) =>
+        filter._id === away ? fail() : collection.findOne(filter, options),
+    })
+    const joining = storeOf(failing)
+    const found = await Promise.allSettled(sessions.map(({ id }) => joining.load(id)))
+    for (const [index, one] of found.entries()) {
+      if (index === 7) assert.equal(one.status, 'rejected')
+      else assert.deepEqual(one, { status: 'fulfilled', value: sessions[index] })
+    }
   })
-  const joining = storeOf(poisonous)
-  const found = await Promise.allSettled(sessions.map(({ id }) => joining.load(id)))
-  for (const [index, one] of found.entries()) {
-    if (index === 7) assert.equal(one.status, 'rejected')
-    else assert.deepEqual(one, { status: 'fulfilled', value: sessions[index] })
-  }
-})
+}
 
 test('a lost answer to changes that went together leaves open for each whether it was applied', {
   skip: withoutMongoDB,
