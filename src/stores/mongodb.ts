@@ -21,7 +21,7 @@ import {
 import { growthOf, sizeOf } from '../core/size.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { isPlain } from '../core/values.ts'
-import { type Verdict, verdictsOf } from './mongodb-bulk.ts'
+import { isSmall, type Verdict, verdictsOf } from './mongodb-bulk.ts'
 import { excerptOf, isTombstone, loadedOf, tombstoneOf } from './mongodb-documents.ts'
 import { codeOf, isOfConnection, mongoError, Sending } from './mongodb-errors.ts'
 import { canMeasure, ensureIndexes } from './mongodb-indexes.ts'
@@ -80,9 +80,6 @@ export function mongoStore({ collection }: MongoDBStoreOptions): Store {
 
 /** After so many tries, each of which others' writes have spoilt, a change is given up. */
 const MOST_TRIES = 50
-
-/** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
-const MOST_BYTES_JOINED = 16 * 1024
 
 class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
@@ -159,7 +156,7 @@ class MongoDBStore implements JoinableStore {
 
   /** What only the server knows is not answered to a bulk; and so small they are that many are one command. */
   isJoinable({ change, answer }: Update): boolean {
-    return !answer && sizeOfArguments(change) <= MOST_BYTES_JOINED
+    return !answer && isSmall(change)
   }
 
   async updateMany(updates: readonly Update[]): Promise<PromiseSettledResult<Outcome>[]> {
@@ -296,10 +293,3 @@ class MongoDBStore implements JoinableStore {
 }
 
 const DUPLICATE_KEY = 11000
-
-function sizeOfArguments({ guards, operations }: Change): number {
-  let size = 0
-  for (const { arg } of guards) size += sizeOf(arg)
-  for (const operation of operations) if ('arg' in operation) size += sizeOf(operation.arg)
-  return size
-}
