@@ -7,11 +7,12 @@ import { writeCharts } from './charts.ts'
 import { type Case, type Figure, Figures } from './figures.ts'
 import { goals } from './goals.ts'
 import { type Kept, type Load, type RunningApp, startApp, startLoad } from './processes.ts'
+import { publish } from './publish.ts'
 import { overlapTable, speedTables, summaryTable, trafficTable } from './tables.ts'
 import { aWire, type TrafficOf } from './wire.ts'
 
 // npm run bench -- [--quick] [--rounds 9] [--seconds 0.4] [--part acts,sizes,clients,hot,traffic,overlap]
-//                  [--only read,change] [--among 'by hand,ours'] [--charts]
+//                  [--only read,change] [--among 'by hand,ours'] [--publish]
 
 const { values: options } = parseArgs({
   options: {
@@ -21,7 +22,7 @@ const { values: options } = parseArgs({
     part: { type: 'string' },
     only: { type: 'string' },
     among: { type: 'string' },
-    charts: { type: 'boolean', default: false },
+    publish: { type: 'boolean', default: false },
   },
 })
 const rounds = Number(options.rounds ?? (options.quick ? 5 : 9))
@@ -65,11 +66,15 @@ try {
   if (figures.all.length > 0) console.log(summaryTable(figures))
   if (traffic.length > 0) console.log(trafficTable(traffic))
   if (kept.length > 0) console.log(overlapTable(kept))
-  console.log(goals(figures, traffic, kept))
+  const met = goals(figures, traffic, kept)
+  console.log(met)
   const results = { server: server.name, node: process.version, rounds, figures: figures.all, traffic, kept }
   mkdirSync(folder, { recursive: true })
   writeFileSync(new URL('results.json', folder), JSON.stringify(results, null, 1))
-  if (options.charts) writeCharts(figures, kept)
+  if (options.publish) {
+    writeCharts(figures, kept)
+    publish({ server: server.name, rounds, figures, traffic, kept, goals: met })
+  }
 } finally {
   await load.stop()
   await server.stop()

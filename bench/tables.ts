@@ -113,7 +113,7 @@ export function kib(bytes: number): string {
   return `${bytes / 1024} KiB`
 }
 
-function markdown([head = [], ...rows]: string[][]): string {
+export function markdown([head = [], ...rows]: string[][]): string {
   const lines = [head, head.map((_, at) => (at === 0 ? '---' : '---:')), ...rows]
   return `${lines.map(cells => `| ${cells.join(' | ')} |`).join('\n')}\n`
 }
