@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
 import { type Act, acts } from './acts.ts'
 import { baselineOf, type Case, type Figure, type Figures, spreadOf, timesAsFast } from './figures.ts'
 import type { Kept } from './processes.ts'
@@ -26,7 +27,8 @@ export function publish(results: Results): void {
   const hot = (['read', 'increment'] as const).map(act => ({ ...at(act, 64), isHot: true }))
   const sizes = [0, 4, 64, 256].flatMap(size => [at('change', 1, size * 1024), at('blind', 1, size * 1024)])
   const loads = [1, 16, 64].flatMap(clients => [at('read', clients), at('change', clients)])
-  const run = `From one run on ${results.server}, Node.js ${process.version}, ${results.rounds} rounds.`
+  const machine = `${availableParallelism()} processors (${process.arch})`
+  const run = `From one run on ${results.server}, ${machine}, Node.js ${process.version}, ${results.rounds} rounds.`
 
   replace('README.md', [
     run,
@@ -68,7 +70,8 @@ function value(of: 'cpu' | 'p99', digits: number): Cell {
   }
 }
 
-function table(figures: Figures, what: string, cases: readonly Case[], cell: Cell): string {
+function table(figures: Figures, what: string, wanted: readonly Case[], cell: Cell): string {
+  const cases = wanted.filter(one => figures.contenders(one).length > 0)
   const names = [...new Set(figures.all.map(({ contender }) => contender))]
   const rows = names.map(name => [name, ...cases.map(wanted => cell(figures, name, wanted))])
   const filled = rows.filter(([, ...cells]) => cells.some(text => text !== ''))
