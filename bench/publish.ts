@@ -54,7 +54,7 @@ export function publish(results: Results): void {
     trafficTable(traffic),
     overlapTable(kept),
     'Our goals, as the run prints them:',
-    `\`\`\`text\n${goals}\n\`\`\``,
+    goals.replaceAll(/^/gm, '- '),
   ])
 }
 
