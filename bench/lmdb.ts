@@ -10,7 +10,7 @@ import { build, library } from './built.ts'
 // What the LMDB store does in a second, next to the package itself with the same bytes: npx tsx bench/lmdb.ts [rounds]
 
 build()
-const { lmdbStore } = await library<typeof import('../src/stores/lmdb.ts')>('stores/lmdb')
+const { lmdbStore } = await library<typeof import('../src/stores/lmdb/store.ts')>('stores/lmdb/store')
 const { open }: typeof import('lmdb') = createRequire(import.meta.url)('lmdb')
 const ROUNDS = Number(process.argv[2] ?? 15)
 const SESSIONS = 1000

@@ -5,14 +5,14 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
 import { idOf, newSecret } from '../src/core/ids.ts'
 import type { Change, SessionId, SessionRecord, Store } from '../src/index.ts'
-import { SessionFile } from '../src/stores/lmdb-file.ts'
-import { expiredBy } from '../src/stores/lmdb-keys.ts'
+import { SessionFile } from '../src/stores/lmdb/file.ts'
+import { expiredBy } from '../src/stores/lmdb/keys.ts'
 import { build, library } from './built.ts'
 
 // A million sessions in one LMDB file, of which nine in ten expire: npx tsx bench/million.ts [sessions]
 
 build()
-const { lmdbStore } = await library<typeof import('../src/stores/lmdb.ts')>('stores/lmdb')
+const { lmdbStore } = await library<typeof import('../src/stores/lmdb/store.ts')>('stores/lmdb/store')
 const MANY = Number(process.argv[2] ?? 1_000_000)
 const FEW = 1000
 const EXPIRED = 0.9

@@ -4,7 +4,7 @@ import { open } from 'lmdb'
 import { MongoClient } from 'mongodb'
 // In your app: import { mongoStore, type Store } from 'koa-atomic-session' and import { lmdbStore } from 'koa-atomic-session/lmdb'
 import { mongoStore, type Store } from '../src/index.ts'
-import { lmdbStore } from '../src/stores/lmdb.ts'
+import { lmdbStore } from '../src/stores/lmdb/store.ts'
 import type { OrdinaryStore } from './race/ordinary.ts'
 
 /** The shop's database, with a place for its sessions and one for the race's ordinary ones. */

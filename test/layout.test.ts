@@ -64,9 +64,9 @@ function assertNone(found: Import[]): void {
   assert.deepEqual(found.map(shown), [])
 }
 
-/** A store may be several files that begin with its name: mongodb.ts, mongodb-errors.ts. */
+/** A store is a file, or a folder where it needs several: memory.ts, mongodb/store.ts. */
 function storeOf(file: string): string {
-  return file.replace(/^stores\//, '').replace(/[-./].*$/, '')
+  return file.replace(/^stores\//, '').replace(/[./].*$/, '')
 }
 
 /** What is no store, and there for all of them. */

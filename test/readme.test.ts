@@ -105,7 +105,7 @@ suite('the README names', () => {
       file: 'src/koa/cookie-options.ts',
       type: 'CookieOptions',
     },
-    { title: '### Stores', index: 1, file: 'src/stores/lmdb.ts', type: 'LMDBStoreOptions' },
+    { title: '### Stores', index: 1, file: 'src/stores/lmdb/store.ts', type: 'LMDBStoreOptions' },
     { title: '### CSRF', index: 0, file: 'src/koa/csrf.ts', type: 'CSRFOptions' },
   ]
   for (const { title, index, file, type } of tables) {

@@ -11,7 +11,7 @@ export const contenders: Readonly<Record<string, Contender>> = {
   'Koa, driver connected': koaWithDriver,
   'by hand': handWritten,
   'ours (MongoDB)': mongodb,
-  ...(existsSync(new URL('stores/lmdb.js', folder)) && { 'ours (LMDB)': lmdb }),
+  ...(existsSync(new URL('stores/lmdb/store.js', folder)) && { 'ours (LMDB)': lmdb }),
   'ours (memory)': memory,
   'koa-session': koaSession,
   'koa-generic-session': koaGenericSession,

@@ -25,7 +25,7 @@ export const memory: Contender = {
 
 export const lmdb: Contender = {
   async start() {
-    const { lmdbStore } = await library<{ lmdbStore(options: { path: string }): Store }>('stores/lmdb')
+    const { lmdbStore } = await library<{ lmdbStore(options: { path: string }): Store }>('stores/lmdb/store')
     const path = await mkdtemp(join(tmpdir(), 'bench-'))
     process.once('disconnect', () => rm(path, { recursive: true, force: true }))
     return on(lmdbStore({ path: join(path, 'sessions') }))

@@ -1,6 +1,6 @@
 import { MongoClient } from 'mongodb'
 import { mongoStore, type Store } from '../../src/index.ts'
-import { lmdbStore } from '../../src/stores/lmdb.ts'
+import { lmdbStore } from '../../src/stores/lmdb/store.ts'
 
 /** Which store, and where it is: what a process of the app is told. */
 export type Place =

@@ -1,6 +1,6 @@
 import { MongoClient } from 'mongodb'
 import { mongoStore } from '../../../src/index.ts'
-import { lmdbStore } from '../../../src/stores/lmdb.ts'
+import { lmdbStore } from '../../../src/stores/lmdb/store.ts'
 import { failFast } from '../mongodb/options.ts'
 import { startApp } from './app.ts'
 import { forgetful } from './forgetful.ts'

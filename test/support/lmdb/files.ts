@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import type { Store } from '../../../src/core/store.ts'
-import { type LMDBStoreOptions, lmdbStore } from '../../../src/stores/lmdb.ts'
-import { SessionFile } from '../../../src/stores/lmdb-file.ts'
-import { everything } from '../../../src/stores/lmdb-keys.ts'
+import { SessionFile } from '../../../src/stores/lmdb/file.ts'
+import { everything } from '../../../src/stores/lmdb/keys.ts'
+import { type LMDBStoreOptions, lmdbStore } from '../../../src/stores/lmdb/store.ts'
 
 /** What the LMDB store has of optional methods. */
 export type LMDBStore = Required<Store>

@@ -1,6 +1,6 @@
-import { ConfigurationError } from '../core/errors.ts'
-import type { Path } from '../core/paths.ts'
-import { decode, encode } from './bson.ts'
+import { ConfigurationError } from '../../core/errors.ts'
+import type { Path } from '../../core/paths.ts'
+import { decode, encode } from '../bson.ts'
 
 /** What an acknowledged change survives. */
 export type Durability = 'process' | 'disk'

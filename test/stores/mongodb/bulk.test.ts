@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { MongoBulkWriteError, MongoNetworkError, MongoServerError } from 'mongodb'
-import { StoreUnavailableError } from '../../src/core/errors.ts'
-import type { Loaded } from '../../src/core/joining.ts'
-import { verdictsOf } from '../../src/stores/mongodb-bulk.ts'
-import { aRecord } from '../contract/records.ts'
+import { StoreUnavailableError } from '../../../src/core/errors.ts'
+import type { Loaded } from '../../../src/core/joining.ts'
+import { verdictsOf } from '../../../src/stores/mongodb/bulk.ts'
+import { aRecord } from '../../contract/records.ts'
 
 const ids = ['a', 'b', 'c', 'd']
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type Collection, MongoClient, type MongoClientOptions } from 'mongodb'
-import { type MongoDBCollection, mongoStore } from '../../src/index.ts'
-import { anApp } from '../support/app.ts'
+import { type MongoDBCollection, mongoStore } from '../../../src/index.ts'
+import { anApp } from '../../support/app.ts'
 
 /** What the process is warned of while the test runs. */
 function warnings(t: TestContext): string[] {

@@ -1,16 +1,15 @@
-import type { Change } from '../core/change.ts'
-import { type SessionError, StoreUnavailableError } from '../core/errors.ts'
-import type { Loaded } from '../core/joining.ts'
-import type { SessionId } from '../core/record.ts'
-import { sizeOf } from '../core/size.ts'
-import { isOfDriver, mongoError } from './mongodb-errors.ts'
+import type { Change } from '../../core/change.ts'
+import { type SessionError, StoreUnavailableError } from '../../core/errors.ts'
+import type { Loaded } from '../../core/joining.ts'
+import type { SessionId } from '../../core/record.ts'
+import { sizeOf } from '../../core/size.ts'
+import { isOfDriver, mongoError } from './errors.ts'
 
 /** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
 const MOST_BYTES = 16 * 1024
 
-export function isSmall({ guards, operations }: Change): boolean {
+export function isSmall({ operations }: Change): boolean {
   let size = 0
-  for (const { arg } of guards) size += sizeOf(arg)
   for (const operation of operations) if ('arg' in operation) size += sizeOf(operation.arg)
   return size <= MOST_BYTES
 }

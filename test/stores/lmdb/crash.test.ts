@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { aChange, aSession, fieldsOf, inc, recordOf } from '../contract/records.ts'
-import { Random } from '../support/linearizability/random.ts'
-import { aPath, aStore, countsOf, theFile } from '../support/lmdb/files.ts'
+import { aChange, aSession, fieldsOf, inc, recordOf } from '../../contract/records.ts'
+import { Random } from '../../support/linearizability/random.ts'
+import { aPath, aStore, countsOf, theFile } from '../../support/lmdb/files.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
-const counter = fileURLToPath(new URL('../support/lmdb/counter.mjs', import.meta.url))
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const counter = fileURLToPath(new URL('../../support/lmdb/counter.mjs', import.meta.url))
 const KILLS = 100
 /** How long a process may have been counting, milliseconds. */
 const LONGEST = 20

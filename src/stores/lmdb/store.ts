@@ -1,27 +1,20 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Change, Guard, Operation } from '../core/change.ts'
-import { milliseconds } from '../core/duration.ts'
-import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../core/errors.ts'
-import { holds } from '../core/guard.ts'
-import { overlap, type Path } from '../core/paths.ts'
-import { excerpt } from '../core/picture.ts'
-import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
-import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
-import { changed, decode, decodeExactly } from './bson.ts'
-import { Entries } from './lmdb-entries.ts'
-import { SessionFile } from './lmdb-file.ts'
-import { after, idOfKey, type Range, sessionKey, sessions } from './lmdb-keys.ts'
-import {
-  type Entry,
-  entryOfRecord,
-  entryOfTombstone,
-  recordOf,
-  standing,
-  tombstoneOf,
-} from './lmdb-layout.ts'
-import type { Durability } from './lmdb-meta.ts'
-import { Sweeper } from './lmdb-sweeper.ts'
-import { userRanges } from './lmdb-users.ts'
+import type { Change, Guard, Operation } from '../../core/change.ts'
+import { milliseconds } from '../../core/duration.ts'
+import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../core/errors.ts'
+import { holds } from '../../core/guard.ts'
+import { overlap, type Path } from '../../core/paths.ts'
+import { excerpt } from '../../core/picture.ts'
+import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../../core/record.ts'
+import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
+import { changed, decode, decodeExactly } from '../bson.ts'
+import { Entries } from './entries.ts'
+import { SessionFile } from './file.ts'
+import { after, idOfKey, type Range, sessionKey, sessions } from './keys.ts'
+import { type Entry, entryOfRecord, entryOfTombstone, recordOf, standing, tombstoneOf } from './layout.ts'
+import type { Durability } from './meta.ts'
+import { Sweeper } from './sweeper.ts'
+import { userRanges } from './users.ts'
 
 export interface LMDBStoreOptions {
   /** The file, which is made if it is not there. Its folder must be. */

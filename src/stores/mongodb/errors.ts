@@ -3,7 +3,7 @@ import {
   type SessionError,
   SessionTooLargeError,
   StoreUnavailableError,
-} from '../core/errors.ts'
+} from '../../core/errors.ts'
 
 /** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights. */
 const unavailable = new Set([

@@ -1,9 +1,9 @@
-import type { Path } from '../core/paths.ts'
-import { decodeExactly } from './bson.ts'
-import type { SessionFile } from './lmdb-file.ts'
-import { expiredBy, expiryKey, idOfKey, sessionKey } from './lmdb-keys.ts'
-import { bytesOf, type Entry, endOf, entryOf, standing } from './lmdb-layout.ts'
-import { userKey } from './lmdb-users.ts'
+import type { Path } from '../../core/paths.ts'
+import { decodeExactly } from '../bson.ts'
+import type { SessionFile } from './file.ts'
+import { expiredBy, expiryKey, idOfKey, sessionKey } from './keys.ts'
+import { bytesOf, type Entry, endOf, entryOf, standing } from './layout.ts'
+import { userKey } from './users.ts'
 
 const NOTHING = new Uint8Array()
 const always = () => true

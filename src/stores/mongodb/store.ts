@@ -1,15 +1,15 @@
-import type { Change } from '../core/change.ts'
+import type { Change } from '../../core/change.ts'
 import {
   CommandError,
   ConfigurationError,
   IdTakenError,
   SessionTooLargeError,
   StoreUnavailableError,
-} from '../core/errors.ts'
-import { holds } from '../core/guard.ts'
-import { type JoinableStore, joined, type Loaded, type Update } from '../core/joining.ts'
-import { applied } from '../core/operators.ts'
-import type { Path } from '../core/paths.ts'
+} from '../../core/errors.ts'
+import { holds } from '../../core/guard.ts'
+import { type JoinableStore, joined, type Loaded, type Update } from '../../core/joining.ts'
+import { applied } from '../../core/operators.ts'
+import type { Path } from '../../core/paths.ts'
 import {
   fromStored,
   isStoredRecord,
@@ -17,14 +17,14 @@ import {
   type SessionRecord,
   type Tombstone,
   toStored,
-} from '../core/record.ts'
-import { growthOf, sizeOf } from '../core/size.ts'
-import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
-import { isPlain } from '../core/values.ts'
-import { isSmall, type Verdict, verdictsOf } from './mongodb-bulk.ts'
-import { excerptOf, isTombstone, loadedOf, tombstoneOf } from './mongodb-documents.ts'
-import { codeOf, isOfConnection, mongoError, Sending } from './mongodb-errors.ts'
-import { canMeasure, ensureIndexes } from './mongodb-indexes.ts'
+} from '../../core/record.ts'
+import { growthOf, sizeOf } from '../../core/size.ts'
+import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
+import { isPlain } from '../../core/values.ts'
+import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
+import { excerptOf, isTombstone, loadedOf, tombstoneOf } from './documents.ts'
+import { codeOf, isOfConnection, mongoError, Sending } from './errors.ts'
+import { canMeasure, ensureIndexes } from './indexes.ts'
 import {
   filterOf,
   forLifetime,
@@ -35,8 +35,8 @@ import {
   projectionOf,
   standing,
   updateOf,
-} from './mongodb-language.ts'
-import { type ClientOptions, warnOfWaits } from './mongodb-timeouts.ts'
+} from './language.ts'
+import { type ClientOptions, warnOfWaits } from './timeouts.ts'
 
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
@@ -154,9 +154,12 @@ class MongoDBStore implements JoinableStore {
     }
   }
 
-  /** What only the server knows is not answered to a bulk; and so small they are that many are one command. */
+  /**
+   * What only the server knows is not answered to a bulk; and a guard that does not hold, as is common, would be an error in
+   * the server's log. So small they are that many are one command.
+   */
   isJoinable({ change, answer }: Update): boolean {
-    return !answer && isSmall(change)
+    return !answer && change.guards.length === 0 && isSmall(change)
   }
 
   async updateMany(updates: readonly Update[]): Promise<PromiseSettledResult<Outcome>[]> {

@@ -1,5 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs'
-import type { Database, TreeStats } from './lmdb-package.ts'
+import type { Database, TreeStats } from './package.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB

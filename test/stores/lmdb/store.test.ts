@@ -7,11 +7,11 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Long, serialize } from 'bson'
-import { ConfigurationError, IdTakenError, StoreUnavailableError } from '../../src/core/errors.ts'
-import type { SessionRecord } from '../../src/core/record.ts'
-import { type LMDBStoreOptions, lmdbStore } from '../../src/stores/lmdb.ts'
-import { META, sessionKey } from '../../src/stores/lmdb-keys.ts'
-import { storeContract } from '../contract/index.ts'
+import { ConfigurationError, IdTakenError, StoreUnavailableError } from '../../../src/core/errors.ts'
+import type { SessionRecord } from '../../../src/core/record.ts'
+import { META, sessionKey } from '../../../src/stores/lmdb/keys.ts'
+import { type LMDBStoreOptions, lmdbStore } from '../../../src/stores/lmdb/store.ts'
+import { storeContract } from '../../contract/index.ts'
 import {
   aChange,
   anEndedSession,
@@ -26,10 +26,10 @@ import {
   soon,
   together,
   unset,
-} from '../contract/records.ts'
-import { aPath, aStore, countsOf, type LMDBStore, theFile, until } from '../support/lmdb/files.ts'
+} from '../../contract/records.ts'
+import { aPath, aStore, countsOf, type LMDBStore, theFile, until } from '../../support/lmdb/files.ts'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+const root = fileURLToPath(new URL('../../..', import.meta.url))
 const sweeping = { sweepEvery: 5 }
 
 for (const durability of ['process', 'disk'] as const) {
@@ -109,7 +109,7 @@ test('a closed store has kept what was asked for before, and says that it is clo
 
 test('a program that does not close its store ends all the same', async t => {
   const program = `
-    import { lmdbStore } from './src/stores/lmdb.ts'
+    import { lmdbStore } from './src/stores/lmdb/store.ts'
     import { aSession } from './test/contract/records.ts'
     const store = lmdbStore({ path: ${JSON.stringify(aPath(t))}, sweepEvery: 5 })
     console.log((await aSession(store)).rev)`

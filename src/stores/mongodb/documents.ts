@@ -1,9 +1,9 @@
-import type { Loaded } from '../core/joining.ts'
-import type { Path } from '../core/paths.ts'
-import { excerpt } from '../core/picture.ts'
-import { fromStored, isStoredRecord, type Tombstone } from '../core/record.ts'
-import type { Excerpt } from '../core/store.ts'
-import { type Fields, isPlain } from '../core/values.ts'
+import type { Loaded } from '../../core/joining.ts'
+import type { Path } from '../../core/paths.ts'
+import { excerpt } from '../../core/picture.ts'
+import { fromStored, isStoredRecord, type Tombstone } from '../../core/record.ts'
+import type { Excerpt } from '../../core/store.ts'
+import { type Fields, isPlain } from '../../core/values.ts'
 
 /** What a stored document is to a session: one that is no record of ours is none. */
 export function loadedOf(found: unknown): Loaded {

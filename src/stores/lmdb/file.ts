@@ -1,12 +1,12 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
-import { ConfigurationError, SessionError, StoreUnavailableError } from '../core/errors.ts'
-import { notRead, notWritten } from './lmdb-errors.ts'
-import { Group } from './lmdb-group.ts'
-import { everything, META, type Range } from './lmdb-keys.ts'
-import { bytesOfMeta, type Durability, type Meta, metaOf } from './lmdb-meta.ts'
-import { assertLMDB, flushFolder, opened } from './lmdb-open.ts'
-import { type Database, loadLMDB } from './lmdb-package.ts'
-import { Space } from './lmdb-space.ts'
+import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
+import { notRead, notWritten } from './errors.ts'
+import { Group } from './group.ts'
+import { everything, META, type Range } from './keys.ts'
+import { bytesOfMeta, type Durability, type Meta, metaOf } from './meta.ts'
+import { assertLMDB, flushFolder, opened } from './open.ts'
+import { type Database, loadLMDB } from './package.ts'
+import { Space } from './space.ts'
 
 /** Of addresses, not of memory: while the file is smaller it need not be mapped anew. */
 const MAP_SIZE = 4 * 2 ** 30

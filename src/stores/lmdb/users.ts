@@ -1,8 +1,8 @@
 import { hash } from 'node:crypto'
-import { rankOf } from '../core/compare.ts'
-import { type Path, partsOf } from '../core/paths.ts'
-import { type Fields, isPlain } from '../core/values.ts'
-import { ID_BYTES, type Range } from './lmdb-keys.ts'
+import { rankOf } from '../../core/compare.ts'
+import { type Path, partsOf } from '../../core/paths.ts'
+import { type Fields, isPlain } from '../../core/values.ts'
+import { ID_BYTES, type Range } from './keys.ts'
 
 // The index by user. An entry's key begins with a hash of the path and of what the session has there: that equal values
 // have the same hash is all it needs, since each session that is found is looked at again.

@@ -1,8 +1,8 @@
-import { ConfigurationError } from '../core/errors.ts'
-import type { Path } from '../core/paths.ts'
-import { isPlain } from '../core/values.ts'
-import { codeOf, mongoError } from './mongodb-errors.ts'
-import { inData } from './mongodb-language.ts'
+import { ConfigurationError } from '../../core/errors.ts'
+import type { Path } from '../../core/paths.ts'
+import { isPlain } from '../../core/values.ts'
+import { codeOf, mongoError } from './errors.ts'
+import { inData } from './language.ts'
 
 /** What is asked of the driver's `Collection` here. */
 interface Indexed {

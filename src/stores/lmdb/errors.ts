@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { StoreUnavailableError } from '../core/errors.ts'
+import { StoreUnavailableError } from '../../core/errors.ts'
 
 const { ENOSPC, EDQUOT, EFBIG } = constants.errno
 

@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { ConfigurationError } from '../core/errors.ts'
+import { ConfigurationError } from '../../core/errors.ts'
 
 /** What the store asks of a database of the package `lmdb`, with keys and values as bytes. */
 export interface Database {

@@ -1,10 +1,19 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { type TestContext, test } from 'node:test'
-import { StoreUnavailableError } from '../../src/core/errors.ts'
-import type { SessionRecord } from '../../src/core/record.ts'
-import { aChange, aRecord, aSecondAgo, aSession, fieldsOf, inAnHour, inc, set } from '../contract/records.ts'
-import { aPath, aStore, countsOf, type LMDBStore, theFile, until } from '../support/lmdb/files.ts'
+import { StoreUnavailableError } from '../../../src/core/errors.ts'
+import type { SessionRecord } from '../../../src/core/record.ts'
+import {
+  aChange,
+  aRecord,
+  aSecondAgo,
+  aSession,
+  fieldsOf,
+  inAnHour,
+  inc,
+  set,
+} from '../../contract/records.ts'
+import { aPath, aStore, countsOf, type LMDBStore, theFile, until } from '../../support/lmdb/files.ts'
 
 const MiB = 1024 * 1024
 /** The kernel refuses to let this process write beyond a size as it refuses to write to a full disk. */

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Binary, BSON, type Collection, type Document, MongoClient, MongoServerError } from 'mongodb'
-import type { Change } from '../../src/core/change.ts'
+import type { Change } from '../../../src/core/change.ts'
 import {
   CommandError,
   ConfigurationError,
   IdTakenError,
   StoreUnavailableError,
-} from '../../src/core/errors.ts'
-import type { SessionId } from '../../src/core/record.ts'
-import type { Store } from '../../src/core/store.ts'
-import { type MongoDBCollection, mongoStore } from '../../src/stores/mongodb.ts'
-import { storeContract } from '../contract/index.ts'
+} from '../../../src/core/errors.ts'
+import type { SessionId } from '../../../src/core/record.ts'
+import type { Store } from '../../../src/core/store.ts'
+import { type MongoDBCollection, mongoStore } from '../../../src/stores/mongodb/store.ts'
+import { storeContract } from '../../contract/index.ts'
 import {
   aChange,
   anEndedSession,
@@ -26,7 +26,7 @@ import {
   set,
   together,
   unset,
-} from '../contract/records.ts'
+} from '../../contract/records.ts'
 import {
   aCollection,
   commandsOf,
@@ -35,8 +35,8 @@ import {
   theClient,
   withoutMongoDB,
   withoutRealMongoDB,
-} from '../support/mongodb/collection.ts'
-import { aProxy } from '../support/mongodb/proxy.ts'
+} from '../../support/mongodb/collection.ts'
+import { aProxy } from '../../support/mongodb/proxy.ts'
 
 type Sessions = Collection<{ _id: string }>
 

@@ -1,8 +1,8 @@
-import type { Change, Guard, Operation, PushModifiers } from '../core/change.ts'
-import { type Path, partsOf } from '../core/paths.ts'
-import { answerable } from '../core/picture.ts'
-import type { SessionId } from '../core/record.ts'
-import type { Fields } from '../core/values.ts'
+import type { Change, Guard, Operation, PushModifiers } from '../../core/change.ts'
+import { type Path, partsOf } from '../../core/paths.ts'
+import { answerable } from '../../core/picture.ts'
+import type { SessionId } from '../../core/record.ts'
+import type { Fields } from '../../core/values.ts'
 
 /** A record, or a tombstone, whose time has not come. The TTL index removes the others, some time later. */
 export function standing(id: SessionId | { $in: readonly SessionId[] }, now: Date): object {

@@ -1,6 +1,6 @@
-import type { Entries } from './lmdb-entries.ts'
-import type { SessionFile } from './lmdb-file.ts'
-import { expiredBy } from './lmdb-keys.ts'
+import type { Entries } from './entries.ts'
+import type { SessionFile } from './file.ts'
+import { expiredBy } from './keys.ts'
 
 /** The most that is removed in one transaction, if it takes no longer than that. */
 const MOST_SESSIONS = 100

@@ -1,7 +1,7 @@
 import { closeSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { ConfigurationError } from '../core/errors.ts'
-import { isFull, notWritten } from './lmdb-errors.ts'
+import { ConfigurationError } from '../../core/errors.ts'
+import { isFull, notWritten } from './errors.ts'
 
 /** The header of an LMDB file: a page's own header comes before the magic number and the version of the format. */
 const MAGIC = 0xbeefc0de
