@@ -47,6 +47,8 @@ export function altered(
     get(_, name) {
       const member: unknown = Reflect.get(target, name)
       if (typeof member !== 'function' || typeof name !== 'string') return member
+      // It tells the store something, and asks it nothing.
+      if (name === 'useTimeout') return member.bind(target)
       if (name === 'find') {
         return async function* (...args: unknown[]) {
           await before(name, args)
