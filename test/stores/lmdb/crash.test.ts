@@ -25,7 +25,7 @@ function builtStore(): string {
     stdio: 'inherit',
   })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
-  return join(folder, 'stores', 'lmdb.js')
+  return join(folder, 'stores', 'lmdb', 'store.js')
 }
 
 test('a process killed while it writes has kept what it acknowledged, or one change more, and stops nobody', async t => {
