@@ -101,8 +101,7 @@ export class Known {
       )
       this.#picture = { ...this.#picture, expires: new Date(life.expires), maxAge: life.maxAge }
     }
-    this.carry(this.#picture ? undefined : expires)
-    this.told = this.issued
+    this.lead(this.#picture ? undefined : expires)
   }
 
   /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
@@ -131,9 +130,9 @@ export class Known {
     else this.carry()
   }
 
-  /** Gives the visitor the cookie of a session that another request has made, and may have ended by now. */
-  lead(): void {
-    this.carry()
+  /** Gives the visitor the cookie of a session that other requests know too, and may have ended by the time it leaves. */
+  lead(expires?: Date): void {
+    this.carry(expires)
     this.told = this.issued
   }
 
