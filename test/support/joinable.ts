@@ -1,15 +1,9 @@
-import { setImmediate } from 'node:timers/promises'
 import type { JoinableStore } from '../../src/core/joining.ts'
 import type { Store } from '../../src/core/store.ts'
+import { slowly } from './slowly.ts'
 
 /** A store, and several calls of it as one, each of which takes a while. */
 export function joinable(store: Store): JoinableStore {
-  const slowly = async <T>(call: () => Promise<T>): Promise<T> => {
-    await setImmediate()
-    const answer = await call()
-    await setImmediate()
-    return answer
-  }
   return {
     insert: record => store.insert(record),
     load: id => slowly(() => store.load(id)),

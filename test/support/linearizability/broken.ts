@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { applied } from '../../../src/core/operators.ts'
 import { excerpt } from '../../../src/core/picture.ts'
 import type { Change, Operation, SessionId, SessionRecord, Store } from '../../../src/index.ts'
+import { slowly } from '../slowly.ts'
 import type { Random } from './random.ts'
 
 /** Breaks one promise of a store that keeps them all. */
@@ -9,12 +10,6 @@ export type Breaking = (store: Store, random: Random) => Store
 
 /** The store as it is, every call of which takes a while, before and after it takes effect. */
 export function slow(store: Store): Store {
-  const slowly = async <T>(call: () => Promise<T>): Promise<T> => {
-    await setImmediate()
-    const answer = await call()
-    await setImmediate()
-    return answer
-  }
   return {
     insert: record => slowly(() => store.insert(record)),
     load: id => slowly(() => store.load(id)),
