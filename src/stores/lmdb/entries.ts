@@ -1,7 +1,7 @@
 import type { Path } from '../../core/paths.ts'
 import { decodeExactly } from '../bson.ts'
 import type { SessionFile } from './file.ts'
-import { expiredBy, expiryKey, idOfKey, sessionKey } from './keys.ts'
+import { expiryKey, idOfKey, sessionKey } from './keys.ts'
 import { bytesOf, type Entry, endOf, entryOf, standing } from './layout.ts'
 import { userKey } from './users.ts'
 
@@ -43,8 +43,11 @@ export class Entries {
 
   remove(key: Buffer): void {
     const bytes = this.#file.get(key)
-    if (!bytes) return
-    const entry = entryOf(key, bytes)
+    if (bytes) this.#remove(key, entryOf(key, bytes))
+  }
+
+  /** `entry` is nothing if what is stored is damaged, or none of ours. */
+  #remove(key: Buffer, entry: Entry | undefined): void {
     if (entry) {
       this.#file.remove(expiryKey(key, endOf(entry)))
       this.#index(key, entry, undefined)
@@ -52,18 +55,18 @@ export class Entries {
     this.#file.remove(key)
   }
 
-  /** Removes what has expired, until it is `limit` sessions or time is up; tells how many. */
-  sweep(now: number, limit: number, isTimeUp: () => boolean): number {
-    let swept = 0
-    for (const expiry of this.#file.getKeys(expiredBy(now), limit)) {
+  /** Removes the sessions of these keys of the expiry index whose time has come, and has not been put off since. */
+  sweep(expiries: readonly Buffer[]): void {
+    const now = Date.now()
+    for (const expiry of expiries) {
       const key = sessionKey(idOfKey(expiry))
-      if (!this.standing(key)) this.remove(key)
-      // Gone already, unless the session was damaged.
-      this.#file.remove(expiry)
-      swept++
-      if (isTimeUp()) break
+      const bytes = this.#file.get(key)
+      const entry = bytes && entryOf(key, bytes)
+      const isStanding = entry && endOf(entry) > now
+      if (bytes && !isStanding) this.#remove(key, entry)
+      // Gone already, unless the session was damaged, or extended by someone who did not keep the index.
+      if (!isStanding || !expiryKey(key, endOf(entry)).equals(expiry)) this.#file.remove(expiry)
     }
-    return swept
   }
 
   /** Adds a session to the index by `path`, which was made after it was stored. */

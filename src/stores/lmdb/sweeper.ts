@@ -2,9 +2,11 @@ import type { Entries } from './entries.ts'
 import type { SessionFile } from './file.ts'
 import { expiredBy } from './keys.ts'
 
-/** The most that is removed in one transaction, if it takes no longer than that. */
-const MOST_SESSIONS = 100
-const MOST_MILLISECONDS = 1
+/** So many keys are read at once, whose sessions then are removed in many transactions. */
+const PAGE = 1000
+/** What others wait for one transaction, its end included: as many sessions are removed in it as take so long. */
+const MILLISECONDS = 0.3
+
 /** Times as long as it takes, it rests: a busy machine is left alone all the longer. */
 const REST = 9
 
@@ -16,8 +18,8 @@ export class Sweeper {
   readonly #entries: Entries
   readonly #every: number
   #timer: NodeJS.Timeout | undefined
-  #isSweeping = false
-  #most = MOST_SESSIONS
+  #expired: Buffer[] = []
+  #most = 1
 
   constructor(file: SessionFile, entries: Entries, every: number) {
     this.#file = file
@@ -35,25 +37,27 @@ export class Sweeper {
   }
 
   async #sweep(): Promise<void> {
-    const begun = performance.now()
-    let isDone = true
+    let rest = this.#every
     try {
-      if (!this.#isSweeping) this.#file.forgetTheDead()
-      isDone = this.#file.readKeys(expiredBy(Date.now()), 1).length === 0 || (await this.#sweepSome()) === 0
-      if (isDone) this.#most = MOST_SESSIONS
+      if (this.#expired.length === 0) this.#expired = this.#file.readKeys(expiredBy(Date.now()), PAGE)
+      if (this.#expired.length > 0) rest = REST * (await this.#sweepSome())
+      else this.#file.forgetTheDead()
     } catch {
       // On a full disk there may be room for removing them one by one. If not, the next time comes.
-      isDone = this.#most === 1
+      this.#expired = []
+      if (this.#most > 1) rest = 0
       this.#most = 1
     }
-    this.#isSweeping = !isDone
-    if (!this.#file.isClosed) this.#after(isDone ? this.#every : REST * (performance.now() - begun))
+    if (!this.#file.isClosed) this.#after(rest)
   }
 
-  #sweepSome(): Promise<number> {
-    return this.#file.write(() => {
-      const until = performance.now() + MOST_MILLISECONDS
-      return this.#entries.sweep(Date.now(), this.#most, () => performance.now() > until)
-    })
+  /** Milliseconds that it took. */
+  async #sweepSome(): Promise<number> {
+    const some = this.#expired.splice(0, this.#most)
+    const begun = performance.now()
+    await this.#file.write(() => this.#entries.sweep(some))
+    const took = performance.now() - begun
+    this.#most = took > MILLISECONDS ? Math.ceil(this.#most / 2) : this.#most + 1
+    return took
   }
 }
