@@ -48,15 +48,14 @@ export class Known {
   tokened = false
   #picture: Picture | undefined
   #offered: Presented | undefined
-  /** Repeats what the visitor was told last. */
-  #tell: () => void
+  /** What the visitor was told last: a cookie, to forget the one it has, or nothing. */
+  #last: { readonly presented: Presented; readonly expires: Date } | 'forget' | undefined
   /** Whether it is a visitor who is served: nobody else can be given a new id. */
   readonly isVisitors: boolean
 
   constructor(carrier: Carrier, lifetimes: Lifetimes, id?: SessionId) {
     const presented = carrier.presented()
     this.carrier = carrier
-    this.#tell = () => carrier.withdraw()
     this.#lifetimes = lifetimes
     this.isVisitors = id === undefined
     this.state = presented || id ? 'presented' : 'new'
@@ -113,7 +112,9 @@ export class Known {
   /** It was not stored: the visitor is told what was to be told before. */
   withdraw(): void {
     this.#offered = undefined
-    this.#tell()
+    if (this.#last === undefined) this.carrier.withdraw()
+    else if (this.#last === 'forget') this.carrier.clear()
+    else this.carrier.carry(this.#last.presented, this.#last.expires)
   }
 
   /** A new session has been stored, under the secret that was offered or, if that was taken, under another. */
@@ -228,20 +229,20 @@ export class Known {
 
   clear(): void {
     this.carrier.clear()
-    this.#tell = () => this.carrier.clear()
+    this.#last = 'forget'
   }
 
   /** Takes back whatever cookie this response was to give. */
   #tellNothing(): void {
-    this.#tell = () => this.carrier.withdraw()
-    this.#tell()
+    this.carrier.withdraw()
+    this.#last = undefined
   }
 
   #carried(presented: Presented, expires: Date): void {
     this.issued = presented.issued
     this.outdated = false
     this.#offered = undefined
-    this.#tell = () => this.carrier.carry(presented, expires)
+    this.#last = { presented, expires }
   }
 
   assertCarries(): void {

@@ -140,7 +140,9 @@ export class SessionCookie implements Carrier {
     if (this.canCarry()) this.#set('', new Date(0))
   }
 
-  derive = (secret: string, nonce: string): Secret => derived(this.#keys, secret, nonce)
+  derive(secret: string, nonce: string): Secret {
+    return derived(this.#keys, secret, nonce)
+  }
 
   #set(value: string, expires: Date | undefined): void {
     // What is stored by now is stored; only its visitor cannot be told any more.

@@ -163,7 +163,8 @@ function report(ctx: Koa.Context, error: unknown): void {
  */
 function deliverWithError(ctx: Koa.Context, cookie: SessionCookie): void {
   const answer = ctx.onerror
-  ctx.onerror = thrown => {
+  // Not assigned as it is written: V8 would make it among old objects, where it keeps the whole request for long.
+  const deliver: typeof answer = thrown => {
     if (thrown === null || thrown === undefined || ctx.res.headersSent) return answer.call(ctx, thrown)
     // As Koa itself would make of it, but here it gets headers.
     const error: Error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
@@ -179,6 +180,7 @@ function deliverWithError(ctx: Koa.Context, cookie: SessionCookie): void {
       if (own) Object.defineProperty(error, 'headers', own)
     }
   }
+  ctx.onerror = deliver
 }
 
 function headersWith(error: Error, ctx: Koa.Context, cookie: SessionCookie): Record<string, unknown> {
