@@ -1,17 +1,21 @@
 import type { Loaded } from '../../core/joining.ts'
 import type { Path } from '../../core/paths.ts'
 import { excerpt } from '../../core/picture.ts'
-import { fromStored, isStoredRecord, type Tombstone } from '../../core/record.ts'
+import { endOfLife, fromStored, isStoredRecord, type Tombstone } from '../../core/record.ts'
 import type { Excerpt } from '../../core/store.ts'
 import { type Fields, isPlain } from '../../core/values.ts'
 
-/** What a stored document is to a session: one that is no record of ours is none. */
-export function loadedOf(found: unknown): Loaded {
-  if (isTombstone(found)) return tombstoneOf(found)
-  return isStoredRecord(found) ? fromStored(found) : undefined
+/** What a stored document is to a session: one that is no record of ours, or whose time has come, is none. */
+export function loadedOf(found: unknown, now: number): Loaded {
+  if (isTombstone(found)) return isAfter(found.expires, now) ? tombstoneOf(found) : undefined
+  return isStoredRecord(found) && isAfter(endOfLife(found), now) ? fromStored(found) : undefined
 }
 
-export function isTombstone(found: unknown): found is Tombstone {
+function isAfter(expires: unknown, now: number): boolean {
+  return expires instanceof Date && expires.getTime() > now
+}
+
+export function isTombstone(found: unknown): found is Tombstone & Fields {
   return isPlain(found) && found.ended instanceof Date
 }
 

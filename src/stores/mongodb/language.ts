@@ -5,7 +5,7 @@ import type { SessionId } from '../../core/record.ts'
 import type { Fields } from '../../core/values.ts'
 
 /** A record, or a tombstone, whose time has not come. The TTL index removes the others, some time later. */
-export function standing(id: SessionId | { $in: readonly SessionId[] }, now: Date): object {
+export function standing(id: SessionId, now: Date): object {
   return { _id: id, expires: { $gt: now }, absolute: { $not: { $lte: now } } }
 }
 

@@ -41,6 +41,7 @@ import { type ClientOptions, warnOfWaits } from './timeouts.ts'
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
   readonly collectionName: string
+  readonly readPreference?: { readonly mode?: unknown } | undefined
   readonly writeConcern?: { readonly w?: unknown } | undefined
   readonly db?: { readonly client?: { readonly options?: ClientOptions } }
   findOne(filter: object, options?: object): Promise<object | null>
@@ -83,11 +84,17 @@ const MOST_TRIES = 50
 
 class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
+  /**
+   * Options of a read: a secondary may not know yet of a session that has been acknowledged. None where the collection has
+   * it by itself, since the driver makes a new preference of each that it is given.
+   */
+  readonly #primary: { readonly readPreference?: 'primary' }
   /** Whether the server has `$bsonSize`, once that has been asked: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
   #measures: boolean | undefined
 
   constructor(collection: MongoDBCollection) {
     this.#collection = collection
+    this.#primary = collection.readPreference?.mode === 'primary' ? {} : { readPreference: 'primary' }
   }
 
   async insert(record: SessionRecord): Promise<void> {
@@ -101,15 +108,15 @@ class MongoDBStore implements JoinableStore {
   }
 
   async load(id: SessionId): Promise<Loaded> {
-    return loadedOf(await this.#find(standing(id, new Date())))
+    return loadedOf(await this.#find({ _id: id }), Date.now())
   }
 
   async loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
     try {
-      const filter = standing({ $in: ids }, new Date())
-      const found = await this.#collection.find(filter, { readPreference: 'primary' }).toArray()
+      const found = await this.#collection.find({ _id: { $in: ids } }, this.#primary).toArray()
+      const now = Date.now()
       const byId = new Map(found.filter(isPlain).map(document => [document._id, document]))
-      return ids.map(id => ({ status: 'fulfilled', value: loadedOf(byId.get(id)) }))
+      return ids.map(id => ({ status: 'fulfilled', value: loadedOf(byId.get(id), now) }))
     } catch (error) {
       // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.
       if (!isOfConnection(error)) return Promise.allSettled(ids.map(id => this.load(id)))
@@ -121,7 +128,7 @@ class MongoDBStore implements JoinableStore {
     const projection = { ...projectionOf(paths), ended: 1, next: 1 }
     // The projection leaves out what would tell a record of ours from another document, so the filter decides.
     const filter = { ...standing(id, new Date()), $or: [ofOurShape, { ended: { $type: 'date' } }] }
-    const found = await this.#find(filter, { projection })
+    const found = await this.#find(filter, { ...this.#primary, projection })
     if (isTombstone(found)) return tombstoneOf(found)
     return isPlain(found) ? excerptOf(found, paths) : undefined
   }
@@ -236,7 +243,7 @@ class MongoDBStore implements JoinableStore {
       ended: null,
     }
     try {
-      for await (const found of this.#collection.find(filter, { readPreference: 'primary' })) {
+      for await (const found of this.#collection.find(filter, this.#primary)) {
         if (isStoredRecord(found)) yield fromStored(found)
       }
     } catch (error) {
@@ -244,10 +251,9 @@ class MongoDBStore implements JoinableStore {
     }
   }
 
-  async #find(filter: object, options: object = {}): Promise<object | null> {
+  async #find(filter: object, options: object = this.#primary): Promise<object | null> {
     try {
-      // A secondary may not know yet of a session that has been acknowledged.
-      return await this.#collection.findOne(filter, { ...options, readPreference: 'primary' })
+      return await this.#collection.findOne(filter, options)
     } catch (error) {
       throw mongoError(error, 'none')
     }
