@@ -1,13 +1,19 @@
 import type { Secret } from './ids.ts'
+import type { SessionId } from './record.ts'
 
-/** What the visitor's cookie says, once its signature has been verified. */
+/** What a cookie says. */
 export interface Presented {
   readonly secret: Secret
   /** When the cookie was issued, milliseconds since the epoch. */
   readonly issued: number
   readonly maxAge: number
+}
+
+/** What the visitor's cookie says, once its signature has been verified. */
+export interface Verified extends Presented {
+  readonly id: SessionId
   /** It was signed with a key that is to be retired, so it is sent again under the first one. */
-  readonly outdated?: boolean
+  readonly outdated: boolean
 }
 
 /** The secret of a session that follows from another, be it one of ours, by its tombstone's nonce, or another library's. */
@@ -15,7 +21,7 @@ export type Derive = (secret: string, nonce: string) => Secret
 
 /** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
 export interface Carrier {
-  presented(): Presented | undefined
+  presented(): Verified | undefined
   /** False once the response's headers have been sent. */
   canCarry(): boolean
   /** Gives the visitor this id, from now until `expires`. */

@@ -60,10 +60,10 @@ export class Known {
     this.isVisitors = id === undefined
     this.state = presented || id ? 'presented' : 'new'
     this.secret = presented?.secret
-    this.id = presented ? idOf(presented.secret) : id
+    this.id = presented?.id ?? id
     this.issued = presented?.issued ?? 0
     this.maxAge = presented?.maxAge ?? lifetimes.maxAge
-    this.outdated = presented?.outdated === true
+    this.outdated = presented?.outdated ?? false
   }
 
   /** Whether there is a picture that shows what this request has written. */

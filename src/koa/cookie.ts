@@ -1,11 +1,9 @@
-import { timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import Keygrip from 'keygrip'
 import type Koa from 'koa'
-import type { Carrier, Presented } from '../core/carrier.ts'
-import { ConfigurationError } from '../core/errors.ts'
+import type { Carrier, Presented, Verified } from '../core/carrier.ts'
 import { tell } from '../core/events.ts'
-import { type Secret, secretFrom } from '../core/ids.ts'
+import { idOf, type Secret, secretFrom } from '../core/ids.ts'
+import type { Keys } from './keys.ts'
 import { MOST_DAYS, type Settings } from './options.ts'
 
 /** Secret, issue time and maxAge (milliseconds, base 36), signature. */
@@ -15,39 +13,45 @@ const shape = /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{43})$
 const MOST_CANDIDATES = 4
 
 /** What a request's cookies say of its session: the one of our name that verifies. Of two that do, neither is believed. */
-export function presentedIn(cookie: string | undefined, key: string, keys: Keygrip): Presented | undefined {
+export function presentedIn(cookie: string | undefined, key: string, keys: Keys): Verified | undefined {
   if (!cookie?.includes(key)) return undefined
-  let found: Presented | undefined
+  let found: Verified | undefined
   for (const value of new Set(valuesOf(key, cookie))) {
-    const match = shape.exec(value)
-    if (!match) continue
-    const [, secret, issued, maxAge, signature] = match as unknown as [string, string, string, string, string]
-    const signer = signerOf(keys, signed(key, value.slice(0, -signature.length - 1)), signature)
-    if (signer < 0) {
-      tell({ type: 'bad signature' })
-      continue
-    }
-    if (found && found.secret !== secret) {
+    const one = keys.lately?.get(value) ?? verified(copied(value), key, keys)
+    if (!one) continue
+    if (found && found.secret !== one.secret) {
       tell({ type: 'ambiguous cookie' })
       return undefined
     }
-    const at = Number.parseInt(issued, 36)
     // The same session's, once set with other attributes: the younger is what it was last told.
-    if (found && found.issued >= at) continue
-    found = { secret, issued: at, maxAge: Number.parseInt(maxAge, 36), outdated: signer > 0 }
+    if (!found || one.issued > found.issued) found = one
   }
   return found
 }
 
-/**
- * The place of the key that signed, or -1. Nearly always it is the first: comparing here spares the two HMACs under a random
- * key by which Keygrip compares.
- */
-function signerOf(keys: Keygrip, data: string, signature: string): number {
-  const first = Buffer.from(keys.sign(data))
-  const given = Buffer.from(signature)
-  if (first.length === given.length && timingSafeEqual(first, given)) return 0
-  return keys.index(data, signature)
+function verified(value: string, key: string, keys: Keys): Verified | undefined {
+  const match = shape.exec(value)
+  if (!match) return undefined
+  const [, secret, issued, maxAge, signature] = match as unknown as [string, string, string, string, string]
+  const signer = keys.signerOf(signed(key, value.slice(0, -signature.length - 1)), signature)
+  if (signer < 0) {
+    tell({ type: 'bad signature' })
+    return undefined
+  }
+  const one = {
+    secret,
+    id: idOf(secret),
+    issued: Number.parseInt(issued, 36),
+    maxAge: Number.parseInt(maxAge, 36),
+    outdated: signer > 0,
+  }
+  keys.lately?.set(value, one)
+  return one
+}
+
+/** A part of a header keeps all of the header in memory. */
+function copied(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 /** The name is signed too: another app's cookie, or another of ours, is not this one. */
@@ -56,14 +60,14 @@ function signed(key: string, payload: string): string {
 }
 
 /** A secret that follows from another, for who has the keys. Signed under no cookie's name, so none is one. */
-function derived(keys: Keygrip, secret: string, nonce: string): Secret {
+function derived(keys: Keys, secret: string, nonce: string): Secret {
   return secretFrom(keys.sign(`grace ${secret} ${nonce}`))
 }
 
 /** The cookie of a request that has no response of Koa's: read, never set. */
 export type CookieReader = (request: IncomingMessage) => Carrier
 
-export function cookieReader({ key }: Settings, keys: () => Keygrip): CookieReader {
+export function cookieReader({ key }: Settings, keys: () => Keys): CookieReader {
   return request => ({
     presented: () => presentedIn(request.headers.cookie, key, keys()),
     canCarry: () => false,
@@ -78,11 +82,11 @@ export function cookieReader({ key }: Settings, keys: () => Keygrip): CookieRead
 export class SessionCookie implements Carrier {
   readonly #ctx: Koa.Context
   readonly #settings: Settings
-  readonly #keys: Keygrip
+  readonly #keys: Keys
   #header: string | undefined
   readonly #adopting: string[] = []
 
-  constructor(ctx: Koa.Context, settings: Settings, keys: Keygrip) {
+  constructor(ctx: Koa.Context, settings: Settings, keys: Keys) {
     this.#ctx = ctx
     this.#settings = settings
     this.#keys = keys
@@ -113,7 +117,7 @@ export class SessionCookie implements Carrier {
     this.#ctx.res.setHeader('Set-Cookie', [...others, ours])
   }
 
-  presented(): Presented | undefined {
+  presented(): Verified | undefined {
     return presentedIn(this.#ctx.req.headers.cookie, this.#settings.key, this.#keys)
   }
 
@@ -211,49 +215,13 @@ function valuesOf(key: string, header: string): string[] {
 
 /** Not `trim()`, which also takes what no browser does, such as a no-break space. */
 function trimmed(text: string): string {
-  return text.replace(/^[ \t]+|[ \t]+$/g, '')
+  let start = 0
+  let end = text.length
+  while (isBlank(text.charCodeAt(start))) start++
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--
+  return text.slice(start, end)
 }
 
-/** The app's keys as they are at each use, since an app may set them after `Session(app)`. */
-export function keysOf(app: Koa): () => Keygrip {
-  let keys: unknown
-  let keygrip: Keygrip | undefined
-  return () => {
-    if (keygrip && keys === app.keys) return keygrip
-    keys = app.keys
-    keygrip = keygripOf(keys)
-    return keygrip
-  }
-}
-
-function keygripOf(keys: unknown): Keygrip {
-  if (!Array.isArray(keys)) {
-    if (isKeygrip(keys)) {
-      if (keys.sign('').length === SHA256_LENGTH) return keys
-      throw new ConfigurationError(
-        "app.keys is a Keygrip that does not sign with SHA-256: give new Keygrip(keys, 'sha256'), or the list of keys",
-      )
-    }
-  } else if (keys.length > 0 && keys.every(key => typeof key === 'string' && key !== '')) {
-    if (keys.some(key => key.length < SHORT)) {
-      process.emitWarning(
-        `app.keys holds a key shorter than ${SHORT} characters, which can be guessed; use random ones`,
-        'SessionWarning',
-      )
-    }
-    return new Keygrip(keys, 'sha256')
-  }
-  throw new ConfigurationError(
-    'app.keys is missing: set it to a list of secret strings, the first of which signs session cookies',
-  )
-}
-
-/** OWASP: a key for HMAC-SHA-256 has at least 32 bytes; Koa's own examples fall short, so this only warns. */
-const SHORT = 32
-
-/** In base64. */
-const SHA256_LENGTH = 43
-
-function isKeygrip(keys: unknown): keys is Keygrip {
-  return typeof keys === 'object' && keys !== null && 'sign' in keys && 'verify' in keys && 'index' in keys
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09
 }

@@ -4,16 +4,18 @@ import { type TestContext, test } from 'node:test'
 import fc from 'fast-check'
 import Keygrip from 'keygrip'
 import { FieldError } from '../../src/core/errors.ts'
+import { idOf } from '../../src/core/ids.ts'
 import { isFieldName, MAX_DEPTH, MAX_PART_BYTES, pathOf } from '../../src/core/paths.ts'
 import { literal } from '../../src/core/values.ts'
 import { presentedIn } from '../../src/koa/cookie.ts'
+import { Keys } from '../../src/koa/keys.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, KEY, type RunningApp } from '../support/app.ts'
 import { watched } from '../support/watchedstore.ts'
 
 const RUNS = 10_000
 
-const keys = new Keygrip([KEY], 'sha256')
+const keys = new Keys([KEY])
 
 /** Whatever Node takes for a header's value: all bytes but those of control, of which it takes the tab. */
 const someHeaderText = fc
@@ -215,6 +217,7 @@ test('the parser finds what was signed, and nothing else, in any header', () => 
   const valid = `${payload}.${keys.sign(`sid=${payload}`)}`
   assert.deepEqual(presentedIn(`sid=${valid}`, 'sid', keys), {
     secret,
+    id: idOf(secret),
     issued: 1e12,
     maxAge: 1e9,
     outdated: false,
