@@ -25,6 +25,8 @@ export interface Result {
 
 type Command = keyof typeof commands
 
+const now = Promise.resolve()
+
 /**
  * The commands of one chain, which become one change. It is sent two microtasks after it was begun: late enough that an
  * `await` in the same expression has been seen, so that nothing need be asked back where nobody waits; early enough to be
@@ -41,9 +43,7 @@ class Chain implements PromiseLike<unknown> {
 
   constructor(performer: Performer) {
     this.#performer = performer
-    this.#sent = Promise.resolve()
-      .then(nothing)
-      .then(() => this.#send())
+    this.#sent = now.then(nothing).then(() => this.#send())
     performer.queue.track(this.#sent, () =>
       this.#asked || this.#state === 'broken' ? undefined : this.#failure,
     )

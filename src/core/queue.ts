@@ -1,5 +1,7 @@
 import { StoreUnavailableError } from './errors.ts'
 
+const now = Promise.resolve()
+
 /** One request's store calls, one after another, and what came of those that nobody awaits. */
 export class Queue {
   #tail: Promise<unknown> | undefined
@@ -33,7 +35,7 @@ export class Queue {
    * counts it as pending.
    */
   inTurn<T>(act: () => Promise<T>): Promise<T> {
-    return this.watch(Promise.resolve().then(nothing).then(act))
+    return this.watch(now.then(nothing).then(act))
   }
 
   /** `promise`, counted as pending; if it fails and nobody handles that, the failure is the request's. */
@@ -41,24 +43,30 @@ export class Queue {
     const act = new Act<T>(resolve => resolve(promise))
     act.queue = this
     let failure: unknown
-    const settled = act.settled(error => {
+    const settled = this.#pend(() => (act.asked ? undefined : failure))
+    act.settled(settled, error => {
       failure = error
+      settled()
     })
-    this.track(settled, () => (act.asked ? undefined : failure))
     return act
   }
 
   /** Counts `work`, which never rejects, as pending; `failure` tells afterwards of one that nobody handled. */
   track(work: Promise<unknown>, failure: () => unknown): void {
+    work.then(this.#pend(failure))
+  }
+
+  /** To be called once what is pending has settled. */
+  #pend(failure: () => unknown): () => void {
     this.#pending++
     if (!this.#report) this.#failures.add(failure)
-    work.then(() => {
+    return () => {
       if (--this.#pending === 0) for (const resume of this.#waiting.splice(0)) resume()
       // What has not failed, or was handled, is nobody's business any more.
       if (failure() === undefined) this.#failures.delete(failure)
       const late = this.#report && failure()
       if (late !== undefined) this.#report?.(late)
-    })
+    }
   }
 
   /** Resolves once nothing is pending. */
@@ -73,6 +81,7 @@ export class Queue {
 
   /** What went wrong unhandled since this was last asked, in the order it was begun. */
   failures(): unknown[] {
+    if (this.#failures.size === 0) return []
     const failures = [...this.#failures].flatMap(failure => failure() ?? [])
     this.#failures.clear()
     return failures
@@ -103,8 +112,8 @@ class Act<T> extends Promise<T> {
     return this.queue ? this.queue.watch(derived) : derived
   }
 
-  settled(failed: (error: unknown) => void): Promise<void> {
-    return super.then(nothing, failed)
+  settled(done: () => void, failed: (error: unknown) => void): void {
+    super.then(done, failed)
   }
 }
 

@@ -256,11 +256,12 @@ export class Visit {
   }
 
   /** Stores what the visitor brings from elsewhere as a session of ours. */
-  async #adopt(): Promise<void> {
+  #adopt(): Promise<void> | undefined {
     const { adopt } = this.#options
     if (!adopt || this.#adopted || this.#known.state !== 'new' || !this.#known.carrier.canCarry()) return
-    await carryOver(this.#known, this.#store, this.#options.maxSize, adopt)
-    this.#adopted = true
+    return carryOver(this.#known, this.#store, this.#options.maxSize, adopt).then(() => {
+      this.#adopted = true
+    })
   }
 
   /** The change as it is sent: extending the session if that is due, and held to a size if it can grow it. */

@@ -129,19 +129,16 @@ function claimKey(app: AnyApp, key: string): void {
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
 async function answered(ctx: Koa.Context, { visit }: Use): Promise<void> {
   await visit.queue.settled()
-  const [failure, ...others] = [...visit.queue.failures(), ...(await finished(visit))]
+  const failures = visit.queue.failures()
+  try {
+    await visit.finish()
+  } catch (error) {
+    failures.push(error)
+  }
+  const [failure, ...others] = failures
   for (const other of others) report(ctx, other)
   visit.queue.close(error => report(ctx, error))
   if (failure !== undefined) throw failure
-}
-
-async function finished(visit: Visit): Promise<unknown[]> {
-  try {
-    await visit.finish()
-    return []
-  } catch (error) {
-    return [error]
-  }
 }
 
 /** The handler's own error is the response's; what went wrong beside it is reported. */
