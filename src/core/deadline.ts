@@ -73,6 +73,7 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
 class Line {
   readonly #store: () => Store | Promise<Store>
   readonly #ms: number
+  readonly #deadlines: Deadlines
   #breaker: Breaker
   #isClosed = false
   #underWay = 0
@@ -81,6 +82,7 @@ class Line {
   constructor(store: () => Store | Promise<Store>, ms: number) {
     this.#store = store
     this.#ms = ms
+    this.#deadlines = new Deadlines(ms)
     this.#breaker = new Breaker(ms)
   }
 
@@ -114,7 +116,7 @@ class Line {
       const settle = (): boolean => {
         if (settled) return false
         settled = true
-        clearTimeout(timer)
+        this.#deadlines.remove(deadline)
         if (--this.#underWay === 0) for (const resume of this.#waiting.splice(0)) resume()
         return true
       }
@@ -133,11 +135,13 @@ class Line {
         }
         reject(error)
       }
-      const timer = setTimeout(() => {
+      const expire = () => {
         const where = made ? 'did not answer' : 'was not there'
         const message = `The session store ${where} within ${this.#ms} ms`
         fail(new StoreUnavailableError(message, made ? effect : 'none'))
-      }, this.#ms)
+      }
+      const deadline = { at: begun + this.#ms, expire }
+      this.#deadlines.add(deadline)
       const make = (ready: Store) => {
         if (settled) return
         made = true
@@ -151,6 +155,46 @@ class Line {
       if (store instanceof Promise) store.then(make, fail)
       else make(store)
     })
+  }
+}
+
+interface Deadline {
+  readonly at: number
+  readonly expire: () => void
+}
+
+/** All are as far off when they are added, so that one timer does for all: that of the first. */
+class Deadlines {
+  readonly #ms: number
+  readonly #pending = new Set<Deadline>()
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(ms: number) {
+    this.#ms = ms
+  }
+
+  add(deadline: Deadline): void {
+    this.#pending.add(deadline)
+    if (!this.#timer) this.#timer = setTimeout(this.#expire, this.#ms)
+    else if (this.#pending.size === 1) this.#timer.ref()
+  }
+
+  /** The timer goes on, since the next call most likely comes before it; but for nothing, no process is kept alive. */
+  remove(deadline: Deadline): void {
+    this.#pending.delete(deadline)
+    if (this.#pending.size === 0) this.#timer?.unref()
+  }
+
+  #expire = (): void => {
+    this.#timer = undefined
+    const now = performance.now()
+    for (const deadline of this.#pending) {
+      if (deadline.at > now) {
+        this.#timer ??= setTimeout(this.#expire, Math.ceil(deadline.at - now))
+        return
+      }
+      deadline.expire()
+    }
   }
 }
 

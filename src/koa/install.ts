@@ -76,7 +76,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       const cookie = new SessionCookie(ctx, settings, keys())
       const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
       const visit = new Visit(cookie, asked)
-      if (!ctx.res.headersSent) ctx.vary('Cookie')
+      if (!ctx.res.headersSent) varyByCookie(ctx)
       // Nobody will come for what fails from here on: the response has left already.
       else visit.queue.close(error => report(ctx, error))
       deliverWithError(ctx, cookie)
@@ -149,6 +149,12 @@ async function failed(ctx: Koa.Context, { visit }: Use, error: unknown): Promise
   visit.queue.close(late => report(ctx, late))
   // Koa never answers where nothing at all is thrown.
   throw error ?? new Error(format('non-error thrown: %j', error))
+}
+
+/** Koa parses what there is, which is nothing nearly always. */
+function varyByCookie(ctx: Koa.Context): void {
+  if (ctx.res.hasHeader('Vary')) ctx.vary('Cookie')
+  else ctx.res.setHeader('Vary', 'Cookie')
 }
 
 function report(ctx: Koa.Context, error: unknown): void {
