@@ -154,6 +154,18 @@ test('nothing is loaded in a circle', () => {
   }
 })
 
+// V8 makes such a function among old objects, where it keeps all that it uses, a whole request, from being collected young.
+test('no function is assigned to a property where it is written', () => {
+  const assigned =
+    /^\s*(?:this|\w+)(?:\.#?\w+)+ \??= (?:function\b|(?:async )?(?:\([^()]*\)(?:: [^=]+)?|\w+) =>)/m
+  assert.match('  ctx.onerror = thrown => {', assigned)
+  assert.match('  this.#tell = (): void => carrier.clear()', assigned)
+  assert.deepEqual(
+    files.filter(file => assigned.test(readFileSync(join(root, file), 'utf8'))),
+    [],
+  )
+})
+
 /** All imports, one after another, of what a file loads when it runs. */
 function loadedBy(file: string): Import[] {
   const loaded: Import[] = []

@@ -3,7 +3,7 @@ import type { SessionFile } from './file.ts'
 import { expiredBy } from './keys.ts'
 
 /** So many keys are read at once, whose sessions then are removed in many transactions. */
-const PAGE = 1000
+const PAGE = 250
 /** What others wait for one transaction, its end included: as many sessions are removed in it as take so long. */
 const MILLISECONDS = 0.3
 
