@@ -7,9 +7,8 @@ export type ClientOptions = { readonly [name in (typeof waits)[number]]?: number
 const warned = new WeakSet<ClientOptions>()
 
 /**
- * Warns where the driver waits longer than anybody waits for it: it may then send a change whose request has been
- * answered long ago. What the client does not tell is not
- * judged, and each client is warned of once.
+ * Warns where the driver waits longer than anybody waits for it: it may then send a change whose request has been answered
+ * long ago. What the client does not tell is not judged, and each client is warned of once.
  */
 export function warnOfWaits(options: ClientOptions, timeout: number): void {
   const longer = waits.flatMap(name => {
