@@ -37,6 +37,9 @@ const alive = (_id: string) => ({ _id, expires: { $gt: new Date() } })
 const calls: Record<string, (id: string) => Promise<unknown>> = {
   'findOne, by hand': id => collection.findOne(alive(id)),
   'load, joined': id => store.load(id),
+  'findOne of a field, by hand': id =>
+    collection.findOne(alive(id), { projection: { _id: 0, 'data.theme': 1 } }),
+  'read, joined': id => store.read(id, ['theme']),
   'updateOne, by hand': id =>
     collection.updateOne(alive(id), { $set: { 'data.theme': 'light' }, $inc: { rev: 1 } }),
   'update, joined': id => store.update(id, change),
@@ -50,7 +53,7 @@ for (const [name, each] of taken) {
   const [least, median, most] = [0, ROUNDS >> 1, ROUNDS - 1].map(at =>
     each.sort((a, b) => a - b)[at]?.toFixed(0),
   )
-  console.log(`${name.padEnd(20)} ${median} µs of CPU a call (${least}–${most})`)
+  console.log(`${name.padEnd(30)} ${median} µs of CPU a call (${least}–${most})`)
 }
 await client.close()
 await server.stop()

@@ -18,7 +18,7 @@ import { type MongoDBCollection, mongoStore } from './stores/mongodb/store.ts'
 
 export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
 export type { LifecycleEvent, StoreCall } from './core/events.ts'
-export type { JoinableStore, Loaded, Update } from './core/joining.ts'
+export type { JoinableStore, Loaded, Read, Update } from './core/joining.ts'
 export type { SessionId, SessionRecord, Tombstone } from './core/record.ts'
 export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
 export type {

@@ -1,6 +1,7 @@
 import type { Change } from './change.ts'
+import type { Path } from './paths.ts'
 import type { SessionId, SessionRecord, Tombstone } from './record.ts'
-import type { Answer, Outcome, Store } from './store.ts'
+import type { Answer, Excerpt, Outcome, Store } from './store.ts'
 
 /**
  * A store that can carry out several calls in one round trip. `joined` makes use of it.
@@ -12,6 +13,9 @@ export interface JoinableStore extends Store {
   /** `load` of each, in their order. */
   loadMany(ids: readonly SessionId[]): Promise<readonly PromiseSettledResult<Loaded>[]>
 
+  /** `read` of the same paths of each, in their order. */
+  readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<readonly PromiseSettledResult<Read>[]>
+
   /** `update` of each, in their order; only of those that `isJoinable` allows. */
   updateMany(updates: readonly Update[]): Promise<readonly PromiseSettledResult<Outcome>[]>
 
@@ -21,6 +25,8 @@ export interface JoinableStore extends Store {
 
 export type Loaded = SessionRecord | Tombstone | undefined
 
+export type Read = Excerpt | Tombstone | undefined
+
 export interface Update {
   readonly id: SessionId
   readonly change: Change
@@ -29,6 +35,9 @@ export interface Update {
 
 /** So many calls of a kind are under way before others wait for one of them. */
 const MOST_UNDER_WAY = 2
+
+/** Nearly all reads of an app are of a few lists of paths, which its text names; some a visitor may have named. */
+const MOST_LISTS = 100
 
 /** Few enough that the last of them need not wait for much. */
 const MOST_TOGETHER = 64
@@ -47,6 +56,21 @@ export function joined(store: JoinableStore): Store {
     ids => store.loadMany(ids),
     id => id,
   )
+  const reads = new Map<string, Joiner<SessionId, Read>>()
+  const readsOf = (paths: readonly Path[]) => {
+    // No path holds a NUL.
+    const list = paths.join('\0')
+    const known = reads.get(list)
+    if (known) return known
+    if (reads.size === MOST_LISTS) reads.clear()
+    const joiner = new Joiner(
+      (id: SessionId) => store.read(id, paths),
+      ids => store.readMany(ids, paths),
+      id => id,
+    )
+    reads.set(list, joiner)
+    return joiner
+  }
   const updates = new Joiner(
     ({ id, change, answer }: Update) => store.update(id, change, answer),
     together => store.updateMany(together),
@@ -55,7 +79,7 @@ export function joined(store: JoinableStore): Store {
   return {
     insert: record => store.insert(record),
     load: id => loads.call(id),
-    read: (id, paths) => store.read(id, paths),
+    read: (id, paths) => readsOf(paths).call(id),
     update(id, change, answer) {
       const update = { id, change, answer }
       return store.isJoinable(update) ? updates.call(update) : store.update(id, change, answer)

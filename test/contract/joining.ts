@@ -62,6 +62,34 @@ export function joining(open: OpenStore): void {
     )
   })
 
+  test('of hundreds of sessions read at once each is answered with its own fields, or that there is none', async t => {
+    const store = await open(t)
+    const lists = [['n'], ['n', 'text'], ['text']]
+    const wanted = await together(MANY, async index => {
+      const paths = lists[index % lists.length] ?? []
+      if (index % 5 === 0) return { id: aRecord().id, paths, expected: undefined }
+      if (index % 5 === 1) {
+        const { id } = await aSession(store, { n: index }, { expires: aSecondAgo() })
+        return { id, paths, expected: undefined }
+      }
+      if (index % 5 === 2) {
+        const { id, tombstone } = await anEndedSession(store)
+        return { id, paths, expected: tombstone }
+      }
+      const fields = { n: index, text: `text ${index}` }
+      const { id } = await aSession(store, { ...fields, other: 1 })
+      const all = Object.entries(fields).filter(([name]) => paths.includes(name))
+      return { id, paths, expected: { rev: 1, fields: Object.fromEntries(all) } }
+    })
+    const found = await together(MANY, index =>
+      store.read(wanted[index]?.id ?? '', wanted[index]?.paths ?? []),
+    )
+    assert.deepEqual(
+      found,
+      wanted.map(({ expected }) => expected),
+    )
+  })
+
   test('of hundreds of changes at once each is told its own outcome', async t => {
     const store = await open(t)
     const fates = ['applied', 'absent', 'expired', 'ended', 'refused', 'held', 'wrong', 'no element'] as const

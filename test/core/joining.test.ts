@@ -30,7 +30,9 @@ function held() {
     ...all,
     load: id => hold([id], () => store.load(id)),
     update: (id, change, answer) => hold([id], () => store.update(id, change, answer)),
+    read: (id, paths) => hold([id], () => store.read(id, paths)),
     loadMany: ids => hold(ids, () => all.loadMany(ids)),
+    readMany: (ids, paths) => hold(ids, () => all.readMany(ids, paths)),
     updateMany: updates =>
       hold(
         updates.map(({ id }) => id),
@@ -86,6 +88,24 @@ test('what comes while calls are under way goes out together as soon as one is a
   await letAllGo(Promise.all(loads))
 })
 
+test('reads of the same paths go out together, however many lists of paths there are', async () => {
+  const { store, slow, sent, letAllGo } = held()
+  const ids = await sessionsIn(store, 40)
+  const joining = joined(slow)
+  for (let list = 0; list < 250; list++) await letAllGo(joining.read(ids[0] ?? '', [`n${list}`]))
+  sent.splice(0)
+  const reads = ids.map((id, index) => joining.read(id, index % 2 === 0 ? ['n'] : ['n', 'text']))
+  await letAllGo(Promise.all(reads))
+  for (const together of sent) {
+    assert.equal(new Set(together.map(id => ids.indexOf(id) % 2)).size, 1)
+  }
+  assert.ok(sent.length < 10, `${sent.length} calls`)
+  assert.deepEqual(
+    await Promise.all(reads),
+    ids.map((_, n) => ({ rev: 1, fields: { n } })),
+  )
+})
+
 test('what waits for calls that hang does not wait for long', async () => {
   const { store, slow, sent, letAllGo } = held()
   const ids = await sessionsIn(store, 100)
@@ -137,7 +157,7 @@ test('changes that the store cannot join go alone', async () => {
 
 interface Step {
   readonly session: number
-  readonly act: 'load' | 'set' | 'inc' | 'push' | 'spend'
+  readonly act: 'load' | 'read' | 'set' | 'inc' | 'push' | 'spend'
   /** Turns of the event loop before it. */
   readonly pause: number
 }
@@ -145,7 +165,7 @@ interface Step {
 const someSteps = fc.array(
   fc.record({
     session: fc.nat(5),
-    act: fc.constantFrom<Step['act']>('load', 'set', 'inc', 'push', 'spend'),
+    act: fc.constantFrom<Step['act']>('load', 'read', 'set', 'inc', 'push', 'spend'),
     pause: fc.nat(3),
   }) satisfies fc.Arbitrary<Step>,
   { maxLength: 12 },
@@ -153,7 +173,7 @@ const someSteps = fc.array(
 
 /** A call as it took effect: which it was, and the same call of any store. */
 interface Effect {
-  /** The change or, of a load, the id. */
+  /** The change or, of a load, the id, or of a read, that and its path. */
   readonly call: unknown
   readonly again: (store: Store) => Promise<unknown>
   readonly answer: unknown
@@ -173,9 +193,8 @@ test('calls that are joined have the outcomes of the same calls one by one, in t
           for (const [index, { session, act, pause }] of steps.entries()) {
             for (let turns = 0; turns < pause; turns++) await setImmediate()
             const { id } = records[session] as { id: string }
-            const change = act === 'load' ? undefined : changeOf(act, `${client}.${index}`)
-            const answer = await (change ? joining.update(id, change) : joining.load(id))
-            answers.push({ call: change ?? id, answer })
+            const [call, made] = callOf(act, id, `${client}.${index}`)
+            answers.push({ call, answer: await made(joining) })
           }
         }),
       )
@@ -191,6 +210,18 @@ test('calls that are joined have the outcomes of the same calls one by one, in t
   )
 })
 
+/** A call of any store, and what it is known by where it takes effect. */
+function callOf(
+  act: Step['act'],
+  id: string,
+  what: string,
+): [call: unknown, made: (store: Store) => Promise<unknown>] {
+  if (act === 'load') return [id, store => store.load(id)]
+  if (act === 'read') return [`${id} n`, store => store.read(id, ['n'])]
+  const change = changeOf(act, what)
+  return [change, store => store.update(id, change)]
+}
+
 function noting(store: Store, effects: Effect[]): Store {
   const noted = async <T>(call: unknown, again: (store: Store) => Promise<T>): Promise<T> => {
     const answer = again(store)
@@ -202,11 +233,12 @@ function noting(store: Store, effects: Effect[]): Store {
   return {
     ...joinable(store),
     load: id => noted(id, any => any.load(id)),
+    read: (id, paths) => noted(`${id} ${paths}`, any => any.read(id, paths)),
     update: (id, change, answer) => noted(change, any => any.update(id, change, answer)),
   }
 }
 
-function changeOf(act: Exclude<Step['act'], 'load'>, what: string): Change {
+function changeOf(act: Exclude<Step['act'], 'load' | 'read'>, what: string): Change {
   switch (act) {
     case 'set':
       return aChange(set('last', what))

@@ -1,4 +1,4 @@
-import type { Loaded } from '../../core/joining.ts'
+import type { Loaded, Read } from '../../core/joining.ts'
 import type { Path } from '../../core/paths.ts'
 import { excerpt } from '../../core/picture.ts'
 import { endOfLife, fromStored, isStoredRecord, type Tombstone } from '../../core/record.ts'
@@ -15,12 +15,18 @@ function isAfter(expires: unknown, now: number): boolean {
   return expires instanceof Date && expires.getTime() > now
 }
 
-export function isTombstone(found: unknown): found is Tombstone & Fields {
+function isTombstone(found: unknown): found is Tombstone & Fields {
   return isPlain(found) && found.ended instanceof Date
 }
 
-export function tombstoneOf({ ended, next }: Tombstone): Tombstone {
+function tombstoneOf({ ended, next }: Tombstone): Tombstone {
   return { ended, ...(typeof next === 'string' && { next }) }
+}
+
+/** What a projection leaves of a document that is a record of ours, or a tombstone. */
+export function readOf(found: unknown, paths: readonly Path[]): Read {
+  if (isTombstone(found)) return tombstoneOf(found)
+  return isPlain(found) ? excerptOf(found, paths) : undefined
 }
 
 /** A projection gives more than its paths where an array or a scalar is on the way. */

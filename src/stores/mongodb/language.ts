@@ -4,11 +4,6 @@ import { answerable } from '../../core/picture.ts'
 import type { SessionId } from '../../core/record.ts'
 import type { Fields } from '../../core/values.ts'
 
-/** A record, or a tombstone, whose time has not come. The TTL index removes the others, some time later. */
-export function standing(id: SessionId, now: Date): object {
-  return { _id: id, expires: { $gt: now }, absolute: { $not: { $lte: now } } }
-}
-
 /** Nothing is written to what is not a record of ours, just as it is not loaded. */
 export const ofOurShape = {
   created: { $type: 'date' },
@@ -16,6 +11,19 @@ export const ofOurShape = {
   rev: { $type: 'number' },
   data: { $type: 'object', $not: { $type: 'array' } },
   ended: null,
+}
+
+/**
+ * A record of ours, or a tombstone, whose time has not come: what a projection leaves of it would not tell. The TTL index
+ * removes the others, some time later.
+ */
+export function readable(id: SessionId | { $in: readonly SessionId[] }, now: Date): object {
+  return {
+    _id: id,
+    expires: { $gt: now },
+    absolute: { $not: { $lte: now } },
+    $or: [ofOurShape, { ended: { $type: 'date' } }],
+  }
 }
 
 /** Written out, since this is built for every write and spreading is slow. */

@@ -7,7 +7,7 @@ import {
   StoreUnavailableError,
 } from '../../core/errors.ts'
 import { holds } from '../../core/guard.ts'
-import { type JoinableStore, joined, type Loaded, type Update } from '../../core/joining.ts'
+import { type JoinableStore, joined, type Loaded, type Read, type Update } from '../../core/joining.ts'
 import { applied } from '../../core/operators.ts'
 import type { Path } from '../../core/paths.ts'
 import {
@@ -19,10 +19,10 @@ import {
   toStored,
 } from '../../core/record.ts'
 import { growthOf, sizeOf } from '../../core/size.ts'
-import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
+import type { Answer, Outcome, Store } from '../../core/store.ts'
 import { isPlain } from '../../core/values.ts'
 import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
-import { excerptOf, isTombstone, loadedOf, tombstoneOf } from './documents.ts'
+import { excerptOf, loadedOf, readOf } from './documents.ts'
 import { codeOf, isOfConnection, mongoError, Sending } from './errors.ts'
 import { canMeasure, ensureIndexes } from './indexes.ts'
 import {
@@ -31,9 +31,8 @@ import {
   inData,
   live,
   matchedOrFailing,
-  ofOurShape,
   projectionOf,
-  standing,
+  readable,
   updateOf,
 } from './language.ts'
 import { type ClientOptions, warnOfWaits } from './timeouts.ts'
@@ -111,26 +110,48 @@ class MongoDBStore implements JoinableStore {
     return loadedOf(await this.#find({ _id: id }), Date.now())
   }
 
-  async loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
-    try {
-      const found = await this.#collection.find({ _id: { $in: ids } }, this.#primary).toArray()
-      const now = Date.now()
-      const byId = new Map(found.filter(isPlain).map(document => [document._id, document]))
-      return ids.map(id => ({ status: 'fulfilled', value: loadedOf(byId.get(id), now) }))
-    } catch (error) {
-      // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.
-      if (!isOfConnection(error)) return Promise.allSettled(ids.map(id => this.load(id)))
-      return ids.map(() => ({ status: 'rejected', reason: mongoError(error, 'none') }))
-    }
+  loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
+    const found = this.#collection.find({ _id: { $in: ids } }, this.#primary).toArray()
+    return this.#each(
+      ids,
+      found,
+      document => loadedOf(document, Date.now()),
+      id => this.load(id),
+    )
   }
 
-  async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
+  async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
     const projection = { ...projectionOf(paths), ended: 1, next: 1 }
-    // The projection leaves out what would tell a record of ours from another document, so the filter decides.
-    const filter = { ...standing(id, new Date()), $or: [ofOurShape, { ended: { $type: 'date' } }] }
-    const found = await this.#find(filter, { ...this.#primary, projection })
-    if (isTombstone(found)) return tombstoneOf(found)
-    return isPlain(found) ? excerptOf(found, paths) : undefined
+    return readOf(await this.#find(readable(id, new Date()), { ...this.#primary, projection }), paths)
+  }
+
+  readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<PromiseSettledResult<Read>[]> {
+    const projection = { ...projectionOf(paths), _id: 1, ended: 1, next: 1 }
+    const filter = readable({ $in: ids }, new Date())
+    const found = this.#collection.find(filter, { ...this.#primary, projection }).toArray()
+    return this.#each(
+      ids,
+      found,
+      document => readOf(document, paths),
+      id => this.read(id, paths),
+    )
+  }
+
+  /** What `of` makes of each session's document; `alone` asks for one of them anew. */
+  async #each<T>(
+    ids: readonly SessionId[],
+    found: Promise<object[]>,
+    of: (document: unknown) => T,
+    alone: (id: SessionId) => Promise<T>,
+  ): Promise<PromiseSettledResult<T>[]> {
+    try {
+      const byId = new Map((await found).filter(isPlain).map(document => [document._id, document]))
+      return ids.map(id => ({ status: 'fulfilled', value: of(byId.get(id)) }))
+    } catch (error) {
+      // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.
+      if (!isOfConnection(error)) return Promise.allSettled(ids.map(alone))
+      return ids.map(() => ({ status: 'rejected', reason: mongoError(error, 'none') }))
+    }
   }
 
   update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {

@@ -272,6 +272,26 @@ export const brokenStores: BrokenStore[] = [
     joinedWith(sound => ({ loadMany: ids => joinable(sound).loadMany(ids.toSorted()) })),
   ),
   broken(
+    'it answers reads in the order in which it finds',
+    joining,
+    'of hundreds of sessions read at once each is answered with its own fields, or that there is none',
+    joinedWith(sound => ({ readMany: (ids, paths) => joinable(sound).readMany(ids.toSorted(), paths) })),
+  ),
+  broken(
+    'it answers reads that wait with the fields of the first of them',
+    joining,
+    'of hundreds of sessions read at once each is answered with its own fields, or that there is none',
+    sound => {
+      let first: readonly string[] | undefined
+      return {
+        read: (id, paths) => {
+          first ??= paths
+          return sound.read(id, first)
+        },
+      }
+    },
+  ),
+  broken(
     'it answers with the load that is under way',
     joining,
     'what was acknowledged is seen by whoever asks afterwards, however many ask',

@@ -522,6 +522,10 @@ test('calls of many requests at once are few commands', { skip: withoutMongoDB }
   assert.ok(sent.all.length < 20, `${sent.all.length} commands`)
   assert.ok(sent.all.every(({ name }) => name === 'find'))
   sent.clear()
+  await together(100, index => store.read(sessions[index]?.id ?? '', [index % 2 === 0 ? 'n' : 'm']))
+  assert.ok(sent.all.length < 30, `${sent.all.length} commands`)
+  assert.ok(sent.all.every(({ name }) => name === 'find'))
+  sent.clear()
   await together(100, index => store.update(sessions[index]?.id ?? '', aChange(inc('n'))))
   assert.ok(sent.all.length < 20, `${sent.all.length} commands`)
   assert.ok(sent.all.every(({ name, command }) => name === 'update' && command.updates.length <= 64))
@@ -563,6 +567,11 @@ for (const [what, error] of [
     for (const [index, one] of found.entries()) {
       if (index === 7) assert.equal(one.status, 'rejected')
       else assert.deepEqual(one, { status: 'fulfilled', value: sessions[index] })
+    }
+    const read = await Promise.allSettled(sessions.map(({ id }) => joining.read(id, ['index'])))
+    for (const [index, one] of read.entries()) {
+      if (index === 7) assert.equal(one.status, 'rejected')
+      else assert.deepEqual(one, { status: 'fulfilled', value: { rev: 1, fields: { index } } })
     }
   })
 }
