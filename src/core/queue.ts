@@ -43,30 +43,24 @@ export class Queue {
     const act = new Act<T>(resolve => resolve(promise))
     act.queue = this
     let failure: unknown
-    const settled = this.#pend(() => (act.asked ? undefined : failure))
-    act.settled(settled, error => {
+    const settled = act.settled(error => {
       failure = error
-      settled()
     })
+    this.track(settled, () => (act.asked ? undefined : failure))
     return act
   }
 
   /** Counts `work`, which never rejects, as pending; `failure` tells afterwards of one that nobody handled. */
   track(work: Promise<unknown>, failure: () => unknown): void {
-    work.then(this.#pend(failure))
-  }
-
-  /** To be called once what is pending has settled. */
-  #pend(failure: () => unknown): () => void {
     this.#pending++
     if (!this.#report) this.#failures.add(failure)
-    return () => {
+    work.then(() => {
       if (--this.#pending === 0) for (const resume of this.#waiting.splice(0)) resume()
       // What has not failed, or was handled, is nobody's business any more.
       if (failure() === undefined) this.#failures.delete(failure)
       const late = this.#report && failure()
       if (late !== undefined) this.#report?.(late)
-    }
+    })
   }
 
   /** Resolves once nothing is pending. */
@@ -112,8 +106,8 @@ class Act<T> extends Promise<T> {
     return this.queue ? this.queue.watch(derived) : derived
   }
 
-  settled(done: () => void, failed: (error: unknown) => void): void {
-    super.then(done, failed)
+  settled(failed: (error: unknown) => void): Promise<void> {
+    return super.then(nothing, failed)
   }
 }
 
