@@ -14,7 +14,8 @@ import { joined } from './core/joining.ts'
 import type { DefaultData } from './core/types.ts'
 import { sessionWith } from './koa/install.ts'
 import type { Sessions as AnySessions } from './koa/sessions.ts'
-import { type MongoDBCollection, mongoStore } from './stores/mongodb/store.ts'
+import type { MongoDBCollection } from './stores/mongodb/collection.ts'
+import { mongoStore } from './stores/mongodb/store.ts'
 
 export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
 export type { LifecycleEvent, StoreCall } from './core/events.ts'
@@ -38,7 +39,8 @@ export type { CSRFOptions } from './koa/csrf.ts'
 export type { SessionContext } from './koa/install.ts'
 export type { OnceStored, SessionOptions } from './koa/options.ts'
 export type { FoundSession } from './koa/sessions.ts'
-export type { MongoDBCollection, MongoDBStoreOptions } from './stores/mongodb/store.ts'
+export type { MongoDBCollection } from './stores/mongodb/collection.ts'
+export type { MongoDBStoreOptions } from './stores/mongodb/store.ts'
 
 /** What `Session(app)` returns. */
 export type Sessions<Data = DefaultData> = AnySessions<Data, MongoDBCollection>

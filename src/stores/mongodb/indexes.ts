@@ -1,23 +1,16 @@
 import { ConfigurationError } from '../../core/errors.ts'
 import type { Path } from '../../core/paths.ts'
 import { isPlain } from '../../core/values.ts'
+import type { MongoDBCollection } from './collection.ts'
 import { codeOf, mongoError } from './errors.ts'
 import { inData } from './language.ts'
-
-/** What is asked of the driver's `Collection` here. */
-interface Indexed {
-  readonly collectionName: string
-  aggregate(pipeline: object[]): { toArray(): Promise<object[]> }
-  indexes(): Promise<object[]>
-  createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
-}
 
 const NAMESPACE_NOT_FOUND = 26
 const INDEX_OPTIONS_CONFLICT = 85
 const INDEX_KEY_SPECS_CONFLICT = 86
 
 /** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
-export async function ensureIndexes(collection: Indexed, user?: Path): Promise<void> {
+export async function ensureIndexes(collection: MongoDBCollection, user?: Path): Promise<void> {
   try {
     // First, so that a conflict about the other does not keep users from being found.
     if (user !== undefined) await collection.createIndex({ [inData(user)]: 1 }, { sparse: true })
@@ -35,7 +28,7 @@ export async function ensureIndexes(collection: Indexed, user?: Path): Promise<v
 }
 
 /** `$facet` makes a document of nothing, whose size can be asked for even where no session is stored yet. */
-export async function canMeasure(collection: Indexed): Promise<boolean> {
+export async function canMeasure(collection: MongoDBCollection): Promise<boolean> {
   const pipeline = [{ $facet: { none: [{ $limit: 1 }] } }, { $project: { size: { $bsonSize: '$$ROOT' } } }]
   try {
     const [measured] = await collection.aggregate(pipeline).toArray()
@@ -54,7 +47,7 @@ function isOnExpires(key: unknown): boolean {
   return isPlain(key) && Object.keys(key).length === 1 && 'expires' in key
 }
 
-function conflict({ collectionName }: Indexed, cause?: unknown): ConfigurationError {
+function conflict({ collectionName }: MongoDBCollection, cause?: unknown): ConfigurationError {
   return Object.assign(
     new ConfigurationError(
       `The collection ${collectionName} has an index on expires with other options than { expireAfterSeconds: 0 }: ` +

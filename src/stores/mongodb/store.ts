@@ -22,6 +22,7 @@ import { growthOf, sizeOf } from '../../core/size.ts'
 import type { Answer, Outcome, Store } from '../../core/store.ts'
 import { isPlain } from '../../core/values.ts'
 import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
+import type { MongoDBCollection } from './collection.ts'
 import { excerptOf, loadedOf, readOf } from './documents.ts'
 import { codeOf, isOfConnection, mongoError, Sending } from './errors.ts'
 import { canMeasure, ensureIndexes } from './indexes.ts'
@@ -35,28 +36,7 @@ import {
   readable,
   updateOf,
 } from './language.ts'
-import { type ClientOptions, warnOfWaits } from './timeouts.ts'
-
-/** What the store asks of the driver's `Collection`, which comes connected from the app. */
-export interface MongoDBCollection {
-  readonly collectionName: string
-  readonly readPreference?: { readonly mode?: unknown } | undefined
-  readonly writeConcern?: { readonly w?: unknown } | undefined
-  readonly db?: { readonly client?: { readonly options?: ClientOptions } }
-  findOne(filter: object, options?: object): Promise<object | null>
-  find(filter: object, options: object): AsyncIterable<object> & { toArray(): Promise<object[]> }
-  findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>
-  insertOne(document: object): Promise<unknown>
-  updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
-  bulkWrite(
-    operations: { updateOne: { filter: object; update: object } }[],
-    options: { ordered: false },
-  ): Promise<{ matchedCount: number }>
-  deleteOne(filter: object): Promise<unknown>
-  aggregate(pipeline: object[]): { toArray(): Promise<object[]> }
-  indexes(): Promise<object[]>
-  createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
-}
+import { warnOfWaits } from './timeouts.ts'
 
 export interface MongoDBStoreOptions {
   /** A collection of the official driver, version 6 or newer. */
@@ -111,11 +91,11 @@ class MongoDBStore implements JoinableStore {
   }
 
   loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
-    const found = this.#collection.find({ _id: { $in: ids } }, this.#primary).toArray()
-    return this.#each(
+    return this.#findMany(
       ids,
-      found,
-      document => loadedOf(document, Date.now()),
+      { _id: { $in: ids } },
+      this.#primary,
+      found => loadedOf(found, Date.now()),
       id => this.load(id),
     )
   }
@@ -127,25 +107,26 @@ class MongoDBStore implements JoinableStore {
 
   readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<PromiseSettledResult<Read>[]> {
     const projection = { ...projectionOf(paths), _id: 1, ended: 1, next: 1 }
-    const filter = readable({ $in: ids }, new Date())
-    const found = this.#collection.find(filter, { ...this.#primary, projection }).toArray()
-    return this.#each(
+    return this.#findMany(
       ids,
-      found,
-      document => readOf(document, paths),
+      readable({ $in: ids }, new Date()),
+      { ...this.#primary, projection },
+      found => readOf(found, paths),
       id => this.read(id, paths),
     )
   }
 
   /** What `of` makes of each session's document; `alone` asks for one of them anew. */
-  async #each<T>(
+  async #findMany<T>(
     ids: readonly SessionId[],
-    found: Promise<object[]>,
-    of: (document: unknown) => T,
+    filter: object,
+    options: object,
+    of: (found: unknown) => T,
     alone: (id: SessionId) => Promise<T>,
   ): Promise<PromiseSettledResult<T>[]> {
     try {
-      const byId = new Map((await found).filter(isPlain).map(document => [document._id, document]))
+      const found = await this.#collection.find(filter, options).toArray()
+      const byId = new Map(found.filter(isPlain).map(document => [document._id, document]))
       return ids.map(id => ({ status: 'fulfilled', value: of(byId.get(id)) }))
     } catch (error) {
       // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.

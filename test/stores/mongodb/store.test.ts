@@ -10,7 +10,8 @@ import {
 } from '../../../src/core/errors.ts'
 import type { SessionId } from '../../../src/core/record.ts'
 import type { Store } from '../../../src/core/store.ts'
-import { type MongoDBCollection, mongoStore } from '../../../src/stores/mongodb/store.ts'
+import type { MongoDBCollection } from '../../../src/stores/mongodb/collection.ts'
+import { mongoStore } from '../../../src/stores/mongodb/store.ts'
 import { storeContract } from '../../contract/index.ts'
 import {
   aChange,

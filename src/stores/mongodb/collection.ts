@@ -1,0 +1,22 @@
+import type { ClientOptions } from './timeouts.ts'
+
+/** What the store asks of the driver's `Collection`, which comes connected from the app. */
+export interface MongoDBCollection {
+  readonly collectionName: string
+  readonly readPreference?: { readonly mode?: unknown } | undefined
+  readonly writeConcern?: { readonly w?: unknown } | undefined
+  readonly db?: { readonly client?: { readonly options?: ClientOptions } }
+  findOne(filter: object, options?: object): Promise<object | null>
+  find(filter: object, options: object): AsyncIterable<object> & { toArray(): Promise<object[]> }
+  findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>
+  insertOne(document: object): Promise<unknown>
+  updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
+  bulkWrite(
+    operations: { updateOne: { filter: object; update: object } }[],
+    options: { ordered: false },
+  ): Promise<{ matchedCount: number }>
+  deleteOne(filter: object): Promise<unknown>
+  aggregate(pipeline: object[]): { toArray(): Promise<object[]> }
+  indexes(): Promise<object[]>
+  createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
+}
