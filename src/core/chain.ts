@@ -3,7 +3,7 @@ import { commands } from './commands.ts'
 import { CommandError } from './errors.ts'
 import { Fold } from './fold.ts'
 import type { Path } from './paths.ts'
-import type { Queue } from './queue.ts'
+import { type Queue, soon } from './queue.ts'
 
 /** What carries out a chain: it applies the change and says what the chain resolves to. */
 export interface Performer {
@@ -25,8 +25,6 @@ export interface Result {
 
 type Command = keyof typeof commands
 
-const now = Promise.resolve()
-
 /**
  * The commands of one chain, which become one change. It is sent two microtasks after it was begun: late enough that an
  * `await` in the same expression has been seen, so that nothing need be asked back where nobody waits; early enough to be
@@ -43,7 +41,7 @@ class Chain implements PromiseLike<unknown> {
 
   constructor(performer: Performer) {
     this.#performer = performer
-    this.#sent = now.then(nothing).then(() => this.#send())
+    this.#sent = soon(() => this.#send())
     performer.queue.track(this.#sent, () =>
       this.#asked || this.#state === 'broken' ? undefined : this.#failure,
     )
@@ -120,5 +118,3 @@ export function defineCommands<T extends object>(target: T, performerOf: (self: 
     })
   }
 }
-
-function nothing(): void {}

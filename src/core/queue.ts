@@ -2,6 +2,11 @@ import { StoreUnavailableError } from './errors.ts'
 
 const now = Promise.resolve()
 
+/** Calls `act` two microtasks later. */
+export function soon<T>(act: () => Promise<T>): Promise<T> {
+  return now.then(nothing).then(act)
+}
+
 /** One request's store calls, one after another, and what came of those that nobody awaits. */
 export class Queue {
   #tail: Promise<unknown> | undefined
@@ -35,7 +40,7 @@ export class Queue {
    * counts it as pending.
    */
   inTurn<T>(act: () => Promise<T>): Promise<T> {
-    return this.watch(now.then(nothing).then(act))
+    return this.watch(soon(act))
   }
 
   /** `promise`, counted as pending; if it fails and nobody handles that, the failure is the request's. */
