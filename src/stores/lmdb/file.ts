@@ -203,10 +203,7 @@ export class SessionFile {
         work()
         // An empty commit would leave its number to another process's, after which LMDB takes its own list of free pages for
         // valid, and writes to pages that are in use (lmdb 3.5.6, `mdb_txn_renew0`).
-        if (this.#isEmpty) {
-          this.#space.use(0)
-          this.#db.put(META, bytesOfMeta(this.meta))
-        }
+        if (this.#isEmpty) this.#db.put(META, bytesOfMeta(this.meta))
         this.#space.reserve(this.#isRemoving)
         isCommitting = true
       })
