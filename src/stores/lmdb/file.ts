@@ -24,7 +24,6 @@ export class SessionFile {
   readonly #group: Group
   #closing: Promise<void> | undefined
   #isRemoving = true
-  #isEmpty = true
   #lastTransaction = 0
   /** As it is until somebody else writes. */
   #meta: Meta | undefined
@@ -147,14 +146,11 @@ export class SessionFile {
 
   put(key: Buffer, value: Uint8Array): void {
     this.#isRemoving = false
-    this.#isEmpty = false
     this.#space.use(value.length)
     this.#db.put(key, value)
   }
 
   remove(key: Buffer): void {
-    if (!this.#db.doesExist(key)) return
-    this.#isEmpty = false
     this.#space.use(0)
     this.#db.remove(key)
   }
@@ -199,15 +195,12 @@ export class SessionFile {
         if (!isAlone) this.#meta = undefined
         this.#space.begin(isAlone)
         this.#isRemoving = true
-        this.#isEmpty = true
         work()
-        // An empty commit would leave its number to another process's, after which LMDB takes its own list of free pages for
-        // valid, and writes to pages that are in use (lmdb 3.5.6, `mdb_txn_renew0`).
-        if (this.#isEmpty) this.#db.put(META, bytesOfMeta(this.meta))
         this.#space.reserve(this.#isRemoving)
         isCommitting = true
       })
-      this.#lastTransaction = transaction
+      // A transaction that has put nothing may have left no trace, and its number to the next.
+      this.#lastTransaction = this.#isRemoving ? 0 : transaction
     } catch (error) {
       this.#meta = undefined
       throw error instanceof SessionError ? error : notWritten(error, isCommitting ? 'unknown' : 'none')

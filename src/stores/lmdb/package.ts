@@ -8,7 +8,6 @@ export interface Database {
   /** Within a transaction, at once. */
   put(key: Buffer, value: Uint8Array): unknown
   remove(key: Buffer): unknown
-  doesExist(key: Buffer): boolean
   /** Commits when `work` returns, and rolls back when it throws. */
   transactionSync(work: () => void): void
   getWriteTxnId(): number
