@@ -4,8 +4,9 @@ import { notRead, notWritten } from './errors.ts'
 import { Group } from './group.ts'
 import { everything, META, type Range } from './keys.ts'
 import { bytesOfMeta, type Durability, type Meta, metaOf } from './meta.ts'
-import { assertLMDB, flushFolder, opened } from './open.ts'
-import { type Database, loadLMDB } from './package.ts'
+import { Mutex } from './mutex.ts'
+import { assertLMDB, flushFolder, opened, openLMDB } from './open.ts'
+import type { Database } from './package.ts'
 import { Space } from './space.ts'
 
 /** Of addresses, not of memory: while the file is smaller it need not be mapped anew. */
@@ -17,6 +18,7 @@ const openHere = new Map<string, number>()
 /** One LMDB file, opened: reads of its present state, and writes in transactions. */
 export class SessionFile {
   readonly #path: string
+  readonly #mutex: Mutex
   readonly #db: Database
   readonly #fd: number
   readonly #inode: string
@@ -34,21 +36,17 @@ export class SessionFile {
     // A flush is worth waiting for whoever else comes in this turn of the event loop; otherwise a call is not kept waiting.
     const defer = durability === 'disk' ? setImmediate : process.nextTick
     this.#group = new Group(work => this.#transaction(() => this.#work(work)), defer)
-    const { open } = loadLMDB()
+    // Before anything is made beside it.
     assertLMDB(path)
-    this.#db = opened(path, () =>
-      open({
-        path,
-        noSubdir: true,
-        permissionsMode: 0o600,
-        keyEncoding: 'binary',
-        encoding: 'binary',
-        mapSize: MAP_SIZE,
-        noSync: durability === 'process',
-        // Otherwise LMDB flushes after others can read what may yet be lost.
-        overlappingSync: false,
-      }),
-    )
+    this.#mutex = new Mutex(path)
+    try {
+      this.#db = this.#mutex.run(() =>
+        openLMDB(path, { mapSize: MAP_SIZE, noSync: durability === 'process' }),
+      )
+    } catch (error) {
+      void this.#mutex.close()
+      throw error
+    }
     this.#fd = opened(path, () => openSync(path, 'r+'))
     const { dev, ino } = fstatSync(this.#fd)
     this.#inode = `${dev} ${ino}`
@@ -176,7 +174,9 @@ export class SessionFile {
 
   async #release(): Promise<void> {
     closeSync(this.#fd)
-    await this.#db.close()
+    // Done when it returns, since nothing is under way.
+    this.#mutex.run(() => void this.#db.close())
+    await this.#mutex.close()
   }
 
   /** Writes nothing to what another version has taken over meanwhile. */
@@ -189,16 +189,18 @@ export class SessionFile {
     let transaction = 0
     let isCommitting = false
     try {
-      this.#db.transactionSync(() => {
-        transaction = this.#db.getWriteTxnId()
-        const isAlone = transaction === this.#lastTransaction + 1
-        if (!isAlone) this.#meta = undefined
-        this.#space.begin(isAlone)
-        this.#isRemoving = true
-        work()
-        this.#space.reserve(this.#isRemoving)
-        isCommitting = true
-      })
+      this.#mutex.run(() =>
+        this.#db.transactionSync(() => {
+          transaction = this.#db.getWriteTxnId()
+          const isAlone = transaction === this.#lastTransaction + 1
+          if (!isAlone) this.#meta = undefined
+          this.#space.begin(isAlone)
+          this.#isRemoving = true
+          work()
+          this.#space.reserve(this.#isRemoving)
+          isCommitting = true
+        }),
+      )
       // A transaction that has put nothing may have left no trace, and its number to the next.
       this.#lastTransaction = this.#isRemoving ? 0 : transaction
     } catch (error) {

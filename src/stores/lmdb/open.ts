@@ -2,11 +2,35 @@ import { closeSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigurationError } from '../../core/errors.ts'
 import { isFull, notWritten } from './errors.ts'
+import { type Database, loadLMDB } from './package.ts'
 
 /** The header of an LMDB file: a page's own header comes before the magic number and the version of the format. */
 const MAGIC = 0xbeefc0de
 const MAGIC_AT = 24
 const VERSION = 2
+
+/**
+ * Opens an LMDB file, which is made if it is not there. `mapSize` is of addresses, in bytes; with `noSync` nothing is flushed.
+ */
+export function openLMDB(
+  path: string,
+  options: { readonly mapSize: number; readonly noSync: boolean },
+): Database {
+  const { open } = loadLMDB()
+  assertLMDB(path)
+  return opened(path, () =>
+    open({
+      ...options,
+      path,
+      noSubdir: true,
+      permissionsMode: 0o600,
+      keyEncoding: 'binary',
+      encoding: 'binary',
+      // Otherwise LMDB flushes after others can read what may yet be lost.
+      overlappingSync: false,
+    }),
+  )
+}
 
 /** LMDB would write into some files that are none of its own. */
 export function assertLMDB(path: string): void {

@@ -9,7 +9,7 @@ export interface Database {
   put(key: Buffer, value: Uint8Array): unknown
   remove(key: Buffer): unknown
   /** Commits when `work` returns, and rolls back when it throws. */
-  transactionSync(work: () => void): void
+  transactionSync<T>(work: () => T): T
   getWriteTxnId(): number
   /** Has the next read see what others have written. */
   resetReadTxn(): void
