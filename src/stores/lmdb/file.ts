@@ -1,11 +1,12 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
 import { notRead, notWritten } from './errors.ts'
 import { Group } from './group.ts'
 import { everything, META, type Range } from './keys.ts'
 import { bytesOfMeta, type Durability, type Meta, metaOf } from './meta.ts'
 import { Mutex } from './mutex.ts'
-import { assertLMDB, flushFolder, opened, openLMDB } from './open.ts'
+import { assertLMDB, flush, opened, openLMDB } from './open.ts'
 import type { Database } from './package.ts'
 import { Space } from './space.ts'
 
@@ -58,7 +59,10 @@ export class SessionFile {
       void this.#release()
       throw error
     }
-    if (durability === 'disk') flushFolder(path)
+    if (durability === 'disk') {
+      this.#mutex.flush()
+      flush(dirname(path))
+    }
     openHere.set(this.#inode, 1 + (openHere.get(this.#inode) ?? 0))
   }
 

@@ -1,4 +1,4 @@
-import { openLMDB } from './open.ts'
+import { flush, openLMDB } from './open.ts'
 import type { Database } from './package.ts'
 
 /** Nothing is ever stored in it. */
@@ -13,10 +13,18 @@ const MAP_SIZE = 2 ** 20
  * nothing is ever written there, opening that one does no harm.
  */
 export class Mutex {
+  readonly #path: string
   readonly #db: Database
 
+  /** Of the file `path`. */
   constructor(path: string) {
-    this.#db = openLMDB(`${path}-mutex`, { mapSize: MAP_SIZE, noSync: true })
+    this.#path = `${path}-mutex`
+    this.#db = openLMDB(this.#path, { mapSize: MAP_SIZE, noSync: true })
+  }
+
+  /** Has it be whole after the machine has lost its power. */
+  flush(): void {
+    flush(this.#path)
   }
 
   run<T>(work: () => T): T {

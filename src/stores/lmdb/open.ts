@@ -71,12 +71,12 @@ export function opened<T>(path: string, open: () => T): T {
   }
 }
 
-/** A new file is on the disk once its name is. */
-export function flushFolder(path: string): void {
-  const folder = openSync(dirname(path), 'r')
+/** Has what the file, or the folder, holds be on the disk. A new file is there once its folder is, too. */
+export function flush(path: string): void {
+  const fd = openSync(path, 'r')
   try {
-    fsyncSync(folder)
+    fsyncSync(fd)
   } finally {
-    closeSync(folder)
+    closeSync(fd)
   }
 }

@@ -72,10 +72,12 @@ test('two stores on one file see at once what the other has acknowledged', async
   }
 })
 
-test('nobody but the owner may read the file', async t => {
+test('nobody but the owner may read the file, or hold its locks', async t => {
   const path = aPath(t)
   await aSession(aStore(t, path))
-  assert.equal(statSync(path).mode & 0o777, 0o600)
+  for (const file of [path, `${path}-lock`, `${path}-mutex`, `${path}-mutex-lock`]) {
+    assert.equal(statSync(file).mode & 0o777, 0o600, file)
+  }
 })
 
 test('a closed store has kept what was asked for before, and says that it is closed', async t => {

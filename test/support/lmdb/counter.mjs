@@ -1,11 +1,11 @@
-// A process that counts in one session and tells of each count once it is acknowledged. Plain JavaScript, run on the built
-// package, because a hundred of it are started.
+// A process that counts in one session, writing `size` characters each time, and tells of each count once it is acknowledged.
+// Plain JavaScript, run on the built package, because a hundred of it are started.
 import { writeSync } from 'node:fs'
 
-const [lmdb, path, id] = process.argv.slice(2)
+const [lmdb, path, id, size] = process.argv.slice(2)
 const { lmdbStore } = await import(lmdb)
 const store = lmdbStore({ path })
-const padding = 'x'.repeat(3000)
+const padding = 'x'.repeat(Number(size))
 
 for (;;) {
   const operations = [

@@ -1,0 +1,53 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const program = fileURLToPath(new URL('counter.mjs', import.meta.url))
+
+/** A process that counts in a session of an LMDB file, as fast as it can. */
+export class Counter {
+  readonly #child: ChildProcess
+  readonly #closed: Promise<unknown[]>
+  #told = ''
+
+  /** `store` is what `builtStore` gave. Each change also writes `size` characters. */
+  constructor(store: string, path: string, id: string, size: number) {
+    this.#child = spawn(process.execPath, [program, store, path, id, String(size)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      this.#told += text
+    })
+    this.#closed = once(this.#child, 'close')
+  }
+
+  /** Resolves once it has counted, or has ended. */
+  async begun(): Promise<void> {
+    if (this.#child.stdout) await Promise.race([once(this.#child.stdout, 'data'), this.#closed])
+  }
+
+  kill(): void {
+    this.#child.kill('SIGKILL')
+  }
+
+  /** The counts that were acknowledged, in order, once it has been killed. Rejects if it had ended before. */
+  async counts(): Promise<number[]> {
+    const [code, signal] = await this.#closed
+    if (signal !== 'SIGKILL') throw new Error(`It ended by itself, with ${code ?? signal}`)
+    return this.#told.split('\n').slice(0, -1).map(Number)
+  }
+}
+
+/** The store compiled, in a folder named `name` from which it finds its packages. */
+export function builtStore(name: string): string {
+  const folder = join(root, 'node_modules', '.cache', name)
+  execFileSync('npx', ['tsc', '-p', 'tsconfig.build.json', '--outDir', folder], {
+    cwd: root,
+    stdio: 'inherit',
+  })
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
+  return join(folder, 'stores', 'lmdb', 'store.js')
+}
