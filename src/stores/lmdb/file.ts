@@ -6,7 +6,7 @@ import { Group } from './group.ts'
 import { everything, META, type Range } from './keys.ts'
 import { bytesOfMeta, type Durability, type Meta, metaOf } from './meta.ts'
 import { Mutex } from './mutex.ts'
-import { assertLMDB, flush, opened, openLMDB } from './open.ts'
+import { flush, opened, openLMDB, ownName } from './open.ts'
 import type { Database } from './package.ts'
 import { Space } from './space.ts'
 
@@ -33,22 +33,20 @@ export class SessionFile {
 
   /** Throws `ConfigurationError` if the file is none of ours, or in use with another durability. */
   constructor(path: string, durability: Durability) {
-    this.#path = path
+    this.#path = ownName(path)
     // A flush is worth waiting for whoever else comes in this turn of the event loop; otherwise a call is not kept waiting.
     const defer = durability === 'disk' ? setImmediate : process.nextTick
     this.#group = new Group(work => this.#transaction(() => this.#work(work)), defer)
-    // Before anything is made beside it.
-    assertLMDB(path)
-    this.#mutex = new Mutex(path)
+    this.#mutex = new Mutex(this.#path)
     try {
       this.#db = this.#mutex.run(() =>
-        openLMDB(path, { mapSize: MAP_SIZE, noSync: durability === 'process' }),
+        openLMDB(this.#path, { mapSize: MAP_SIZE, noSync: durability === 'process' }),
       )
     } catch (error) {
       void this.#mutex.close()
       throw error
     }
-    this.#fd = opened(path, () => openSync(path, 'r+'))
+    this.#fd = opened(path, () => openSync(this.#path, 'r+'))
     const { dev, ino } = fstatSync(this.#fd)
     this.#inode = `${dev} ${ino}`
     this.#space = new Space(this.#db, this.#fd)
@@ -61,7 +59,7 @@ export class SessionFile {
     }
     if (durability === 'disk') {
       this.#mutex.flush()
-      flush(dirname(path))
+      flush(dirname(this.#path))
     }
     openHere.set(this.#inode, 1 + (openHere.get(this.#inode) ?? 0))
   }

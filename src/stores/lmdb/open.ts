@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, readSync, statSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readSync, realpathSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { ConfigurationError } from '../../core/errors.ts'
 import { isFull, notWritten } from './errors.ts'
@@ -8,6 +8,8 @@ import { type Database, loadLMDB } from './package.ts'
 const MAGIC = 0xbeefc0de
 const MAGIC_AT = 24
 const VERSION = 2
+
+const OWNER_ONLY = 0o600
 
 /**
  * Opens an LMDB file, which is made if it is not there. `mapSize` is of addresses, in bytes; with `noSync` nothing is flushed.
@@ -23,7 +25,7 @@ export function openLMDB(
       ...options,
       path,
       noSubdir: true,
-      permissionsMode: 0o600,
+      permissionsMode: OWNER_ONLY,
       keyEncoding: 'binary',
       encoding: 'binary',
       // Otherwise LMDB flushes after others can read what may yet be lost.
@@ -32,8 +34,20 @@ export function openLMDB(
   )
 }
 
+/**
+ * Makes the file if it is not there, and returns its own name, also where `path` is a link: LMDB looks for the locks beside the
+ * name that it is given, and all who use the file must find the same.
+ */
+export function ownName(path: string): string {
+  assertLMDB(path)
+  return opened(path, () => {
+    closeSync(openSync(path, 'a', OWNER_ONLY))
+    return realpathSync(path)
+  })
+}
+
 /** LMDB would write into some files that are none of its own. */
-export function assertLMDB(path: string): void {
+function assertLMDB(path: string): void {
   const found = statSync(path, { throwIfNoEntry: false })
   if (!found) {
     if (statSync(dirname(path), { throwIfNoEntry: false })?.isDirectory()) return

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
@@ -78,6 +86,21 @@ test('nobody but the owner may read the file, or hold its locks', async t => {
   for (const file of [path, `${path}-lock`, `${path}-mutex`, `${path}-mutex-lock`]) {
     assert.equal(statSync(file).mode & 0o777, 0o600, file)
   }
+})
+
+test('a file has the same locks by whatever name it is opened', async t => {
+  const path = aPath(t)
+  const link = join(dirname(path), 'link')
+  symlinkSync(path, link)
+  const { id } = await aSession(aStore(t, link), { n: 1 })
+  assert.equal((await fieldsOf(aStore(t, path), id)).n, 1)
+  assert.deepEqual(readdirSync(dirname(path)).sort(), [
+    'link',
+    'sessions.lmdb',
+    'sessions.lmdb-lock',
+    'sessions.lmdb-mutex',
+    'sessions.lmdb-mutex-lock',
+  ])
 })
 
 test('a closed store has kept what was asked for before, and says that it is closed', async t => {
