@@ -22,7 +22,7 @@ test('a process killed while it writes has kept what it acknowledged, or one cha
   let longest = 0
   let inFlight = 0
   for (let kill = 1; kill <= KILLS; kill++) {
-    const counter = new Counter(lmdb, path, id, SIZE)
+    const counter = new Counter(lmdb, path, id, { size: SIZE })
     await counter.begun()
     await delay(random.below(LONGEST))
     counter.kill()

@@ -11,7 +11,7 @@ test('opening and closing a file loses nothing of what other processes write to 
   const path = aPath(t)
   const first = aStore(t, path)
   const { id } = await aSession(first, { n: 0 })
-  const counter = new Counter(builtStore('lmdb-opening'), path, id, 0)
+  const counter = new Counter(builtStore('lmdb-opening'), path, id, { size: 0 })
   t.after(() => counter.kill())
   await counter.begun()
   await first.close()

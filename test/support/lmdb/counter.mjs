@@ -1,13 +1,14 @@
 // A process that counts in one session, writing `size` characters each time, and tells of each count once it is acknowledged.
-// Plain JavaScript, run on the built package, because a hundred of it are started.
+// Plain JavaScript, run on the built package, because hundreds of it are started.
 import { writeSync } from 'node:fs'
 
-const [lmdb, path, id, size] = process.argv.slice(2)
+const [lmdb, path, id, options] = process.argv.slice(2)
+const { size, durability, until = Number.POSITIVE_INFINITY } = JSON.parse(options)
 const { lmdbStore } = await import(lmdb)
-const store = lmdbStore({ path })
-const padding = 'x'.repeat(Number(size))
+const store = lmdbStore({ path, durability })
+const padding = 'x'.repeat(size)
 
-for (;;) {
+for (let count = 0; count < until; count++) {
   const operations = [
     { op: '$inc', path: 'n', arg: 1 },
     { op: '$push', path: 'list', arg: [padding], modifiers: { slice: -5 } },

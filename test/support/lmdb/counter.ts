@@ -3,9 +3,23 @@ import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Durability } from '../../../src/stores/lmdb/meta.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const program = fileURLToPath(new URL('counter.mjs', import.meta.url))
+
+interface CounterOptions {
+  /** Characters that each change also writes. */
+  readonly size: number
+  readonly durability?: Durability
+  /** How often it counts before it ends. */
+  readonly until?: number
+}
+
+/** What Node runs: a program that counts in a session. `store` is what `builtStore` gave. */
+export function counterProgram(store: string, path: string, id: string, options: CounterOptions): string[] {
+  return [program, store, path, id, JSON.stringify(options)]
+}
 
 /** A process that counts in a session of an LMDB file, as fast as it can. */
 export class Counter {
@@ -13,11 +27,8 @@ export class Counter {
   readonly #closed: Promise<unknown[]>
   #told = ''
 
-  /** `store` is what `builtStore` gave. Each change also writes `size` characters. */
-  constructor(store: string, path: string, id: string, size: number) {
-    this.#child = spawn(process.execPath, [program, store, path, id, String(size)], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
+  constructor(...args: Parameters<typeof counterProgram>) {
+    this.#child = spawn(process.execPath, counterProgram(...args), { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       this.#told += text
     })
