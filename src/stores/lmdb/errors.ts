@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { StoreUnavailableError } from '../../core/errors.ts'
+import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
 
 const { ENOSPC, EDQUOT, EFBIG } = constants.errno
 
@@ -25,6 +25,15 @@ export function notWritten(error: unknown, outcome: 'none' | 'unknown'): StoreUn
 
 export function notRead(error: unknown): StoreUnavailableError {
   return new StoreUnavailableError('The file of the session store could not be read', 'none', {
+    cause: error,
+  })
+}
+
+/** What went wrong in opening the file, as an error of ours. */
+export function notOpened(error: unknown, path: string): SessionError {
+  if (error instanceof SessionError) return error
+  if (isFull(error)) return notWritten(error, 'none')
+  return Object.assign(new ConfigurationError(`The file of the session store cannot be opened: ${path}`), {
     cause: error,
   })
 }

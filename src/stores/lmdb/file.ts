@@ -1,20 +1,19 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { isMainThread } from 'node:worker_threads'
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
-import { notRead, notWritten } from './errors.ts'
+import { notOpened, notRead, notWritten } from './errors.ts'
 import { Group } from './group.ts'
 import { everything, META, type Range } from './keys.ts'
 import { bytesOfMeta, type Durability, type Meta, metaOf } from './meta.ts'
 import { Mutex } from './mutex.ts'
-import { flush, opened, openLMDB, ownName } from './open.ts'
+import { flush, openLMDB, ownName } from './open.ts'
+import { cutShort } from './openable.ts'
 import type { Database } from './package.ts'
 import { Space } from './space.ts'
 
 /** Of addresses, not of memory: while the file is smaller it need not be mapped anew. */
 const MAP_SIZE = 4 * 2 ** 30
-
-/** How many stores of this process have a file open, by its inode. */
-const openHere = new Map<string, number>()
 
 /** One LMDB file, opened: reads of its present state, and writes in transactions. */
 export class SessionFile {
@@ -22,46 +21,50 @@ export class SessionFile {
   readonly #mutex: Mutex
   readonly #db: Database
   readonly #fd: number
-  readonly #inode: string
   readonly #space: Space
   readonly #group: Group
+  /** What lets go of what has been opened, in that order. */
+  readonly #releases: (() => void)[] = []
   #closing: Promise<void> | undefined
+  #isRemoved = false
   #isRemoving = true
   #lastTransaction = 0
   /** As it is until somebody else writes. */
   #meta: Meta | undefined
 
-  /** Throws `ConfigurationError` if the file is none of ours, or in use with another durability. */
+  /** Throws `ConfigurationError` if the file is none of ours, cannot be opened, or is in use with another durability. */
   constructor(path: string, durability: Durability) {
-    this.#path = ownName(path)
+    if (!isMainThread) {
+      throw new ConfigurationError(
+        'lmdbStore is for the main thread: a worker thread that is ended while it writes would lock the file for all',
+      )
+    }
     // A flush is worth waiting for whoever else comes in this turn of the event loop; otherwise a call is not kept waiting.
     const defer = durability === 'disk' ? setImmediate : process.nextTick
     this.#group = new Group(work => this.#transaction(() => this.#work(work)), defer)
-    this.#mutex = new Mutex(this.#path)
     try {
-      this.#db = this.#mutex.run(() =>
-        openLMDB(this.#path, { mapSize: MAP_SIZE, noSync: durability === 'process' }),
-      )
-    } catch (error) {
-      void this.#mutex.close()
-      throw error
-    }
-    this.#fd = opened(path, () => openSync(this.#path, 'r+'))
-    const { dev, ino } = fstatSync(this.#fd)
-    this.#inode = `${dev} ${ino}`
-    this.#space = new Space(this.#db, this.#fd)
-    try {
+      this.#path = ownName(path)
+      const mutex = new Mutex(this.#path)
+      this.#mutex = mutex
+      this.#releases.push(() => mutex.close())
+      const noSync = durability === 'process'
+      const db = mutex.run(() => openLMDB(this.#path, { mapSize: MAP_SIZE, noSync }))
+      this.#db = db
+      this.#releases.push(() => mutex.run(() => void db.close()))
+      const fd = openSync(this.#path, 'r+')
+      this.#fd = fd
+      this.#releases.push(() => closeSync(fd))
+      this.#space = new Space(db, fd)
       this.#assertWhole()
       this.#settle(durability)
+      if (durability === 'disk') {
+        mutex.flush()
+        flush(dirname(this.#path))
+      }
     } catch (error) {
-      void this.#release()
-      throw error
+      this.#release()
+      throw notOpened(error, path)
     }
-    if (durability === 'disk') {
-      this.#mutex.flush()
-      flush(dirname(this.#path))
-    }
-    openHere.set(this.#inode, 1 + (openHere.get(this.#inode) ?? 0))
   }
 
   get isClosed(): boolean {
@@ -92,9 +95,7 @@ export class SessionFile {
   #assertWhole(): void {
     const { lastPageNumber, pageSize } = this.#db.getStats()
     if (fstatSync(this.#fd).size < (lastPageNumber + 1) * pageSize) {
-      throw new ConfigurationError(
-        `${this.#path} has been cut short: take a whole copy, or remove it to begin anew`,
-      )
+      throw cutShort(this.#path)
     }
   }
 
@@ -114,11 +115,10 @@ export class SessionFile {
     })
   }
 
-  /** Whether another store, of this process or of another, has the file open. */
+  /** Whether another store, of this process or of another, has the file open: each that has read is among the readers. */
   #isShared(): boolean {
-    if (openHere.has(this.#inode)) return true
     const pids = this.#db.readerList().match(/^ *\d+/gm) ?? []
-    return pids.some(pid => Number(pid) !== process.pid)
+    return pids.length > 1
   }
 
   /** What is stored now, by whatever process. */
@@ -168,17 +168,11 @@ export class SessionFile {
 
   async #close(): Promise<void> {
     this.#group.flush()
-    const others = (openHere.get(this.#inode) ?? 1) - 1
-    if (others > 0) openHere.set(this.#inode, others)
-    else openHere.delete(this.#inode)
-    await this.#release()
+    this.#release()
   }
 
-  async #release(): Promise<void> {
-    closeSync(this.#fd)
-    // Done when it returns, since nothing is under way.
-    this.#mutex.run(() => void this.#db.close())
-    await this.#mutex.close()
+  #release(): void {
+    for (const release of this.#releases.reverse()) release()
   }
 
   /** Writes nothing to what another version has taken over meanwhile. */
@@ -191,7 +185,8 @@ export class SessionFile {
     let transaction = 0
     let isCommitting = false
     try {
-      this.#mutex.run(() =>
+      this.#mutex.run(() => {
+        this.#assertThere()
         this.#db.transactionSync(() => {
           transaction = this.#db.getWriteTxnId()
           const isAlone = transaction === this.#lastTransaction + 1
@@ -201,8 +196,8 @@ export class SessionFile {
           work()
           this.#space.reserve(this.#isRemoving)
           isCommitting = true
-        }),
-      )
+        })
+      })
       // A transaction that has put nothing may have left no trace, and its number to the next.
       this.#lastTransaction = this.#isRemoving ? 0 : transaction
     } catch (error) {
@@ -221,7 +216,15 @@ export class SessionFile {
     }
   }
 
+  /** What is written to a removed file is lost, and it would be written under the locks of the file that is there now. */
+  #assertThere(): void {
+    this.#isRemoved ||= fstatSync(this.#fd).nlink === 0
+    if (this.#isRemoved)
+      throw new StoreUnavailableError(`${this.#path} has been removed or replaced: restart`, 'none')
+  }
+
   #assertOpen(): void {
     if (this.#closing) throw new StoreUnavailableError('The session store has been closed', 'none')
+    if (this.#isRemoved) this.#assertThere()
   }
 }

@@ -31,7 +31,7 @@ export class Mutex {
     return this.#db.transactionSync(work)
   }
 
-  close(): Promise<void> {
-    return this.#db.close()
+  close(): void {
+    void this.#db.close()
   }
 }

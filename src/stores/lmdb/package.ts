@@ -17,7 +17,13 @@ export interface Database {
   readerCheck(): number
   readerList(): string
   getStats(): Stats
+  /** At once, where nothing is under way. */
   close(): Promise<void>
+}
+
+export interface DatabaseClass {
+  new (name: null, options: object): Database
+  readonly prototype: Database
 }
 
 export interface TreeStats {
@@ -36,7 +42,8 @@ interface Stats {
 }
 
 interface LMDB {
-  open(options: object): Database
+  /** Opens the file; an instance of what it returns is its database. */
+  openAsClass(options: object): DatabaseClass
 }
 
 /** Required when a store is made, since nobody else needs it. */

@@ -1,4 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs'
+import { META_PAGES } from './openable.ts'
 import type { Database, TreeStats } from './package.ts'
 
 const KiB = 1024
@@ -13,9 +14,6 @@ const PER_WRITE = 32 * KiB
 const TO_REMOVE = 3 * MiB
 /** The same, while there are free pages in the file, which are used first where they lie together. */
 const TO_REMOVE_ONE = PER_TRANSACTION + 4 * PER_WRITE
-
-/** At the beginning of the file. */
-const META_PAGES = 2
 
 /**
  * Takes room on the disk before LMDB needs it: where LMDB itself finds none, it writes beyond a buffer of its own and may end

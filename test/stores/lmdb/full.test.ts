@@ -115,3 +115,14 @@ test('sweeping makes room on a full disk', { skip: withoutLimits }, async t => {
   await until(() => countsOf(file).s === undefined)
   assert.ok((await filled(store)).length > records.length / 2)
 })
+
+test('on a full disk no file is made, and none is left that could not be opened', {
+  skip: withoutLimits,
+}, async t => {
+  const path = aPath(t)
+  t.after(() => limitFiles('unlimited'))
+  limitFiles(100_000)
+  assert.throws(() => aStore(t, path), isFull)
+  limitFiles('unlimited')
+  await aSession(aStore(t, path))
+})

@@ -1,23 +1,12 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import {
-  chmodSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
-import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { Long, serialize } from 'bson'
-import { ConfigurationError, IdTakenError, StoreUnavailableError } from '../../../src/core/errors.ts'
+import { IdTakenError, StoreUnavailableError } from '../../../src/core/errors.ts'
 import type { SessionRecord } from '../../../src/core/record.ts'
-import { META, sessionKey } from '../../../src/stores/lmdb/keys.ts'
+import { sessionKey } from '../../../src/stores/lmdb/keys.ts'
 import { type LMDBStoreOptions, lmdbStore } from '../../../src/stores/lmdb/store.ts'
 import { storeContract } from '../../contract/index.ts'
 import {
@@ -35,7 +24,15 @@ import {
   together,
   unset,
 } from '../../contract/records.ts'
-import { aPath, aStore, countsOf, type LMDBStore, theFile, until } from '../../support/lmdb/files.ts'
+import {
+  aPath,
+  aStore,
+  countsOf,
+  isConfigurationError,
+  type LMDBStore,
+  theFile,
+  until,
+} from '../../support/lmdb/files.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const sweeping = { sweepEvery: 5 }
@@ -78,29 +75,6 @@ test('two stores on one file see at once what the other has acknowledged', async
     await writer.update(id, aChange(inc('n')))
     assert.equal((await fieldsOf(reader, id)).n, n)
   }
-})
-
-test('nobody but the owner may read the file, or hold its locks', async t => {
-  const path = aPath(t)
-  await aSession(aStore(t, path))
-  for (const file of [path, `${path}-lock`, `${path}-mutex`, `${path}-mutex-lock`]) {
-    assert.equal(statSync(file).mode & 0o777, 0o600, file)
-  }
-})
-
-test('a file has the same locks by whatever name it is opened', async t => {
-  const path = aPath(t)
-  const link = join(dirname(path), 'link')
-  symlinkSync(path, link)
-  const { id } = await aSession(aStore(t, link), { n: 1 })
-  assert.equal((await fieldsOf(aStore(t, path), id)).n, 1)
-  assert.deepEqual(readdirSync(dirname(path)).sort(), [
-    'link',
-    'sessions.lmdb',
-    'sessions.lmdb-lock',
-    'sessions.lmdb-mutex',
-    'sessions.lmdb-mutex-lock',
-  ])
 })
 
 test('a closed store has kept what was asked for before, and says that it is closed', async t => {
@@ -282,110 +256,3 @@ for (const [what, options, message] of wrong) {
     assert.throws(() => lmdbStore(options as LMDBStoreOptions), isConfigurationError(message))
   })
 }
-
-function isConfigurationError(message: RegExp): (error: unknown) => boolean {
-  return error => {
-    assert.ok(error instanceof ConfigurationError, String(error))
-    assert.match(error.message, message)
-    return true
-  }
-}
-
-test('a file that is no session store is refused and left as it is', async t => {
-  const path = aPath(t)
-  for (const content of ['short', 'a text that is longer than the header of an LMDB file '.repeat(300)]) {
-    writeFileSync(path, content)
-    assert.throws(() => lmdbStore({ path }), isConfigurationError(/something else/))
-    assert.equal(readFileSync(path, 'utf8'), content)
-  }
-})
-
-test('another program’s LMDB file is refused and left as it is', async t => {
-  const path = aPath(t)
-  const { open }: typeof import('lmdb') = createRequire(import.meta.url)('lmdb')
-  const theirs = open({ path, noSubdir: true })
-  await theirs.put('key', 'value')
-  await theirs.close()
-  const before = readFileSync(path)
-  assert.throws(() => lmdbStore({ path }), isConfigurationError(/something else/))
-  assert.deepEqual(readFileSync(path), before)
-})
-
-test('a file that has been cut short is refused and left as it is', async t => {
-  const path = aPath(t)
-  const store = aStore(t, path)
-  await together(200, () => aSession(store, { text: 'x'.repeat(5000) }))
-  await store.close()
-  const half = readFileSync(path).subarray(0, 500_000)
-  writeFileSync(path, half)
-  assert.throws(() => lmdbStore({ path }), isConfigurationError(/cut short/))
-  assert.deepEqual(readFileSync(path), half)
-})
-
-test('a file of another format is refused and left as it is', async t => {
-  const path = aPath(t)
-  const store = aStore(t, path)
-  await aSession(store)
-  const file = theFile(t, path)
-  const future = serialize({ format: 2, sessions: 'elsewhere' })
-  await file.write(() => file.put(META, future))
-  // Even where it was open before another version took it over.
-  await assert.rejects(aSession(store), isConfigurationError(/format 2/))
-  assert.deepEqual(countsOf(file), { e: 1, m: 1, s: 1 })
-  await store.close()
-  await file.close()
-  const before = readFileSync(path)
-  assert.throws(() => lmdbStore({ path }), isConfigurationError(/format 2.*format 1/))
-  assert.deepEqual(readFileSync(path), before)
-})
-
-test('a file is not opened where it cannot be', async t => {
-  const path = aPath(t)
-  assert.throws(() => lmdbStore({ path: dirname(path) }), isConfigurationError(/no file/))
-  const missing = join(dirname(path), 'missing', 'sessions.lmdb')
-  assert.throws(() => lmdbStore({ path: missing }), isConfigurationError(/folder.*does not exist.*missing/))
-})
-
-test('a file that may not be read, or a folder that may not be written to, is refused', async t => {
-  const path = aPath(t)
-  const folder = join(dirname(path), 'readonly')
-  chmodSync(dirname(path), 0o755)
-  writeFileSync(path, '')
-  chmodSync(path, 0)
-  mkdirSync(folder, 0o555)
-  asNobodySpecial(() => {
-    assert.throws(() => lmdbStore({ path }), isConfigurationError(/cannot be opened/))
-    assert.throws(() => lmdbStore({ path: join(folder, 'new') }), isConfigurationError(/cannot be opened/))
-  })
-})
-
-/** To root nothing is forbidden. */
-function asNobodySpecial(act: () => void): void {
-  const isRoot = process.geteuid?.() === 0
-  if (isRoot) process.seteuid?.(65_534)
-  try {
-    act()
-  } finally {
-    if (isRoot) process.seteuid?.(0)
-  }
-}
-
-test('an empty file becomes a store', async t => {
-  const path = aPath(t)
-  writeFileSync(path, '')
-  const store = aStore(t, path)
-  const record = await aSession(store)
-  assert.deepEqual(await store.load(record.id), record)
-})
-
-test('a file is not opened with two durabilities at a time', async t => {
-  const path = aPath(t)
-  const store = aStore(t, path)
-  await aSession(store)
-  assert.throws(() => lmdbStore({ path, durability: 'disk' }), isConfigurationError(/durability 'process'/))
-  await aSession(store)
-  await store.close()
-  const other = aStore(t, path, { durability: 'disk' })
-  await aSession(other)
-  assert.throws(() => lmdbStore({ path }), isConfigurationError(/durability 'disk'/))
-})

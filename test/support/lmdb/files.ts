@@ -1,8 +1,10 @@
+import assert from 'node:assert/strict'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
+import { ConfigurationError } from '../../../src/core/errors.ts'
 import type { Store } from '../../../src/core/store.ts'
 import { SessionFile } from '../../../src/stores/lmdb/file.ts'
 import { everything } from '../../../src/stores/lmdb/keys.ts'
@@ -45,4 +47,13 @@ export function countsOf(file: SessionFile): Record<string, number> {
 /** Waits for what another turn of the event loop, or another process, brings about. */
 export async function until(isSo: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await isSo())) await new Promise(resolve => setTimeout(resolve, 2))
+}
+
+/** For `assert.throws`. */
+export function isConfigurationError(message: RegExp): (error: unknown) => boolean {
+  return error => {
+    assert.ok(error instanceof ConfigurationError, String(error))
+    assert.match(error.message, message)
+    return true
+  }
 }
