@@ -23,7 +23,7 @@ export class SessionFile {
   readonly #fd: number
   readonly #space: Space
   readonly #group: Group
-  /** What lets go of what has been opened, in that order. */
+  /** What lets go of what has been opened, in the order in which it was. */
   readonly #releases: (() => void)[] = []
   #closing: Promise<void> | undefined
   #isRemoved = false
@@ -44,21 +44,18 @@ export class SessionFile {
     this.#group = new Group(work => this.#transaction(() => this.#work(work)), defer)
     try {
       this.#path = ownName(path)
-      const mutex = new Mutex(this.#path)
-      this.#mutex = mutex
-      this.#releases.push(() => mutex.close())
+      this.#mutex = new Mutex(this.#path)
+      this.#releases.push(() => this.#mutex.close())
       const noSync = durability === 'process'
-      const db = mutex.run(() => openLMDB(this.#path, { mapSize: MAP_SIZE, noSync }))
-      this.#db = db
-      this.#releases.push(() => mutex.run(() => void db.close()))
-      const fd = openSync(this.#path, 'r+')
-      this.#fd = fd
-      this.#releases.push(() => closeSync(fd))
-      this.#space = new Space(db, fd)
+      this.#db = this.#mutex.run(() => openLMDB(this.#path, { mapSize: MAP_SIZE, noSync }))
+      this.#releases.push(() => this.#mutex.run(() => void this.#db.close()))
+      this.#fd = openSync(this.#path, 'r+')
+      this.#releases.push(() => closeSync(this.#fd))
+      this.#space = new Space(this.#db, this.#fd)
       this.#assertWhole()
       this.#settle(durability)
       if (durability === 'disk') {
-        mutex.flush()
+        this.#mutex.flush()
         flush(dirname(this.#path))
       }
     } catch (error) {
