@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, realpathSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, realpathSync, statSync } from 'node:fs'
 import { constants } from 'node:os'
 import { assertOpenable, OWNER_ONLY } from './openable.ts'
 import { type Database, type DatabaseClass, loadLMDB } from './package.ts'
@@ -61,6 +61,8 @@ function pause(milliseconds: number): void {
  * name that it is given, and all who use the file must find the same.
  */
 export function ownName(path: string): string {
+  // Before anything is made that without the package would be of no use.
+  loadLMDB()
   assertOpenable(path)
   closeSync(openSync(path, 'a', OWNER_ONLY))
   return realpathSync(path)
@@ -68,7 +70,10 @@ export function ownName(path: string): string {
 
 /** Has what the file, or the folder, holds be on the disk. A new file is there once its folder is, too. */
 export function flush(path: string): void {
-  const fd = openSync(path, 'r')
+  const isFolder = statSync(path).isDirectory()
+  // Windows flushes no folders.
+  if (isFolder && process.platform === 'win32') return
+  const fd = openSync(path, isFolder ? 'r' : 'r+')
   try {
     fsyncSync(fd)
   } finally {
