@@ -7,7 +7,7 @@ import type { Path } from './paths.ts'
 import { excerpt, type Lifetimes, newPicture, type Picture } from './picture.ts'
 import { isEnded, type SessionId } from './record.ts'
 import type { Store } from './store.ts'
-import { endOld, follower, insertNew } from './succession.ts'
+import { endOld, follower, insertNew, NOTHING } from './succession.ts'
 
 /** So often a session is copied anew because others wrote to it meanwhile. */
 const MOST_TRIES = 50
@@ -62,8 +62,9 @@ async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean>
       return true
     }
     if (outcome !== false) {
+      if (mayBeAll(known, plan, outcome)) known.adopt(secret, picture)
       // Should the tombstone stand after all, it leads its visitor on to the new session, who loses nothing.
-      if (plan.secret || outcome.outcome !== 'unknown') await discard(store, secret)
+      else if (plan.secret || outcome.outcome !== 'unknown') await discard(store, secret)
       throw outcome
     }
     // It is to be stored again under the same id.
@@ -74,6 +75,13 @@ async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean>
   }
   known.withdraw()
   return false
+}
+
+/** Whether the new session may be all that its visitor has, though it is not known whether the old one has ended. */
+function mayBeAll({ carrier }: Known, { keep, secret }: Plan, { outcome }: StoreUnavailableError): boolean {
+  // The response has left meanwhile, with its cookie.
+  if (!carrier.canCarry()) return true
+  return outcome === 'unknown' && secret !== undefined && keep !== false
 }
 
 function successorOf(known: Known, { lifetimes, keep }: Plan): Picture {
@@ -96,24 +104,32 @@ async function endFormer(
   if (!old) return true
   const seen = known.state === 'live'
   const at = keep === false ? undefined : known.picture.rev
-  const ended = await endOld(store, old, at, next).catch(error => hasEnded(store, old, next, error))
+  const ended = await endOld(store, old, at, next).catch(error => hasEnded(store, old, { at, next }, error))
   if (ended !== false || seen) return ended
   // It was not live any more, unless it leads on to one that is: then that one is to be ended.
   const found = await store.load(old)
   return !(found !== undefined && isEnded(found) && (await follow(known, store, found)))
 }
 
-/** Where ending was not confirmed, what stands there now tells, if it is of this; otherwise the error is the answer. */
+/** Where ending was not confirmed, what stands there now tells: true if it has ended by this, or what to say of it. */
 async function hasEnded(
   store: Store,
   id: SessionId,
-  next: string,
+  { at, next }: { readonly at: number | undefined; readonly next: string },
   error: unknown,
 ): Promise<true | StoreUnavailableError> {
   if (!(error instanceof StoreUnavailableError)) throw error
   if (error.outcome === 'none') return error
-  const found = await store.load(id).catch(() => undefined)
-  return found && isEnded(found) && found.next === next ? true : error
+  const not = new StoreUnavailableError(error.message, 'none', { cause: error })
+  try {
+    // Past the revision that was to be ended, an end that is still under way comes to nothing.
+    if (at !== undefined && typeof (await store.update(id, NOTHING)) === 'object') return not
+    const found = await store.load(id)
+    if (found && !isEnded(found)) return error
+    return found?.next === next || not
+  } catch {
+    return error
+  }
 }
 
 /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */

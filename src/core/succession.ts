@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { Change } from './change.ts'
 import { IdTakenError } from './errors.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import type { Picture } from './picture.ts'
@@ -7,6 +8,9 @@ import type { Store } from './store.ts'
 
 /** How long a tombstone stands: longer than any request that was under way when its session ended. */
 const TOMBSTONE_LIFE = 60_000
+
+/** Brings a session one revision on: what others meant to do to it as it was comes to nothing. */
+export const NOTHING: Change = { guards: [], operations: [] }
 
 /** One id that is taken is a wonder; three are a broken generator. */
 const MOST_IDS = 3

@@ -481,6 +481,77 @@ for (const path of ['/renew', '/rotate']) {
 }
 
 onEachStore(
+  'who renews while the store goes away keeps the session, whether the old one has ended or not',
+  async (t, watched) => {
+    for (const hasEnded of [true, false]) {
+      let isAway = false
+      let isLosing = false
+      const store = altered(watched.store, async (name, args) => {
+        if (isAway) throw new StoreUnavailableError('It is away', 'none')
+        if (name !== 'end' || !isLosing) return
+        isAway = true
+        if (hasEnded) await watched.store.end(...(args as Parameters<Store['end']>))
+        throw new StoreUnavailableError('The connection was reset', 'unknown')
+      })
+      const { ada } = await aVisit(t, store)
+      isLosing = true
+      assert.equal((await ada.get('/renew')).status, 503)
+      isAway = false
+      isLosing = false
+      assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
+      assert.equal((await ada.get('/inc')).status, 200)
+    }
+  },
+)
+
+onEachStore('an end that comes late, after it was given up, ends nothing', async (t, watched) => {
+  let isLate = false
+  const late: Parameters<Store['end']>[] = []
+  const store = altered(watched.store, (name, args) => {
+    if (name !== 'end' || !isLate) return
+    late.push(args as Parameters<Store['end']>)
+    throw new StoreUnavailableError('It takes too long', 'unknown')
+  })
+  const { ada } = await aVisit(t, store)
+  isLate = true
+  const { status, setCookies } = await ada.get('/renew')
+  assert.equal(status, 503)
+  assert.deepEqual(setCookies, [])
+  for (const args of late) assert.equal(await watched.store.end(...args), false)
+  assert.equal(late.length, 1)
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
+  assert.equal((await watched.records()).length, 1)
+})
+
+onEachStore(
+  'a visitor who has been told of a new session has it, though the old one was not ended',
+  async (t, watched) => {
+    let isAway = false
+    const [inserted, flushed] = [gate(), gate()]
+    const store = altered(watched.store, async name => {
+      if (name !== 'end' || !isAway) return
+      inserted.open()
+      await flushed.opened
+      throw new StoreUnavailableError('It is away', 'none')
+    })
+    const { ada } = await aVisit(t, store, {
+      '/stream': async ctx => {
+        const renewed = ctx.session.regenerate({ keep: true }).catch(() => 'not renewed')
+        await inserted.opened
+        ctx.res.flushHeaders()
+        flushed.open()
+        return renewed
+      },
+    })
+    isAway = true
+    assert.equal((await ada.get('/stream')).setCookies.length, 1)
+    isAway = false
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
+    assert.equal((await ada.get('/inc')).status, 200)
+  },
+)
+
+onEachStore(
   'a rotation in grace that cannot clear up after a try leaves one session for all its requests',
   async (t, watched) => {
     let isRotating = false
