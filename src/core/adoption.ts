@@ -4,10 +4,14 @@ import { tell } from './events.ts'
 import type { Secret } from './ids.ts'
 import type { Known } from './known.ts'
 import { look } from './lookup.ts'
-import { discard } from './regeneration.ts'
+import { isEnded, type SessionId } from './record.ts'
 import { sizeOf } from './size.ts'
 import type { Store } from './store.ts'
+import { endOld, NOTHING } from './succession.ts'
 import type { Fields } from './values.ts'
+
+/** What the tombstone of a session says that is about to be as if it had never been. Nobody follows it. */
+const TAKEN_BACK = '0.'
 
 /** What a visitor brings from another library's session. */
 export interface Brought {
@@ -45,9 +49,19 @@ export async function adopt(
     const isGone = isBringing && Object.keys((await ask()).fields).length === 0
     if (isGone) return
     // Both would live, and the other come back after this one has ended.
-    if (isMade && known.secret) await discard(store, known.secret)
+    if (isMade) await takeBack(known, store)
     known.forget()
     throw error
+  }
+}
+
+/** Best effort. Whoever has joined it meanwhile keeps it, and ends the other session. */
+async function takeBack({ id, picture }: Known, store: Store): Promise<void> {
+  if (!id) return
+  try {
+    if (await endOld(store, id, picture.rev, TAKEN_BACK)) await store.delete(id)
+  } catch {
+    // It expires.
   }
 }
 
@@ -66,6 +80,14 @@ async function createOrJoin(
     known.succeed(fixed)
     await look(known, store)
     if (known.isStored()) known.lead()
+    if (known.id && (await isTakenBack(known, known.id, store))) known.forget()
     return false
   }
+}
+
+/** Whether whoever has made the session has taken it back; if not, it stays. */
+async function isTakenBack(known: Known, id: SessionId, store: Store): Promise<boolean> {
+  if (known.isStored() && typeof (await store.update(id, NOTHING)) === 'object') return false
+  const found = await store.load(id)
+  return !found || (isEnded(found) && found.next === TAKEN_BACK)
 }

@@ -177,6 +177,42 @@ onEachStore(
   },
 )
 
+onEachStore(
+  'who cannot end the other session does not take ours from those who have joined it',
+  async (t, watched) => {
+    const [asking, joined] = [gate(), gate()]
+    let other: Record<string, string> | undefined = { user: 'ada' }
+    const { visitor } = await anApp(
+      t,
+      {
+        store: watched.store,
+        adopt: async (ctx, onceStored) => {
+          const brought = other
+          // The first looks, as its end has failed, whether the other session is gone.
+          if (ctx.path === '/read' && (await watched.records()).length > 0) {
+            asking.open()
+            await joined.opened
+          }
+          onceStored(async () => {
+            if (ctx.path === '/read') throw new Error('The other store is away')
+            other = undefined
+          }, 'an-id')
+          return brought
+        },
+      },
+      routes,
+    )
+    const ada = visitor()
+    const tab = ada.twin()
+    const first = tab.get('/read')
+    await asking.opened
+    assert.equal((await ada.get('/write')).status, 200)
+    joined.open()
+    assert.equal((await first).status, 500)
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada', cart: 'tea' })
+  },
+)
+
 onEachStore('visitors who bring the same data do not share a session', async (t, watched) => {
   const { visitor } = await anApp(t, { store: watched.store, adopt: koaSession() }, routes)
   const cookies = koaCookies(base64({ cart: [] }))
