@@ -3,7 +3,7 @@ import { type SessionError, StoreUnavailableError } from '../../core/errors.ts'
 import type { Loaded } from '../../core/joining.ts'
 import type { SessionId } from '../../core/record.ts'
 import { sizeOf } from '../../core/size.ts'
-import { isOfDriver, mongoError } from './errors.ts'
+import { codeOf, isOfDriver, mongoError, type Sending } from './errors.ts'
 
 /** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
 const MOST_BYTES = 16 * 1024
@@ -13,6 +13,9 @@ export function isSmall({ operations }: Change): boolean {
   for (const operation of operations) if ('arg' in operation) size += sizeOf(operation.arg)
   return size <= MOST_BYTES
 }
+
+/** What a server answers that could not read the command: FailedToParse, InvalidBSON, and a field that it does not know. */
+const unread = new Set<unknown>([9, 22, 40415])
 
 /** What became of one change of a bulk. */
 export type Verdict = 'applied' | 'not applied' | SessionError
@@ -39,6 +42,7 @@ interface BulkRefusal {
 export async function verdictsOf(
   ids: readonly SessionId[],
   bulk: Promise<{ matchedCount: number }>,
+  sending: Sending,
   look: (ids: readonly SessionId[]) => Promise<readonly PromiseSettledResult<Loaded>[]>,
 ): Promise<Verdict[]> {
   const verdicts: Verdict[] = ids.map(() => 'applied')
@@ -50,7 +54,7 @@ export async function verdictsOf(
     const refusals = [writeErrors].flat()
     // Of those that were applied, none is confirmed.
     if (result?.getWriteConcernError?.()) return ids.map(() => unknown('MongoDB did not confirm', error))
-    if (refusals.length === 0 || !result) return ids.map(() => whole(error))
+    if (refusals.length === 0 || !result) return ids.map(() => whole(error, sending))
     for (const refusal of refusals) verdicts[refusal.index] = one(refusal)
     matched = result.matchedCount
   }
@@ -67,13 +71,16 @@ export async function verdictsOf(
 }
 
 /** Where the command failed as a whole, the same for each change, but an error of its own. */
-function whole(error: unknown): Verdict {
+function whole(error: unknown, { outcome }: Sending): Verdict {
   const { errorResponse } = error as BulkError
   const cause = errorResponse instanceof Error ? errorResponse : error
-  // What the driver could not encode, it has not sent.
-  if (!isOfDriver(cause)) return 'not applied'
-  const failure = mongoError(cause, 'unknown')
-  return failure instanceof StoreUnavailableError ? failure : 'not applied'
+  const failure = mongoError(cause, outcome)
+  const isTold = isOfDriver(cause)
+  if (isTold && failure instanceof StoreUnavailableError) return failure
+  // Nothing else tells that none was applied: an answer that cannot be decoded is an error just as a change that cannot be
+  // encoded is, and so is what a listener of the app's throws.
+  const isKnown = outcome === 'none' || (isTold && unread.has(codeOf(cause)))
+  return isKnown ? 'not applied' : unknown('MongoDB failed, or its answer could not be read', error)
 }
 
 function one({ code }: BulkRefusal): Verdict {

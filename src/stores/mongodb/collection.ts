@@ -13,7 +13,7 @@ export interface MongoDBCollection {
   updateOne(filter: object, update: object): Promise<{ matchedCount: number }>
   bulkWrite(
     operations: { updateOne: { filter: object; update: object } }[],
-    options: { ordered: false },
+    options: { ordered: false; ignoreUndefined: true; comment: undefined },
   ): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<unknown>
   aggregate(pipeline: object[]): { toArray(): Promise<object[]> }

@@ -178,9 +178,15 @@ class MongoDBStore implements JoinableStore {
       this.#makeRoom(filter, change)
       return { updateOne: { filter: matchedOrFailing(id, filter), update: updateOf(change) } }
     })
-    const bulk = this.#collection.bulkWrite(statements, { ordered: false })
+    const sending = new Sending()
+    // The driver encodes the statements before it has a connection, and what is beside them, as a comment is, when it sends
+    // them. The comment has no value and is left out: servers before 4.4 know none.
+    const bulk = this.#collection.bulkWrite(
+      statements,
+      sending.part({ ordered: false, ignoreUndefined: true, comment: undefined }),
+    )
     const ids = updates.map(({ id }) => id)
-    const verdicts = await verdictsOf(ids, bulk, missing => this.loadMany(missing))
+    const verdicts = await verdictsOf(ids, bulk, sending, missing => this.loadMany(missing))
     return Promise.allSettled(
       updates.map((update, index) => {
         const verdict = verdicts[index] as Verdict

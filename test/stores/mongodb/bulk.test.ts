@@ -4,6 +4,7 @@ import { MongoBulkWriteError, MongoNetworkError, MongoServerError } from 'mongod
 import { StoreUnavailableError } from '../../../src/core/errors.ts'
 import type { Loaded } from '../../../src/core/joining.ts'
 import { verdictsOf } from '../../../src/stores/mongodb/bulk.ts'
+import { Sending } from '../../../src/stores/mongodb/errors.ts'
 import { aRecord } from '../../contract/records.ts'
 
 const ids = ['a', 'b', 'c', 'd']
@@ -18,8 +19,12 @@ function without(...away: string[]): Look {
 
 const nobodyLooks: Look = () => assert.fail('nobody need look')
 
+function sending(outcome: Sending['outcome']): Sending {
+  return Object.assign(new Sending(), { outcome })
+}
+
 async function shown(bulk: Promise<{ matchedCount: number }>, look: Look): Promise<string[]> {
-  const verdicts = await verdictsOf(ids, bulk, look)
+  const verdicts = await verdictsOf(ids, bulk, sending('unknown'), look)
   return verdicts.map(verdict => {
     if (typeof verdict === 'string') return verdict
     assert.ok(verdict instanceof StoreUnavailableError)
@@ -86,15 +91,23 @@ test('what was applied and not confirmed is unknown', async () => {
   }
 })
 
-for (const [what, cause, expected] of [
-  ['a lost connection', new MongoNetworkError('closed'), 'unknown'],
-  ['a primary that steps down', new MongoServerError({ message: 'stepped down', code: 189 }), 'unknown'],
-  ['a command that the server refuses', new MongoServerError({ message: 'no', code: 9 }), 'not applied'],
-  ['a change that cannot be encoded', new RangeError('too deep'), 'not applied'],
+for (const [what, cause, sent, expected] of [
+  ['a lost connection', new MongoNetworkError('closed'), 'unknown', 'unknown'],
+  ['a connection that cannot be had', new MongoNetworkError('refused'), 'none', 'none'],
+  [
+    'a primary that steps down',
+    new MongoServerError({ message: 'stepped down', code: 189 }),
+    'unknown',
+    'unknown',
+  ],
+  ['a server that cannot read the command', new MongoServerError({ code: 9 }), 'unknown', 'not applied'],
+  ['a server that says no more than that', new MongoServerError({ code: 8 }), 'unknown', 'unknown'],
+  ['a change that cannot be encoded', new RangeError('too deep'), 'none', 'not applied'],
+  ['an answer that cannot be decoded', new RangeError('out of bounds'), 'unknown', 'unknown'],
 ] as const) {
   test(`a bulk that fails as a whole, by ${what}, is ${expected} for each, with an error of its own`, async () => {
     for (const error of [cause, new MongoBulkWriteError(cause as never, { matchedCount: 0 } as never)]) {
-      const verdicts = await verdictsOf(ids, Promise.reject(error), nobodyLooks)
+      const verdicts = await verdictsOf(ids, Promise.reject(error), sending(sent), nobodyLooks)
       for (const verdict of verdicts) {
         assert.equal(verdict instanceof StoreUnavailableError ? verdict.outcome : verdict, expected)
       }
