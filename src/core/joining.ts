@@ -1,4 +1,5 @@
 import type { Change } from './change.ts'
+import { ConfigurationError } from './errors.ts'
 import type { Path } from './paths.ts'
 import type { SessionId, SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Excerpt, Outcome, Store } from './store.ts'
@@ -120,7 +121,7 @@ class Joiner<Call, Result> {
   }
 
   call(call: Call): Promise<Result> {
-    if (this.#underWay < MOST_UNDER_WAY) return this.#tracked(this.#alone(call))
+    if (this.#underWay < MOST_UNDER_WAY) return this.#tracked(() => this.#alone(call))
     return new Promise((resolve, reject) => {
       const id = this.#idOf(call)
       const one = { call, resolve, reject }
@@ -131,8 +132,9 @@ class Joiner<Call, Result> {
     })
   }
 
-  #tracked<T>(sent: Promise<T>): Promise<T> {
+  #tracked<T>(send: () => Promise<T>): Promise<T> {
     this.#underWay++
+    const sent = begun(send)
     sent.then(this.#answered, this.#answered)
     return sent
   }
@@ -153,12 +155,14 @@ class Joiner<Call, Result> {
     }
     const [first] = next
     if (first && next.length === 1) {
-      this.#tracked(this.#alone(first.call)).then(first.resolve, first.reject)
+      this.#tracked(() => this.#alone(first.call)).then(first.resolve, first.reject)
       return
     }
-    this.#tracked(this.#together(next.map(({ call }) => call))).then(
+    this.#tracked(() => this.#together(next.map(({ call }) => call))).then(
       results => {
-        for (const [index, one] of next.entries()) settle(one, results[index] as PromiseSettledResult<Result>)
+        // Where some are missing, nobody knows whose the others are.
+        const areAll = results?.length === next.length
+        for (const [index, one] of next.entries()) settle(one, areAll ? results[index] : undefined)
       },
       error => {
         for (const { reject } of next) reject(error)
@@ -181,10 +185,16 @@ class Joiner<Call, Result> {
   }
 }
 
+/** A store may be a user's own, and throw where it should reject: who sends may be a timer, where nobody would catch it. */
+async function begun<T>(send: () => Promise<T>): Promise<T> {
+  return await send()
+}
+
 function settle<Result>(
   { resolve, reject }: Waiting<unknown, Result>,
-  result: PromiseSettledResult<Result>,
+  result: PromiseSettledResult<Result> | undefined,
 ): void {
-  if (result.status === 'fulfilled') resolve(result.value)
+  if (!result) reject(new ConfigurationError('A store that joins calls must give one result for each'))
+  else if (result.status === 'fulfilled') resolve(result.value)
   else reject(result.reason)
 }

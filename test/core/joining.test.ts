@@ -4,7 +4,7 @@ import { setImmediate } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import fc from 'fast-check'
 import type { Change } from '../../src/core/change.ts'
-import { StoreUnavailableError } from '../../src/core/errors.ts'
+import { ConfigurationError, StoreUnavailableError } from '../../src/core/errors.ts'
 import { type JoinableStore, joined } from '../../src/core/joining.ts'
 import type { Store } from '../../src/core/store.ts'
 import type { Fields } from '../../src/core/values.ts'
@@ -141,6 +141,49 @@ test('where calls that went together fail as one, each of them fails', async () 
   for (const one of failed) assert.equal((one as PromiseRejectedResult).reason, down)
   // And those that come afterwards are served.
   assert.deepEqual(await joining.update(ids[0] ?? '', aChange(inc('n'))), {})
+})
+
+test('where a store of the user’s throws, the calls that it was to make fail, and no others', async () => {
+  const bug = new TypeError('a bug')
+  const { store, slow, letAllGo } = held()
+  const ids = await sessionsIn(store, 4)
+  let throws = false
+  const fail = () => assert.fail(bug)
+  const joining = joined({
+    ...slow,
+    load: id => (throws ? fail() : slow.load(id)),
+    loadMany: fail,
+  })
+  for (const waiting of [1, 2]) {
+    throws = false
+    const calls = ids.slice(0, 2 + waiting).map(id => joining.load(id))
+    throws = true
+    const outcomes = Promise.allSettled(calls)
+    // Who waits is sent by a timer.
+    const last = calls.at(-1)
+    await assert.rejects(async () => last, bug)
+    await letAllGo(outcomes)
+    assert.deepEqual(
+      (await outcomes).map(({ status }) => status),
+      ['fulfilled', 'fulfilled', 'rejected', 'rejected'].slice(0, calls.length),
+    )
+  }
+})
+
+test('where a store of the user’s has not one result for each call, none of them gets another’s', async () => {
+  const store = joinable(memoryStore())
+  const ids = await sessionsIn(store, 20)
+  const few = async (together: readonly string[]) => (await store.loadMany(together)).slice(1)
+  for (const loadMany of [few, async () => [], async () => undefined as never]) {
+    const joining = joined({ ...store, loadMany })
+    const outcomes = await Promise.allSettled(ids.map(id => joining.load(id)))
+    const failures = outcomes.filter(one => one.status === 'rejected').map(({ reason }) => reason)
+    assert.ok(failures.length > 10)
+    for (const failure of failures) assert.ok(failure instanceof ConfigurationError)
+    for (const [index, one] of outcomes.entries()) {
+      if (one.status === 'fulfilled') assert.ok(one.value && 'id' in one.value && one.value.id === ids[index])
+    }
+  }
 })
 
 test('changes that the store cannot join go alone', async () => {
