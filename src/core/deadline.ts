@@ -175,7 +175,7 @@ class Deadlines {
 
   add(deadline: Deadline): void {
     this.#pending.add(deadline)
-    if (!this.#timer) this.#timer = setTimeout(this.#expire, this.#ms)
+    if (!this.#timer) this.#timer = setTimeout(this.#due, this.#ms)
     else if (this.#pending.size === 1) this.#timer.ref()
   }
 
@@ -185,12 +185,17 @@ class Deadlines {
     if (this.#pending.size === 0) this.#timer?.unref()
   }
 
+  /** After a process was held up timers come first, and answers that came meanwhile are read only then. */
+  #due = (): void => {
+    setImmediate(this.#expire)
+  }
+
   #expire = (): void => {
     this.#timer = undefined
     const now = performance.now()
     for (const deadline of this.#pending) {
       if (deadline.at > now) {
-        this.#timer ??= setTimeout(this.#expire, Math.ceil(deadline.at - now))
+        this.#timer ??= setTimeout(this.#due, Math.ceil(deadline.at - now))
         return
       }
       deadline.expire()

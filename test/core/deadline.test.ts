@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { stat } from 'node:fs/promises'
 import { test } from 'node:test'
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { timed } from '../../src/core/deadline.ts'
 import { StoreUnavailableError } from '../../src/core/errors.ts'
@@ -48,6 +49,19 @@ test('a call that comes long after another is waited for as long', async () => {
   assert.ok(performance.now() - begun >= ms - 1)
   await assert.rejects(line.load('never'), StoreUnavailableError)
   assert.ok(performance.now() - begun >= 2 * ms - 2)
+})
+
+test('an answer that has come is taken, however late the process is to read it', async () => {
+  const ms = 100
+  const load = async () => void (await stat('.'))
+  const store = Object.assign(aStore(), { load })
+  const line = timed(() => store, ms)
+  // What the event loop turns to next is timers, and only then what is to be read.
+  await setImmediate()
+  const answer = line.load('any')
+  const until = performance.now() + 3 * ms
+  while (performance.now() < until);
+  assert.equal(await answer, undefined)
 })
 
 test('a process lives on for a call under way, and not for those that have been answered', async () => {
