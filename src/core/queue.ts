@@ -68,9 +68,13 @@ export class Queue {
     })
   }
 
+  get isPending(): boolean {
+    return this.#pending > 0
+  }
+
   /** Resolves once nothing is pending. */
   async settled(): Promise<void> {
-    while (this.#pending > 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
+    while (this.isPending) await new Promise<void>(resolve => this.#waiting.push(resolve))
   }
 
   /** From now on nobody asks for failures any more: what is begun after the response reports its own. */

@@ -202,7 +202,7 @@ export class Visit {
       })
     } else if (this.#known.outdated && this.#known.carrier.canCarry()) {
       // Where the store cannot tell, another request will do it.
-      if (await stillLives(this.#known, this.#store).catch(() => false)) this.#known.reissue()
+      await this.#askWhetherItLives(lives => lives && this.#known.reissue())
     } else {
       await this.recheck()
     }
@@ -213,7 +213,12 @@ export class Visit {
     if (this.#known.state !== 'live' || this.#known.told === undefined) return
     if (Date.now() - this.#known.told <= PROMPT) return
     // Where the store cannot tell, it most likely lives.
-    if (!(await stillLives(this.#known, this.#store).catch(() => true))) this.#known.carrier.withdraw()
+    await this.#askWhetherItLives(lives => lives || this.#known.carrier.withdraw())
+  }
+
+  /** In turn: what is begun meanwhile may end the session, or give the visitor another one's cookie. */
+  #askWhetherItLives(act: (lives: boolean) => unknown): Promise<unknown> {
+    return this.queue.run(async () => act(await stillLives(this.#known, this.#store))).catch(() => {})
   }
 
   async #change(change: Change, answer?: Answer): Promise<Applied | null> {

@@ -128,25 +128,32 @@ function claimKey(app: AnyApp, key: string): void {
 
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
 async function answered(ctx: Koa.Context, { visit }: Use): Promise<void> {
-  await visit.queue.settled()
-  const failures = visit.queue.failures()
-  try {
-    await visit.finish()
-  } catch (error) {
-    failures.push(error)
-  }
-  const [failure, ...others] = failures
+  const { queue } = visit
+  const unfinished: unknown[] = []
+  do {
+    await queue.settled()
+    try {
+      await visit.finish()
+    } catch (error) {
+      unfinished.push(error)
+    }
+    // Something may have been begun while the store was asked.
+  } while (queue.isPending)
+  const [failure, ...others] = [...queue.failures(), ...unfinished]
   for (const other of others) report(ctx, other)
-  visit.queue.close(error => report(ctx, error))
+  queue.close(error => report(ctx, error))
   if (failure !== undefined) throw failure
 }
 
 /** The handler's own error is the response's; what went wrong beside it is reported. */
 async function failed(ctx: Koa.Context, { visit }: Use, error: unknown): Promise<never> {
-  await visit.queue.settled()
-  await visit.recheck()
-  for (const failure of visit.queue.failures()) if (failure !== error) report(ctx, failure)
-  visit.queue.close(late => report(ctx, late))
+  const { queue } = visit
+  do {
+    await queue.settled()
+    await visit.recheck()
+  } while (queue.isPending)
+  for (const failure of queue.failures()) if (failure !== error) report(ctx, failure)
+  queue.close(late => report(ctx, late))
   // Koa never answers where nothing at all is thrown.
   throw error ?? new Error(format('non-error thrown: %j', error))
 }
