@@ -38,6 +38,8 @@ interface Use {
   readonly visit: Visit
   readonly cookie: SessionCookie
   readonly handle: SessionHandle<unknown>
+  /** Nobody works at the response any more. */
+  readonly done: () => void
 }
 
 /** Makes `Session(app, options)`, given what makes a store of a collection. */
@@ -69,18 +71,21 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
     const { adopt } = options
     const used = Symbol(settings.property)
-    type UsingContext = Koa.Context & { [used]?: Use }
+    // `null`: it was never asked for, and the app has done its part.
+    type UsingContext = Koa.Context & { [used]?: Use | null }
 
     const use = (ctx: UsingContext): Use => {
-      sessions.responses.add(ctx.res)
       const cookie = new SessionCookie(ctx, settings, keys())
       const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
       const visit = new Visit(cookie, asked)
       if (!ctx.res.headersSent) varyByCookie(ctx)
-      // Nobody will come for what fails from here on: the response has left already.
-      else visit.queue.close(error => report(ctx, error))
       deliverWithError(ctx, cookie)
-      ctx[used] = { visit, cookie, handle: handleOf(visit) }
+      const done = sessions.responses.add(ctx.res)
+      const isOver = ctx[used] === null
+      if (isOver) done()
+      // Nobody will come for what fails from here on.
+      if (isOver || ctx.res.headersSent) visit.queue.close(error => report(ctx, error))
+      ctx[used] = { visit, cookie, handle: handleOf(visit), done }
       return ctx[used]
     }
 
@@ -102,9 +107,14 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     // First of all, whenever this is called: a change made by any middleware is waited for.
     app.middleware.unshift((ctx: UsingContext, next) =>
       next().then(
-        () => ctx[used] && answered(ctx, ctx[used]),
+        () => {
+          if (ctx[used]) return answered(ctx, ctx[used])
+          ctx[used] = null
+          return undefined
+        },
         error => {
           if (ctx[used]) return failed(ctx, ctx[used], error)
+          ctx[used] = null
           throw error
         },
       ),
@@ -127,7 +137,7 @@ function claimKey(app: AnyApp, key: string): void {
 }
 
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
-async function answered(ctx: Koa.Context, { visit }: Use): Promise<void> {
+async function answered(ctx: Koa.Context, { visit, done }: Use): Promise<void> {
   const { queue } = visit
   const unfinished: unknown[] = []
   do {
@@ -140,20 +150,23 @@ async function answered(ctx: Koa.Context, { visit }: Use): Promise<void> {
     // Something may have been begun while the store was asked.
   } while (queue.isPending)
   const [failure, ...others] = [...queue.failures(), ...unfinished]
-  for (const other of others) report(ctx, other)
   queue.close(error => report(ctx, error))
+  done()
+  for (const other of others) report(ctx, other)
   if (failure !== undefined) throw failure
 }
 
 /** The handler's own error is the response's; what went wrong beside it is reported. */
-async function failed(ctx: Koa.Context, { visit }: Use, error: unknown): Promise<never> {
+async function failed(ctx: Koa.Context, { visit, done }: Use, error: unknown): Promise<never> {
   const { queue } = visit
   do {
     await queue.settled()
     await visit.recheck()
   } while (queue.isPending)
-  for (const failure of queue.failures()) if (failure !== error) report(ctx, failure)
+  const others = queue.failures().filter(failure => failure !== error)
   queue.close(late => report(ctx, late))
+  done()
+  for (const other of others) report(ctx, other)
   // Koa never answers where nothing at all is thrown.
   throw error ?? new Error(format('non-error thrown: %j', error))
 }

@@ -1,20 +1,34 @@
+import { EventEmitter, once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 
-/** The responses of requests that use their session, until they have been sent or broken off. */
+/** The responses of requests that use their session, until nobody works at them and they have been sent or broken off. */
 export class Responses {
-  readonly #underWay = new Set<ServerResponse>()
+  readonly #underWay = new Set<() => void>()
+  readonly #ends = new EventEmitter()
 
-  add(response: ServerResponse): void {
-    if (response.closed) return
-    this.#underWay.add(response)
-    response.once('close', () => this.#underWay.delete(response))
+  /** Gives what is to be called once nobody works at it: who does may go on long after a visitor has gone. */
+  add(response: ServerResponse): () => void {
+    let awaited = response.closed ? 1 : 2
+    const done = () => {
+      if (--awaited > 0) return
+      this.#underWay.delete(done)
+      this.#ends.emit('end')
+    }
+    this.#underWay.add(done)
+    if (!response.closed) response.once('close', done)
+    return done
   }
 
   /** Waits for those under way now, no longer than so many milliseconds. */
-  async sent(ms: number): Promise<void> {
-    const closed = [...this.#underWay].map(response => new Promise(sent => response.once('close', sent)))
-    await atMost(ms, Promise.all(closed))
+  async ended(ms: number): Promise<void> {
+    await atMost(ms, this.#endOf([...this.#underWay]))
+  }
+
+  async #endOf(responses: readonly (() => void)[]): Promise<void> {
+    for (const response of responses) {
+      while (this.#underWay.has(response)) await once(this.#ends, 'end')
+    }
   }
 }
 

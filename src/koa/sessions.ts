@@ -183,10 +183,10 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   }
 
   /**
-   * For the end of the process: waits for the requests that use their session, streamed bodies included, and then for
-   * the store calls under way, each at most for `timeout`. From then on calls are refused with `StoreUnavailableError`,
-   * until another store is set. Lets go of what the store opened; a connection that the app opened is the app's to close,
-   * afterwards.
+   * For the end of the process: waits for the requests that use their session, streamed bodies and those whose visitors
+   * have gone included, and then for the store calls under way, each at most for `timeout`. From then on calls are
+   * refused with `StoreUnavailableError`, until another store is set. Lets go of what the store opened; a connection that
+   * the app opened is the app's to close, afterwards.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
@@ -195,7 +195,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
 
   async #close(): Promise<void> {
     const { store } = this.#parts
-    await this.responses.sent(store.timeout)
+    await this.responses.ended(store.timeout)
     await store.drain()
     const opened = this.#connecting ?? this.#store
     if (typeof opened === 'object') await atMost(store.timeout, letGo(opened))

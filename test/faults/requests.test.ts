@@ -5,7 +5,8 @@ import { PassThrough } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../src/index.ts'
-import type { RunningApp } from '../support/app.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { anApp, type RunningApp } from '../support/app.ts'
 import { aFaultyApp, type FaultyApp } from '../support/faultyapp.ts'
 import { gate } from '../support/gate.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
@@ -19,7 +20,7 @@ async function fieldsIn({ collection }: FaultyApp): Promise<unknown> {
 }
 
 /** A request of a visitor who may close the browser before it is answered. */
-function asking({ url }: RunningApp, { jar }: Visitor, path: string): ClientRequest {
+function asking({ url }: Pick<RunningApp, 'url'>, { jar }: Visitor, path: string): ClientRequest {
   const headers = { Cookie: [...jar].map(([name, value]) => `${name}=${value}`).join('; ') }
   return request(`${url}${path}`, { headers })
     .on('error', () => {})
@@ -132,6 +133,65 @@ test('what was begun for a visitor who has gone is done to its end', { skip }, a
   await app.sessions.close()
   assert.deepEqual(await fieldsIn(app), { name: 'Ada', before: 1, after: 2, unawaited: 3 })
   assert.deepEqual(app.errors, [])
+})
+
+for (const asks of ['before', 'after'] as const) {
+  test(`close() waits for who works for a visitor who has gone, and asked for the session ${asks} that`, async t => {
+    const begun = gate()
+    const paid = gate()
+    const closing = gate()
+    let fields: unknown
+    const { errors, sessions, ...running } = await anApp(t, { store: memoryStore() }, async ctx => {
+      if (asks === 'before') await ctx.session.set('paid', true)
+      begun.open()
+      await once(ctx.res, 'close')
+      if (asks === 'after') await ctx.session.set('paid', true)
+      paid.open()
+      await closing.opened
+      await ctx.session.set('delivered', true)
+      fields = await ctx.session.get('paid', 'delivered')
+    })
+    const asked = asking(running, running.visitor(), '/')
+    await begun.opened
+    asked.destroy()
+    await paid.opened
+    const closed = sessions.close()
+    setImmediate(closing.open)
+    await closed
+    assert.deepEqual(fields, [true, true])
+    assert.deepEqual(errors, [])
+  })
+}
+
+test('close() waits no longer than the timeout for who never comes to an end', async t => {
+  const begun = gate()
+  const { sessions, ...running } = await anApp(t, { store: memoryStore(), timeout: 50 }, async ctx => {
+    await ctx.session()
+    begun.open()
+    await new Promise(() => {})
+  })
+  const asked = asking(running, running.visitor(), '/')
+  await begun.opened
+  asked.destroy()
+  await sessions.close()
+})
+
+test('close() does not wait for who asks for a session once a visitor who has gone was seen to', async t => {
+  const begun = gate()
+  const asked = gate()
+  const { sessions, ...running } = await anApp(t, { store: memoryStore() }, async ctx => {
+    begun.open()
+    await once(ctx.res, 'close')
+    setImmediate(() => ctx.session().then(asked.open))
+  })
+  const visit = asking(running, running.visitor(), '/')
+  await begun.opened
+  visit.destroy()
+  await asked.opened
+  const started = performance.now()
+  await sessions.close()
+  // Far less than the timeout.
+  assert.ok(performance.now() - started < 1000)
 })
 
 test('visitors who leave while the store hangs leave nothing behind', { skip }, async t => {
