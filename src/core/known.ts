@@ -81,7 +81,7 @@ export class Known {
 
   /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
   note(change: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
-    const { operations, expires } = change
+    const { operations, expires, maxAge } = change
     const picture = this.#picture
     const next = picture && rev === picture.rev + 1
     if (next && answer?.when === 'after' && fields) {
@@ -92,6 +92,7 @@ export class Known {
     } else {
       this.stale = true
     }
+    if (maxAge !== undefined) this.maxAge = maxAge
     if (!expires) return
     if (this.#picture) {
       const life = lifeAfter(
@@ -160,10 +161,10 @@ export class Known {
     this.maxAge = found.maxAge
   }
 
-  /** The lifetime to go on with; that of a session which is not stored yet shows in its picture. */
+  /** The lifetime that a session which is not stored yet is to have; it shows in the picture. */
   remember(maxAge: number): void {
     this.maxAge = maxAge
-    if (!this.isStored()) this.#picture = undefined
+    this.#picture = undefined
   }
 
   /** This request has ended the session, unless another had before and left a tombstone. */
@@ -211,7 +212,7 @@ export class Known {
 
   /** As long as the session's lifetime is what this request takes it for, or by one that it is given. */
   extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge'> {
-    const expires = new Date(Date.now() + this.maxAge)
+    const expires = new Date(Date.now() + (maxAge ?? this.maxAge))
     return maxAge === undefined ? { expires, whileMaxAge: this.maxAge } : { expires, maxAge }
   }
 

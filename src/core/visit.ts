@@ -117,8 +117,10 @@ export class Visit {
     return this.queue.run(async () => {
       // Without a cookie, only the store knows the session's own lifetime.
       if (!this.#known.isVisitors && !this.#known.isPictured) await look(this.#known, this.#store)
-      if (maxAge !== undefined) this.#known.remember(maxAge)
-      if (this.#known.state === 'new') return
+      if (this.#known.state === 'new') {
+        if (maxAge !== undefined) this.#known.remember(maxAge)
+        return
+      }
       const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
       await this.#change(change, { paths: [], when: 'after' })
       // There was none: the next one is to have it.

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { StoreUnavailableError } from '../../src/index.ts'
 import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
 import { gate } from '../support/gate.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
@@ -264,6 +265,48 @@ onEachStore(
     assert.deepEqual((await ada.get('/read')).json, {})
   },
 )
+
+onEachStore('a maxAge that the store did not take changes neither session nor cookie', async (t, watched) => {
+  let isFailing = false
+  const store = altered(watched.store, name => {
+    if (!isFailing || name !== 'update') return
+    isFailing = false
+    throw new StoreUnavailableError('It did not answer', 'none')
+  })
+  const remember: Handler = ctx => {
+    isFailing = true
+    return ctx.session.touch('1h').catch(() => {})
+  }
+  const { ada, pass, start } = await aVisit(
+    t,
+    { store },
+    { maxAge: '10 days' },
+    {
+      '/blind': async (ctx, next) => {
+        await remember(ctx, next)
+        await ctx.session.inc('n')
+      },
+      '/loaded': async (ctx, next) => {
+        const session = await ctx.session()
+        await remember(ctx, next)
+        await session.inc('n')
+        return session.maxAge
+      },
+    },
+  )
+  let days = 0
+  for (const path of ['/blind', '/write', '/loaded', '/write']) {
+    days += 2
+    pass(days * DAY)
+    const answer = await ada.get(path)
+    assert.equal(answer.status, 200, answer.text)
+    if (path === '/loaded') assert.equal(answer.json, 10 * DAY)
+    sameSecond(cookieUntil(answer), start + (days + 10) * DAY)
+    const [record] = await watched.records()
+    assert.equal(record?.expires.getTime(), start + (days + 10) * DAY, path)
+    assert.equal(record?.maxAge, 10 * DAY)
+  }
+})
 
 onEachStore('one session’s maxAge is no other’s', async (t, watched) => {
   const { ada, visitor } = await aVisit(t, watched, { maxAge: '1h' })
