@@ -93,7 +93,7 @@ onEachStore('no token, or one of nobody’s, changes nothing', async (t, { store
     own.slice(1),
     own.slice(0, -1),
     `${own}A`,
-    `A${own.slice(1)}`,
+    `${own.startsWith('A') ? 'B' : 'A'}${own.slice(1)}`,
     `${own.slice(0, 22)}${others.slice(22)}`,
     own.toUpperCase(),
     [],
