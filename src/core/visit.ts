@@ -3,7 +3,7 @@ import { afterApplied, foreseen } from './answers.ts'
 import type { Carrier } from './carrier.ts'
 import type { Change, Operation } from './change.ts'
 import { create } from './creation.ts'
-import { SessionEndedError, SessionTooLargeError } from './errors.ts'
+import { SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
 import { tell } from './events.ts'
 import { holds } from './guard.ts'
 import { newSecret, type Secret } from './ids.ts'
@@ -200,7 +200,8 @@ export class Visit {
     if (this.#known.state !== 'live') return
     if (this.#isDue()) {
       await this.apply({ guards: [], operations: [] }).catch(error => {
-        if (!(error instanceof SessionEndedError)) throw error
+        // Where the store cannot, the next request tries again: this one may go by what it has read.
+        if (!(error instanceof SessionEndedError || error instanceof StoreUnavailableError)) throw error
       })
     } else if (this.#known.outdated && this.#known.carrier.canCarry()) {
       // Where the store cannot tell, another request will do it.

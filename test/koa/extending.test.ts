@@ -421,6 +421,31 @@ onEachStore('a session that ends between its reading and its extension stays end
   assert.deepEqual(await watched.records(), [])
 })
 
+onEachStore(
+  'where the store refuses writes, a session that is due to be extended is read as ever',
+  async (t, watched) => {
+    let isFull = false
+    const store = altered(watched.store, name => {
+      if (isFull && name === 'update') throw new StoreUnavailableError('The disk is full', 'none')
+    })
+    const { ada, pass, start, errors } = await aVisit(t, { store }, { maxAge: '10 days' })
+    const before = await onlyRecord(watched)
+    pass(2 * DAY)
+    isFull = true
+    for (const path of ['/read', '/get', '/read']) {
+      const { status, setCookies } = await ada.get(path)
+      assert.equal(status, 200, path)
+      assert.deepEqual(setCookies, [])
+    }
+    assert.deepEqual(errors, [])
+    // Who asks for it is told.
+    for (const path of ['/touch', '/touch-loaded', '/write']) assert.equal((await ada.get(path)).status, 503)
+    assert.deepEqual(await onlyRecord(watched), before)
+    isFull = false
+    sameSecond(cookieUntil(await ada.get('/read')), start + 12 * DAY)
+  },
+)
+
 onEachStore('a lifetime never grows by hopping between processes whose clocks differ', async (t, watched) => {
   // The clock of this process is the store's too, so a hop is a step of the one clock.
   const { ada, pass, start } = await aVisit(t, watched, { maxAge: '5m' })
