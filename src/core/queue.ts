@@ -11,6 +11,7 @@ export function soon<T>(act: () => Promise<T>): Promise<T> {
 export class Queue {
   #tail: Promise<unknown> | undefined
   #outages = 0
+  #isAway = false
   #pending = 0
   #waiting: (() => void)[] = []
   readonly #failures = new Set<() => unknown>()
@@ -25,13 +26,15 @@ export class Queue {
     const next = () => (outages === this.#outages ? task() : Promise.reject(unsent()))
     const result = this.#tail ? this.#tail.then(next, next) : task()
     this.#tail = result
-    const done = () => {
+    const done = (isAway: boolean) => {
+      if (isAway) this.#outages++
+      this.#isAway = isAway
       if (this.#tail === result) this.#tail = undefined
     }
-    result.then(done, error => {
-      if (error instanceof StoreUnavailableError) this.#outages++
-      done()
-    })
+    result.then(
+      () => done(false),
+      error => done(error instanceof StoreUnavailableError),
+    )
     return result
   }
 
@@ -66,6 +69,11 @@ export class Queue {
       const late = this.#report && failure()
       if (late !== undefined) this.#report?.(late)
     })
+  }
+
+  /** Whether the last task to settle failed for want of the store: what can be left undone need not wait for it again. */
+  get isAway(): boolean {
+    return this.#isAway
   }
 
   get isPending(): boolean {

@@ -197,7 +197,7 @@ export class Visit {
    */
   async finish(): Promise<void> {
     if (this.#known.isForgettable(FORGETTING) && this.#known.carrier.canCarry()) this.#known.clear()
-    if (this.#known.state !== 'live') return
+    if (this.#known.state !== 'live' || this.queue.isAway) return
     if (this.#isDue()) {
       await this.apply({ guards: [], operations: [] }).catch(error => {
         // Where the store cannot, the next request tries again: this one may go by what it has read.
@@ -213,7 +213,7 @@ export class Visit {
 
   /** Takes back a late cookie of a session that others may have ended meanwhile. */
   async recheck(): Promise<void> {
-    if (this.#known.state !== 'live' || this.#known.told === undefined) return
+    if (this.#known.state !== 'live' || this.#known.told === undefined || this.queue.isAway) return
     if (Date.now() - this.#known.told <= PROMPT) return
     // Where the store cannot tell, it most likely lives.
     await this.#askWhetherItLives(lives => lives || this.#known.carrier.withdraw())

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import Keygrip from 'keygrip'
 import Koa from 'koa'
 import { MongoClient } from 'mongodb'
@@ -312,6 +313,58 @@ test('a request with many changes waits once for a store that does not answer', 
   // What is begun after that asks again.
   assert.deepEqual(calls, ['update', 'update'])
   assert.deepEqual(outcomes, ['unknown', ...Array(29).fill('none')])
+})
+
+test('a response does not wait once more for a store that has kept its request waiting', async t => {
+  const calls: string[] = []
+  let hangs = false
+  const store = altered(memoryStore(), name => {
+    if (!hangs) return undefined
+    calls.push(name)
+    return new Promise(() => {})
+  })
+  const { visitor } = await anApp(
+    t,
+    { store, timeout: '50ms', touchAfter: 1 },
+    {
+      ...routes,
+      // What was extended would be looked at once more, since others may have ended it meanwhile.
+      '/fails': async ctx => {
+        await ctx.session.set('n', 1)
+        hangs = true
+        await ctx.session.set('n', 2)
+      },
+      // What was only read would be extended.
+      '/copes': async ctx => {
+        const session = await ctx.session()
+        hangs = true
+        await session.update().catch(() => {})
+      },
+      '/recovers': async ctx => {
+        const session = await ctx.session()
+        hangs = true
+        await session.update().catch(() => {})
+        hangs = false
+        await session.update()
+      },
+    },
+  )
+  for (const [path, status, asked, cookies] of [
+    ['/fails', 503, ['update'], 1],
+    ['/copes', 200, ['load'], 0],
+    ['/recovers', 200, ['load'], 1],
+  ] as const) {
+    const ada = visitor()
+    await ada.get('/write')
+    // A cookie tells its age in milliseconds.
+    await delay(2)
+    calls.length = 0
+    const answer = await ada.get(path)
+    hangs = false
+    assert.equal(answer.status, status, path)
+    assert.deepEqual(calls, asked, path)
+    assert.equal(answer.setCookies.length, cookies, path)
+  }
 })
 
 test('a database that accepts and never answers makes sessions unavailable within the timeout', async t => {
