@@ -170,6 +170,7 @@ const refusals: [what: string, refusal: Document, outcome: string][] = [
     { code: 91, codeName: 'ShutdownInProgress', errorLabels: ['NoWritesPerformed'] },
     'none',
   ],
+  ['has a full disk', { code: 14031, codeName: 'OutOfDiskSpace' }, 'unknown'],
   ['lets the app do nothing', { code: 13, codeName: 'Unauthorized' }, 'unknown'],
 ]
 

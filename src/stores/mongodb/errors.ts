@@ -5,10 +5,10 @@ import {
   StoreUnavailableError,
 } from '../../core/errors.ts'
 
-/** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights. */
+/** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights, a full disk. */
 const unavailable = new Set([
   6, 7, 13, 18, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 262, 317, 358, 384, 391, 461, 462, 8000,
-  9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436,
+  9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436, 14031,
 ])
 
 /** BSONObjectTooLarge and its older sibling of the update path. */
@@ -64,7 +64,7 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   })
 }
 
-/** Whether an error is the driver's or the server's: others are of encoding, and nothing has been sent. */
+/** Whether an error is the driver's or the server's: others are of encoding, decoding, or of the app's listeners. */
 export function isOfDriver(error: unknown): boolean {
   return error instanceof Error && error.name.startsWith('Mongo')
 }
