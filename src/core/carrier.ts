@@ -7,6 +7,8 @@ export interface Presented {
   /** When the cookie was issued, milliseconds since the epoch. */
   readonly issued: number
   readonly maxAge: number
+  /** What the session's tombstone says if a renewal of unknown outcome has ended it: then its visitor may follow. */
+  readonly heir?: string | undefined
 }
 
 /** What the visitor's cookie says, once its signature has been verified. */

@@ -37,6 +37,8 @@ export class Known {
   unknown = false
   /** It has ended because another took its place. */
   replaced = false
+  /** What its tombstone says if a renewal of which nobody knows what it did has ended it after all. */
+  #heir: string | undefined
   /** The visitor's cookie is to be sent again as it is, under the first key. */
   outdated: boolean
   /** When the visitor was given the cookie of a session that other requests may end meanwhile. */
@@ -64,6 +66,7 @@ export class Known {
     this.issued = presented?.issued ?? 0
     this.maxAge = presented?.maxAge ?? lifetimes.maxAge
     this.outdated = presented?.outdated ?? false
+    this.#heir = presented?.heir
   }
 
   /** Whether there is a picture that shows what this request has written. */
@@ -136,6 +139,16 @@ export class Known {
   lead(expires?: Date): void {
     this.carry(expires)
     this.told = this.issued
+  }
+
+  /** It is not known whether the session has been ended by what `heir` names: its visitor is to find what took its place. */
+  fork(heir: string): void {
+    this.#heir = heir
+    this.reissue()
+  }
+
+  isHeir(next: string): boolean {
+    return next === this.#heir
   }
 
   /** The visitor is led on to the session that replaced this one. */
@@ -218,12 +231,15 @@ export class Known {
 
   carry(expires = endOfLife(this.picture)): void {
     this.issued = Date.now()
+    // What was written since leaves nothing for an end of before.
+    this.#heir = undefined
     this.reissue(expires)
   }
 
   /** The cookie as it is, signed anew. */
   reissue(expires = new Date(this.issued + this.maxAge)): void {
-    const presented = { secret: this.secret as Secret, issued: this.issued, maxAge: this.maxAge }
+    const { issued, maxAge } = this
+    const presented = { secret: this.secret as Secret, issued, maxAge, heir: this.#heir }
     this.carrier.carry(presented, expires)
     this.#carried(presented, expires)
   }

@@ -14,7 +14,7 @@ export async function look(known: Known, store: Store): Promise<void> {
 /** Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. */
 export async function follow(known: Known, store: Store, { next }: Tombstone): Promise<boolean> {
   const { secret } = known
-  if (!secret || !next || !isFollowable(next)) return false
+  if (!secret || !next || !(isFollowable(next) || known.isHeir(next))) return false
   const following = known.carrier.derive(secret, next)
   const found = await store.load(idOf(following))
   if (!found) return false

@@ -18,8 +18,10 @@ interface Plan {
   readonly keep: boolean | readonly Path[]
   /** What the tombstone says. */
   readonly next: string
-  /** The new session's; none where it is derived from the old one's, so that requests under way may follow. */
-  readonly secret: Secret | undefined
+  readonly secret: Secret
+  /** The old session's, of which it is derived; none if nobody is ever to follow from there. */
+  readonly from: Secret | undefined
+  readonly isLeading: boolean
 }
 
 /**
@@ -35,9 +37,11 @@ export async function regenerate(
 ): Promise<void> {
   const former = known.id
   const isLeading = grace > 0 && known.secret !== undefined
+  const from = keep === false && !isLeading ? undefined : known.secret
+  const next = follower(isLeading ? grace : 0)
   // One id for all tries: a response that has left meanwhile has told it to the visitor.
-  const secret = isLeading ? undefined : newSecret()
-  const plan: Plan = { lifetimes, keep, next: follower(isLeading ? grace : 0), secret }
+  const secret = from ? known.carrier.derive(from, next) : newSecret()
+  const plan: Plan = { lifetimes, keep, next, secret, from, isLeading }
   for (let tries = 1; !(await succeed(known, store, plan)); tries++) {
     await look(known, store)
     // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
@@ -50,21 +54,23 @@ export async function regenerate(
 /** One attempt at a successor that has all that was acknowledged; false if the old session moved on meanwhile. */
 async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean> {
   const picture = successorOf(known, plan)
-  const planned = plan.secret ?? known.carrier.derive(known.secret as Secret, plan.next)
-  known.offer(planned, picture)
+  const { from, next } = plan
+  known.offer(plan.secret, picture)
   try {
-    const secret = plan.secret ? await insertNew(store, picture, planned) : planned
-    if (!plan.secret) await store.insert({ id: idOf(planned), ...picture })
+    const secret = from ? plan.secret : await insertNew(store, picture, plan.secret)
+    if (from) await store.insert({ id: idOf(secret), ...picture })
     const outcome = await endFormer(known, store, plan)
     if (outcome === true) {
       known.adopt(secret, picture)
-      if (!plan.secret) known.told = known.issued
+      if (plan.isLeading) known.told = known.issued
       return true
     }
     if (outcome !== false) {
-      if (mayBeAll(known, plan, outcome)) known.adopt(secret, picture)
-      // Should the tombstone stand after all, it leads its visitor on to the new session, who loses nothing.
-      else if (plan.secret || outcome.outcome !== 'unknown') await discard(store, secret)
+      // The response has left meanwhile, with its cookie.
+      if (!known.carrier.canCarry()) known.adopt(secret, picture)
+      // Should the tombstone stand after all, its visitor, and nobody else, goes on in the new session.
+      else if (outcome.outcome === 'unknown' && from && from === known.secret) known.fork(next)
+      else await discard(store, secret)
       throw outcome
     }
     // It is to be stored again under the same id.
@@ -75,13 +81,6 @@ async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean>
   }
   known.withdraw()
   return false
-}
-
-/** Whether the new session may be all that its visitor has, though it is not known whether the old one has ended. */
-function mayBeAll({ carrier }: Known, { keep, secret }: Plan, { outcome }: StoreUnavailableError): boolean {
-  // The response has left meanwhile, with its cookie.
-  if (!carrier.canCarry()) return true
-  return outcome === 'unknown' && secret !== undefined && keep !== false
 }
 
 function successorOf(known: Known, { lifetimes, keep }: Plan): Picture {

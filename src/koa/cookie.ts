@@ -6,8 +6,9 @@ import { idOf, type Secret, secretFrom } from '../core/ids.ts'
 import type { Keys } from './keys.ts'
 import { MOST_DAYS, type Settings } from './options.ts'
 
-/** Secret, issue time and maxAge (milliseconds, base 36), signature. */
-const shape = /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([\w-]{43})$/
+/** Secret, issue time and maxAge (milliseconds, base 36), the heir if there may be one, signature. */
+const shape =
+  /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})(?:\.([0-9a-z]{1,11}\.[0-9a-f]{32}))?\.([\w-]{43})$/
 
 /** A browser sends at most a few cookies of one name; what is beyond these is an attack. */
 const MOST_CANDIDATES = 4
@@ -32,7 +33,14 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keys)
 function verified(value: string, key: string, keys: Keys): Verified | undefined {
   const match = shape.exec(value)
   if (!match) return undefined
-  const [, secret, issued, maxAge, signature] = match as unknown as [string, string, string, string, string]
+  const [, secret, issued, maxAge, heir, signature] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string | undefined,
+    string,
+  ]
   const signer = keys.signerOf(signed(key, value.slice(0, -signature.length - 1)), signature)
   if (signer < 0) {
     tell({ type: 'bad signature' })
@@ -43,6 +51,7 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
     id: idOf(secret),
     issued: Number.parseInt(issued, 36),
     maxAge: Number.parseInt(maxAge, 36),
+    heir,
     outdated: signer > 0,
   }
   keys.lately?.set(value, one)
@@ -125,9 +134,9 @@ export class SessionCookie implements Carrier {
     return !this.#ctx.res.headersSent
   }
 
-  carry({ secret, issued, maxAge }: Presented, expires: Date): void {
+  carry({ secret, issued, maxAge, heir }: Presented, expires: Date): void {
     const { key, cookie, maxAge: usual } = this.#settings
-    const payload = `${secret}.${issued.toString(36)}.${maxAge.toString(36)}`
+    const payload = `${secret}.${issued.toString(36)}.${maxAge.toString(36)}${heir ? `.${heir}` : ''}`
     const value = `${payload}.${this.#keys.sign(signed(key, payload))}`
     this.#set(value, cookie.persistent || maxAge !== usual ? latest(expires) : undefined)
   }

@@ -3,13 +3,21 @@ import type { IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { idOf } from '../../src/core/ids.ts'
-import { FieldError, type SessionId, type Store, StoreUnavailableError } from '../../src/index.ts'
+import {
+  type Change,
+  FieldError,
+  type SessionId,
+  type Store,
+  StoreUnavailableError,
+} from '../../src/index.ts'
 import { anApp, type Handler } from '../support/app.ts'
 import { gate } from '../support/gate.ts'
 import type { Visitor } from '../support/visitor.ts'
 import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
 
 const GRACE = 30_000
+
+const increment: Change = { guards: [], operations: [{ op: '$inc', path: 'n', arg: 1 }] }
 
 const routes: Record<string, Handler> = {
   '/fill': ctx => ctx.session.set({ name: 'Ada', n: 1 }),
@@ -483,23 +491,32 @@ for (const path of ['/renew', '/rotate']) {
 onEachStore(
   'who renews while the store goes away keeps the session, whether the old one has ended or not',
   async (t, watched) => {
-    for (const hasEnded of [true, false]) {
-      let isAway = false
-      let isLosing = false
-      const store = altered(watched.store, async (name, args) => {
-        if (isAway) throw new StoreUnavailableError('It is away', 'none')
-        if (name !== 'end' || !isLosing) return
-        isAway = true
-        if (hasEnded) await watched.store.end(...(args as Parameters<Store['end']>))
-        throw new StoreUnavailableError('The connection was reset', 'unknown')
-      })
-      const { ada } = await aVisit(t, store)
-      isLosing = true
-      assert.equal((await ada.get('/renew')).status, 503)
-      isAway = false
-      isLosing = false
-      assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
-      assert.equal((await ada.get('/inc')).status, 200)
+    for (const path of ['/renew', '/rotate']) {
+      for (const hasEnded of [true, false]) {
+        let isAway = false
+        let isLosing = false
+        const store = altered(watched.store, async (name, args) => {
+          if (isAway) throw new StoreUnavailableError('It is away', 'none')
+          if (name !== 'end' || !isLosing) return
+          isAway = true
+          const [id, ...rest] = args as Parameters<Store['end']>
+          if (hasEnded) await watched.store.end(id, ...rest)
+          // Another request's change, acknowledged before the store went away.
+          else await watched.store.update(id, increment)
+          throw new StoreUnavailableError('The connection was reset', 'unknown')
+        })
+        const { ada } = await aVisit(t, store)
+        const thief = ada.twin()
+        isLosing = true
+        assert.equal((await ada.get(path)).status, 503)
+        isAway = false
+        isLosing = false
+        if (path === '/renew')
+          assert.deepEqual((await thief.get('/read')).json, hasEnded ? {} : { name: 'Ada', n: 2 })
+        assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: hasEnded ? 1 : 2 })
+        assert.equal((await ada.get('/inc')).status, 200)
+        assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: hasEnded ? 2 : 3 })
+      }
     }
   },
 )
