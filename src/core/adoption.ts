@@ -7,7 +7,7 @@ import { look } from './lookup.ts'
 import { isEnded, type SessionId } from './record.ts'
 import { sizeOf } from './size.ts'
 import type { Store } from './store.ts'
-import { endOld, NOTHING } from './succession.ts'
+import { endOld, moveOn } from './succession.ts'
 import type { Fields } from './values.ts'
 
 /** What the tombstone of a session says that is about to be as if it had never been. Nobody follows it. */
@@ -87,7 +87,7 @@ async function createOrJoin(
 
 /** Whether whoever has made the session has taken it back; if not, it stays. */
 async function isTakenBack(known: Known, id: SessionId, store: Store): Promise<boolean> {
-  if (known.isStored() && typeof (await store.update(id, NOTHING)) === 'object') return false
+  if (known.isStored() && (await moveOn(store, id))) return false
   const found = await store.load(id)
   return !found || (isEnded(found) && found.next === TAKEN_BACK)
 }

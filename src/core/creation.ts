@@ -1,5 +1,5 @@
 import { tell } from './events.ts'
-import { idOf, newSecret, type Secret } from './ids.ts'
+import { newSecret, type Secret } from './ids.ts'
 import type { Known } from './known.ts'
 import type { SessionId } from './record.ts'
 import type { Store } from './store.ts'
@@ -14,8 +14,7 @@ export async function create(known: Known, store: Store, fields: Fields, fixed?:
   const picture = known.pictureOf(fields)
   known.offer(planned, picture)
   try {
-    if (fixed) await store.insert({ id: idOf(fixed), ...picture })
-    known.adopt(fixed ?? (await insertNew(store, picture, planned)), picture)
+    known.adopt(await insertNew(store, picture, planned, fixed !== undefined), picture)
     // Others know it too, and may have ended it by the time its visitor is told.
     if (fixed) known.told = known.issued
   } catch (error) {

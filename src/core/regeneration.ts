@@ -7,7 +7,7 @@ import type { Path } from './paths.ts'
 import { excerpt, type Lifetimes, newPicture, type Picture } from './picture.ts'
 import { isEnded, type SessionId } from './record.ts'
 import type { Store } from './store.ts'
-import { endOld, follower, insertNew, NOTHING } from './succession.ts'
+import { endOld, follower, insertNew, moveOn } from './succession.ts'
 
 /** So often a session is copied anew because others wrote to it meanwhile. */
 const MOST_TRIES = 50
@@ -57,8 +57,7 @@ async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean>
   const { from, next } = plan
   known.offer(plan.secret, picture)
   try {
-    const secret = from ? plan.secret : await insertNew(store, picture, plan.secret)
-    if (from) await store.insert({ id: idOf(secret), ...picture })
+    const secret = await insertNew(store, picture, plan.secret, from !== undefined)
     const outcome = await endFormer(known, store, plan)
     if (outcome === true) {
       known.adopt(secret, picture)
@@ -122,7 +121,7 @@ async function hasEnded(
   const not = new StoreUnavailableError(error.message, 'none', { cause: error })
   try {
     // Past the revision that was to be ended, an end that is still under way comes to nothing.
-    if (at !== undefined && typeof (await store.update(id, NOTHING)) === 'object') return not
+    if (at !== undefined && (await moveOn(store, id))) return not
     const found = await store.load(id)
     if (found && !isEnded(found)) return error
     return found?.next === next || not
@@ -132,6 +131,6 @@ async function hasEnded(
 }
 
 /** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */
-export async function discard(store: Store, secret: Secret): Promise<void> {
+async function discard(store: Store, secret: Secret): Promise<void> {
   await store.delete(idOf(secret)).catch(() => {})
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import type { Change } from './change.ts'
 import { IdTakenError } from './errors.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import type { Picture } from './picture.ts'
@@ -9,20 +8,25 @@ import type { Store } from './store.ts'
 /** How long a tombstone stands: longer than any request that was under way when its session ended. */
 const TOMBSTONE_LIFE = 60_000
 
-/** Brings a session one revision on: what others meant to do to it as it was comes to nothing. */
-export const NOTHING: Change = { guards: [], operations: [] }
-
 /** One id that is taken is a wonder; three are a broken generator. */
 const MOST_IDS = 3
 
-/** Stores a session under `secret`'s id or, should that be taken, under another's; never over another session. */
-export async function insertNew(store: Store, picture: Picture, secret: Secret): Promise<Secret> {
+/**
+ * Stores a session under `secret`'s id or, should that be taken, under another's; never over another session. One that
+ * `isFixed` is stored under no other: rejects with `IdTakenError`.
+ */
+export async function insertNew(
+  store: Store,
+  picture: Picture,
+  secret: Secret,
+  isFixed: boolean,
+): Promise<Secret> {
   for (let tries = 1; ; tries++) {
     try {
       await store.insert({ id: idOf(secret), ...picture })
       return secret
     } catch (error) {
-      if (!(error instanceof IdTakenError) || tries === MOST_IDS) throw error
+      if (isFixed || !(error instanceof IdTakenError) || tries === MOST_IDS) throw error
       secret = newSecret()
     }
   }
@@ -33,6 +37,11 @@ export function endOld(store: Store, id: SessionId, rev?: number, next?: string)
   const now = Date.now()
   const tombstone = { ended: new Date(now), ...(next !== undefined && { next }) }
   return store.end(id, tombstone, new Date(now + TOMBSTONE_LIFE), rev)
+}
+
+/** Brings a session one revision on: what was to be done to it as it was comes to nothing. False if it is not there. */
+export async function moveOn(store: Store, id: SessionId): Promise<boolean> {
+  return typeof (await store.update(id, { guards: [], operations: [] })) === 'object'
 }
 
 /** The longest that a session may be followed: no longer than its tombstone stands. */
