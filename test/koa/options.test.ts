@@ -6,7 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import Keygrip from 'keygrip'
 import Koa from 'koa'
 import { MongoClient } from 'mongodb'
-import Session, { ConfigurationError, mongoStore, StoreUnavailableError } from '../../src/index.ts'
+import Session, {
+  ConfigurationError,
+  mongoStore,
+  type Store,
+  StoreUnavailableError,
+} from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type AppOptions, anApp, type Handler, KEY } from '../support/app.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
@@ -283,22 +288,34 @@ test('a store that does not answer makes sessions unavailable within the timeout
   await assertUnavailable(t, { store })
 })
 
-test('a request with many changes waits once for a store that does not answer', async t => {
+/** A store that answers nothing once it hangs, and the calls it was asked from then on. */
+function aHangingStore(): { store: Store; calls: string[]; hang: (does?: boolean) => void } {
   const calls: string[] = []
-  const outcomes: unknown[] = []
   let hangs = false
   const store = altered(memoryStore(), name => {
     if (!hangs) return undefined
     calls.push(name)
     return new Promise(() => {})
   })
+  return {
+    store,
+    calls,
+    hang: (does = true) => {
+      hangs = does
+    },
+  }
+}
+
+test('a request with many changes waits once for a store that does not answer', async t => {
+  const { store, calls, hang } = aHangingStore()
+  const outcomes: unknown[] = []
   const { visitor } = await anApp(
     t,
     { store, timeout: '50ms' },
     {
       ...routes,
       '/many': async ctx => {
-        hangs = true
+        hang()
         const changes = Array.from({ length: 30 }, (_, n) => ctx.session.push('list', n))
         for (const result of await Promise.allSettled(changes)) {
           if (result.status === 'rejected') outcomes.push(result.reason.outcome)
@@ -316,13 +333,7 @@ test('a request with many changes waits once for a store that does not answer', 
 })
 
 test('a response does not wait once more for a store that has kept its request waiting', async t => {
-  const calls: string[] = []
-  let hangs = false
-  const store = altered(memoryStore(), name => {
-    if (!hangs) return undefined
-    calls.push(name)
-    return new Promise(() => {})
-  })
+  const { store, calls, hang } = aHangingStore()
   const { visitor } = await anApp(
     t,
     { store, timeout: '50ms', touchAfter: 1 },
@@ -331,20 +342,20 @@ test('a response does not wait once more for a store that has kept its request w
       // What was extended would be looked at once more, since others may have ended it meanwhile.
       '/fails': async ctx => {
         await ctx.session.set('n', 1)
-        hangs = true
+        hang()
         await ctx.session.set('n', 2)
       },
       // What was only read would be extended.
       '/copes': async ctx => {
         const session = await ctx.session()
-        hangs = true
+        hang()
         await session.update().catch(() => {})
       },
       '/recovers': async ctx => {
         const session = await ctx.session()
-        hangs = true
+        hang()
         await session.update().catch(() => {})
-        hangs = false
+        hang(false)
         await session.update()
       },
     },
@@ -360,7 +371,7 @@ test('a response does not wait once more for a store that has kept its request w
     await delay(2)
     calls.length = 0
     const answer = await ada.get(path)
-    hangs = false
+    hang(false)
     assert.equal(answer.status, status, path)
     assert.deepEqual(calls, asked, path)
     assert.equal(answer.setCookies.length, cookies, path)
