@@ -65,6 +65,8 @@ const Session = Object.assign(
   sessionWith((collection: MongoDBCollection) => mongoStore({ collection })),
   named,
 )
+// TypeScript's `import Session` without `esModuleInterop` becomes `require('koa-atomic-session').default`.
+Object.assign(Session, { default: Session })
 
 export {
   CommandError,

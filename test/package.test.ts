@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, rm } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
+import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,6 +12,9 @@ import { build } from 'esbuild'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+  exports: Record<string, unknown>
+}
 
 /** What a user's program prints, run where the package finds itself by its own name. */
 async function printed(type: 'module' | 'commonjs', program: string): Promise<string> {
@@ -27,6 +31,21 @@ test('require() gives the function itself, with everything else as its propertie
     const Session = require('koa-atomic-session')
     console.log(typeof Session, typeof Session.mongoStore, new Session.SessionEndedError().status)`
   assert.equal(await printed('commonjs', program), 'function function 401')
+})
+
+test('require() gives, on each path, all that import gives and the types declare', async () => {
+  const names = Object.keys(manifest.exports).filter(path => path !== './package.json')
+  const program = `
+    import { createRequire } from 'node:module'
+    const require = createRequire(process.cwd() + '/program.js')
+    for (const path of ${JSON.stringify(names)}) {
+      const name = path.replace('.', 'koa-atomic-session')
+      const { 'module.exports': _, ...imported } = await import(name)
+      const required = require(name)
+      const differing = Object.keys(imported).filter(key => imported[key] !== required[key])
+      if (Object.keys(imported).length === 0 || differing.length > 0) console.log(path, differing)
+    }`
+  assert.equal(await printed('module', program), '')
 })
 
 test('import gives the same function as default, and the rest by name', async () => {
@@ -72,6 +91,92 @@ test('the LMDB store says which package it needs', async t => {
       .catch(({ name, message }) => console.log(name, message))`
   assert.match(await printedWith(t, ['bson'], program), /^ConfigurationError .*npm install lmdb$/)
 })
+
+test('the stores that need bson are imported without it, and say so when one is made', async t => {
+  const program = `
+    const { lmdbStore } = require('koa-atomic-session/lmdb')
+    const { memoryStore } = require('koa-atomic-session/memory')
+    for (const store of [lmdbStore, memoryStore]) {
+      try {
+        store({ path: 'sessions.lmdb' })
+      } catch ({ name, message }) {
+        console.log(name + ': ' + message)
+      }
+    }`
+  assert.deepEqual((await printedWith(t, [], program)).split('\n'), [
+    'ConfigurationError: lmdbStore needs the package bson, which is not installed: npm install bson',
+    'ConfigurationError: memoryStore needs the package bson, which is not installed: npm install bson',
+  ])
+})
+
+interface Bundling {
+  readonly format: 'cjs' | 'esm'
+  /** Packages that the bundle finds where it runs. */
+  readonly external?: readonly string[]
+}
+
+/** What a program prints as a bundle. Its warnings would be a user's. */
+async function printedAsBundle(t: TestContext, bundling: Bundling, contents: string): Promise<string> {
+  const { format, external = [] } = bundling
+  const cache = join(root, 'node_modules/.cache')
+  await mkdir(cache, { recursive: true })
+  const folder = await mkdtemp(external.length > 0 ? join(cache, 'bundle-') : join(tmpdir(), 'bundle-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const outfile = join(folder, format === 'cjs' ? 'program.cjs' : 'program.mjs')
+  const { warnings } = await build({
+    stdin: { contents, resolveDir: root },
+    bundle: true,
+    platform: 'node',
+    format,
+    outfile,
+    // What is native need not be named.
+    external: external.filter(name => name !== 'lmdb'),
+    logLevel: 'silent',
+  })
+  assert.deepEqual(warnings, [])
+  const { stdout } = await run(process.execPath, [outfile], { cwd: folder })
+  return stdout.trim()
+}
+
+const keepingAnId = `
+  import { memoryStore } from 'koa-atomic-session/memory'
+  import { ObjectId } from 'mongodb'
+  const store = memoryStore()
+  const dates = { created: new Date(), expires: new Date(Date.now() + 60_000) }
+  const fields = { user_id: new ObjectId() }
+  store.insert({ id: 'a', rev: 1, maxAge: 60_000, ...dates, fields })
+    .then(() => store.load('a'))
+    .then(record => console.log(record.fields.user_id instanceof ObjectId))`
+
+for (const [title, options] of Object.entries({
+  'a CommonJS bundle': { format: 'cjs' },
+  'a CommonJS bundle that leaves the driver outside': { format: 'cjs', external: ['mongodb', 'bson'] },
+  'an ECMAScript bundle that leaves the driver outside': { format: 'esm', external: ['mongodb', 'bson'] },
+} satisfies Record<string, Bundling>)) {
+  test(`in ${title} the memory store gives back the driver's own types`, async t => {
+    assert.equal(await printedAsBundle(t, options, keepingAnId), 'true')
+  })
+}
+
+test('in an ECMAScript bundle the memory store runs', async t => {
+  const program = `
+    import { memoryStore } from 'koa-atomic-session/memory'
+    console.log(typeof memoryStore().load)`
+  assert.equal(await printedAsBundle(t, { format: 'esm' }, program), 'function')
+})
+
+for (const format of ['cjs', 'esm'] as const) {
+  test(`the LMDB store runs in a bundle of format ${format}, which its package is not part of`, async t => {
+    const program = `
+      import { lmdbStore } from 'koa-atomic-session/lmdb'
+      const store = lmdbStore({ path: 'sessions.lmdb' })
+      store.load('a'.repeat(64)).then(found => {
+        console.log(typeof found)
+        return store.close()
+      })`
+    assert.equal(await printedAsBundle(t, { format, external: ['lmdb'] }, program), 'undefined')
+  })
+}
 
 test('the main entry is less than 80 KiB of our own code, and asks for no more than its dependencies', async () => {
   const { outputFiles, metafile } = await build({

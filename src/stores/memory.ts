@@ -12,7 +12,7 @@ import {
   type Tombstone,
 } from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
-import { changed, decode, decodeExactly, encode } from './bson.ts'
+import { bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 
 export interface MemoryStoreOptions {
   /** Milliseconds since the epoch. @default Date.now */
@@ -21,6 +21,7 @@ export interface MemoryStoreOptions {
 
 /** A store in this process's memory: for tests and for trying things out. What it holds is gone with the process. */
 export function memoryStore({ clock = Date.now }: MemoryStoreOptions = {}): Store {
+  bsonFor('memoryStore')
   return new MemoryStore(clock)
 }
 

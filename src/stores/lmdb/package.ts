@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
-import { ConfigurationError } from '../../core/errors.ts'
+import { neededPackage } from '../packages.ts'
+import { requireNative } from '../require.cjs'
 
 /** What the store asks of a database of the package `lmdb`, with keys and values as bytes. */
 export interface Database {
@@ -48,13 +48,5 @@ interface LMDB {
 
 /** Required when a store is made, since nobody else needs it. */
 export function loadLMDB(): LMDB {
-  try {
-    return createRequire(import.meta.url)('lmdb') as LMDB
-  } catch (error) {
-    const isMissing = (error as { code?: unknown }).code === 'MODULE_NOT_FOUND'
-    const what = isMissing ? 'is not installed: npm install lmdb' : 'cannot be loaded'
-    throw Object.assign(new ConfigurationError(`lmdbStore needs the package lmdb, which ${what}`), {
-      cause: error,
-    })
-  }
+  return neededPackage('lmdbStore', 'lmdb', () => requireNative('lmdb') as LMDB)
 }

@@ -7,7 +7,7 @@ import { overlap, type Path } from '../../core/paths.ts'
 import { excerpt } from '../../core/picture.ts'
 import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
-import { changed, decode, decodeExactly } from '../bson.ts'
+import { bsonFor, changed, decode, decodeExactly } from '../bson.ts'
 import { Entries } from './entries.ts'
 import { SessionFile } from './file.ts'
 import { after, idOfKey, type Range, sessionKey, sessions } from './keys.ts'
@@ -45,6 +45,7 @@ export function lmdbStore({
     throw new ConfigurationError(`durability is 'process' or 'disk', not ${JSON.stringify(durability)}`)
   }
   const every = milliseconds('sweepEvery', sweepEvery)
+  bsonFor('lmdbStore')
   return new LMDBStore(new SessionFile(path, durability), every)
 }
 
