@@ -3,6 +3,8 @@ import { relative, resolve } from 'node:path'
 export interface Counts {
   passed: number
   failed: number
+  /** Which those are: the file, and the test's title. */
+  failures: string[]
   /** Those still to do count here too. */
   skipped: number
   /** Files that ran and declared no test: Node reports each of them as a test that passed. */
@@ -25,7 +27,14 @@ interface Result {
 
 /** Counts tests that have no tests inside them. */
 export function countsOf(lines: string): Counts {
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0, empty: [], complete: lines.endsWith('end\n') }
+  const counts: Counts = {
+    passed: 0,
+    failed: 0,
+    failures: [],
+    skipped: 0,
+    empty: [],
+    complete: lines.endsWith('end\n'),
+  }
   // Results come in the order of declaration, a parent's after those of all its children.
   const parents = new Set<number>()
   for (const line of lines.split('\n')) {
@@ -38,7 +47,9 @@ export function countsOf(lines: string): Counts {
       if (!isParent) counts.skipped++
     } else if (!result.passed) {
       // A parent fails with its children; where it fails by itself, that is one failure more.
-      if (result.failure !== 'subtestsFailed') counts.failed++
+      if (result.failure === 'subtestsFailed') continue
+      counts.failed++
+      counts.failures.push(titleOf(result))
     } else if (result.file !== undefined && resolve(result.name) === result.file) {
       counts.empty.push(relative('.', result.file))
     } else if (!isParent && !result.isSuite) {
@@ -46,6 +57,11 @@ export function countsOf(lines: string): Counts {
     }
   }
   return counts
+}
+
+function titleOf({ file, name }: Result): string {
+  if (file === undefined || resolve(name) === file) return relative('.', resolve(name))
+  return `${relative('.', file)}: ${name}`
 }
 
 function isMarked(mark: string | boolean | undefined): boolean {
