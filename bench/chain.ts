@@ -58,7 +58,7 @@ const byHand: Candidate = {
     for (let n = 0; n < chains; n++) {
       const now = new Date()
       await collection.findOneAndUpdate(
-        { _id: 'a'.repeat(64), expires: { $gt: now }, absolute: { $not: { $lte: now } }, ended: null },
+        { _id: 'a'.repeat(64), expires: { $gt: now } },
         {
           $set: { 'data.theme': n % 2 ? 'dark' : 'light' },
           $inc: { rev: 1, 'data.views': 1 },

@@ -7,6 +7,8 @@ export interface Presented {
   /** When the cookie was issued, milliseconds since the epoch. */
   readonly issued: number
   readonly maxAge: number
+  /** The session's absolute limit, milliseconds since the epoch, where it has one. */
+  readonly absolute: number | undefined
   /** What the session's tombstone says if a renewal of unknown outcome has ended it: then its visitor may follow. */
   readonly heir?: string | undefined
 }

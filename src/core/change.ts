@@ -48,7 +48,7 @@ export interface Change {
   readonly guards: readonly Guard[]
   readonly operations: readonly Operation[]
   /**
-   * The new end of the session's idle life. Without `maxAge` it only moves the end forward: another request may have
+   * The new end of the session's life, never later than its absolute limit. Without `maxAge` it only moves the end forward: another request may have
    * given the session a longer life meanwhile, or have a clock that is ahead.
    */
   readonly expires?: Date
@@ -56,6 +56,8 @@ export interface Change {
   readonly maxAge?: number
   /** With `expires` and without `maxAge`: the end stays where it is if the session's lifetime is another than this by now. */
   readonly whileMaxAge?: number
+  /** Applied only while the record is at this revision; otherwise it is refused, as by a guard. */
+  readonly rev?: number
   /** The largest that the change may make the fields, bytes of BSON. What does not make them larger always works. */
   readonly maxSize?: number
 }

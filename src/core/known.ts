@@ -5,7 +5,7 @@ import { tell } from './events.ts'
 import { idOf, type Secret } from './ids.ts'
 import { applied } from './operators.ts'
 import { completed, type Lifetimes, newPicture, type Picture } from './picture.ts'
-import { endOfLife, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
+import { lifeAfter, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
 import type { Answer, Applied } from './store.ts'
 import { comesBackAlike, type Fields } from './values.ts'
 
@@ -31,6 +31,8 @@ export class Known {
   issued: number
   /** The idle lifetime: the session's own, or what `touch(maxAge)` asked of one that is not stored yet. */
   maxAge: number
+  /** The absolute limit that the session has, milliseconds since the epoch: the cookie or the store has told it. */
+  absolute: number | undefined
   /** The picture is behind what this request has written, or what others were seen to have written. */
   stale = false
   /** The visitor's id is not, or no longer, known to the store. */
@@ -65,6 +67,7 @@ export class Known {
     this.id = presented?.id ?? id
     this.issued = presented?.issued ?? 0
     this.maxAge = presented?.maxAge ?? lifetimes.maxAge
+    this.absolute = presented?.absolute
     this.outdated = presented?.outdated ?? false
     this.#heir = presented?.heir
   }
@@ -109,8 +112,9 @@ export class Known {
 
   /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
   offer(secret: Secret, picture: Picture): void {
-    this.#offered = { secret, issued: Date.now(), maxAge: picture.maxAge }
-    this.carrier.carry(this.#offered, endOfLife(picture))
+    const { maxAge, absolute, expires } = picture
+    this.#offered = { secret, issued: Date.now(), maxAge, absolute: absolute?.getTime() }
+    this.carrier.carry(this.#offered, expires)
   }
 
   /** It was not stored: the visitor is told what was to be told before. */
@@ -127,11 +131,12 @@ export class Known {
     this.secret = secret
     this.id = idOf(secret)
     this.maxAge = picture.maxAge
+    this.absolute = picture.absolute?.getTime()
     this.#picture = picture
     this.stale = !comesBackAlike(picture.fields)
     this.state = 'live'
     this.unknown = false
-    if (offered?.secret === secret) this.#carried(offered, endOfLife(picture))
+    if (offered?.secret === secret) this.#carried(offered, picture.expires)
     else this.carry()
   }
 
@@ -164,6 +169,7 @@ export class Known {
     this.state = 'new'
     this.secret = undefined
     this.id = undefined
+    this.absolute = undefined
     this.#picture = undefined
   }
 
@@ -172,6 +178,9 @@ export class Known {
     this.#picture = found
     this.stale = false
     this.maxAge = found.maxAge
+    const { absolute, expires } = found
+    // One that somebody has put before the end of the session, by hand, moves nothing; `expires` alone counts.
+    this.absolute = absolute && Math.max(absolute.getTime(), expires.getTime())
   }
 
   /** The lifetime that a session which is not stored yet is to have; it shows in the picture. */
@@ -196,10 +205,11 @@ export class Known {
   /** Takes note that the store does not have the session, or only what is left of it. */
   gone(tombstone?: Tombstone): void {
     const id = this.id as SessionId
-    const expired = this.issued + this.maxAge <= Date.now()
+    const expired = this.#endAfter(this.issued) <= Date.now()
     if (!tombstone) tell({ type: expired && this.isVisitors ? 'expired' : 'unknown id', id })
     this.#picture = undefined
     this.maxAge = this.#lifetimes.maxAge
+    this.absolute = undefined
     if (this.state === 'live' || !this.isVisitors) {
       this.state = 'ended'
       this.#tellNothing()
@@ -223,13 +233,25 @@ export class Known {
     return this.state === 'new' && this.unknown && !this.tokened && Date.now() - this.#goneAt <= prompt
   }
 
-  /** As long as the session's lifetime is what this request takes it for, or by one that it is given. */
-  extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge'> {
-    const expires = new Date(Date.now() + (maxAge ?? this.maxAge))
-    return maxAge === undefined ? { expires, whileMaxAge: this.maxAge } : { expires, maxAge }
+  /**
+   * By the session's own lifetime, as long as that is what this request takes it for, or by one that it is given. Who has no
+   * cookie goes by what was read, and only by that.
+   */
+  extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge' | 'rev'> {
+    const expires = new Date(this.#endAfter(Date.now(), maxAge))
+    return {
+      expires,
+      ...(maxAge === undefined ? { whileMaxAge: this.maxAge } : { maxAge }),
+      ...(!this.isVisitors && { rev: this.picture.rev }),
+    }
   }
 
-  carry(expires = endOfLife(this.picture)): void {
+  /** When the life that begins with a use of the session would end. */
+  #endAfter(use: number, maxAge = this.maxAge): number {
+    return Math.min(use + maxAge, this.absolute ?? Infinity)
+  }
+
+  carry(expires = this.picture.expires): void {
     this.issued = Date.now()
     // What was written since leaves nothing for an end of before.
     this.#heir = undefined
@@ -237,9 +259,9 @@ export class Known {
   }
 
   /** The cookie as it is, signed anew. */
-  reissue(expires = new Date(this.issued + this.maxAge)): void {
-    const { issued, maxAge } = this
-    const presented = { secret: this.secret as Secret, issued, maxAge, heir: this.#heir }
+  reissue(expires = new Date(this.#endAfter(this.issued))): void {
+    const { issued, maxAge, absolute } = this
+    const presented = { secret: this.secret as Secret, issued, maxAge, absolute, heir: this.#heir }
     this.carrier.carry(presented, expires)
     this.#carried(presented, expires)
   }

@@ -12,16 +12,21 @@ export interface Lifetimes {
   readonly absoluteMaxAge: number | undefined
 }
 
-/** The first revision of a session made now. */
-export function newPicture(lifetimes: Lifetimes, maxAge = lifetimes.maxAge, fields: Fields = {}): Picture {
+/** The first revision of a session made now; with a limit that it has from elsewhere, if any. */
+export function newPicture(
+  { maxAge: usual, absoluteMaxAge }: Lifetimes,
+  maxAge = usual,
+  fields: Fields = {},
+  limit?: number,
+): Picture {
   const now = Date.now()
-  const absolute = lifetimes.absoluteMaxAge
+  const absolute = limit ?? (absoluteMaxAge === undefined ? undefined : now + absoluteMaxAge)
   return {
     fields,
     rev: 1,
     created: new Date(now),
-    expires: new Date(now + maxAge),
-    ...(absolute !== undefined && { absolute: new Date(now + absolute) }),
+    expires: new Date(Math.min(now + maxAge, absolute ?? Infinity)),
+    ...(absolute !== undefined && { absolute: new Date(absolute) }),
     maxAge,
   }
 }

@@ -10,7 +10,7 @@ export interface SessionRecord {
   readonly created: Date
   /** From this instant on the session does not exist, whether or not its record is still there. */
   readonly expires: Date
-  /** The absolute limit, which no touching passes. */
+  /** The absolute limit. `expires` is never later: who inserts a record, or moves its end, sees to it. */
   readonly absolute?: Date
   /** The idle lifetime, milliseconds. */
   readonly maxAge: number
@@ -73,11 +73,6 @@ export function fromStored({
   data,
 }: StoredRecord): SessionRecord {
   return { id: _id, created, expires, ...(absolute && { absolute }), maxAge, rev, fields: data }
-}
-
-/** When a session that is used now would end: idle lifetime or absolute limit, whichever comes first. */
-export function endOfLife(record: Pick<SessionRecord, 'expires' | 'absolute'>): Date {
-  return record.absolute && record.absolute < record.expires ? record.absolute : record.expires
 }
 
 /** When a session's idle life ends, milliseconds since the epoch, and how long it is. */

@@ -83,13 +83,11 @@ async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean>
 }
 
 function successorOf(known: Known, { lifetimes, keep }: Plan): Picture {
-  const { fields, maxAge, absolute } = known.picture
+  const { fields, maxAge } = known.picture
   const kept = keep === true ? fields : keep === false ? {} : excerpt(fields, keep)
-  return {
-    ...newPicture(lifetimes, keep === true || known.state === 'new' ? maxAge : undefined, kept),
-    // Rotation of the same session must not outlive its absolute limit.
-    ...(keep === true && absolute && { absolute }),
-  }
+  // Rotation of the same session must not outlive its absolute limit.
+  const limit = keep === true ? known.absolute : undefined
+  return newPicture(lifetimes, keep === true || known.state === 'new' ? maxAge : undefined, kept, limit)
 }
 
 /** True if the old session is over now, false if it is not the one that was copied any more. */

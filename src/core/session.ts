@@ -6,7 +6,6 @@ import { milliseconds } from './duration.ts'
 import { FieldError } from './errors.ts'
 import { isFieldName, type PathLike, pathOf } from './paths.ts'
 import { valueAt } from './picture.ts'
-import { endOfLife } from './record.ts'
 import { MOST_GRACE } from './succession.ts'
 import type { LoadedSession } from './types.ts'
 import { copied } from './values.ts'
@@ -57,7 +56,7 @@ class Session {
   }
 
   get expires(): Date {
-    return new Date(endOfLife(this.#visit.picture))
+    return new Date(this.#visit.picture.expires)
   }
 
   get maxAge(): number {

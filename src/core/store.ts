@@ -6,8 +6,8 @@ import type { Fields } from './values.ts'
 /**
  * Where sessions live. Each method is one atomic step on one record.
  *
- * A record whose `expires` or `absolute` instant has come does not exist for any of them but `insert`, whether or
- * not it is still stored. A store that cannot answer rejects with `StoreUnavailableError`.
+ * A record whose `expires` has come does not exist for any of them but `insert`, whether or not it is still stored. That
+ * alone decides: `absolute` is kept with the rest, and whoever gives an `expires` has seen to it. A store that cannot answer rejects with `StoreUnavailableError`.
  */
 export interface Store {
   /** Adds a record. Rejects with `IdTakenError` while any record, an ended one included, holds its id. */
@@ -66,7 +66,7 @@ export interface Excerpt {
 
 /**
  * What became of a change: applied, with the revision it made and the fields asked for;
- * `'refused'`: a guard did not hold; `'ended'`: a tombstone stands there; `'absent'`: there is no such session.
+ * `'refused'`: a guard, or the revision, did not hold; `'ended'`: a tombstone stands there; `'absent'`: there is no such session.
  */
 export type Outcome = Applied | 'refused' | 'ended' | 'absent'
 

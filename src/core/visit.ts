@@ -39,6 +39,9 @@ const PROMPT = 5
  */
 const FORGETTING = 50
 
+/** So often a session is touched anew because others wrote to it meanwhile. */
+const MOST_TRIES = 50
+
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
   readonly queue = new Queue()
@@ -115,17 +118,21 @@ export class Visit {
   /** Moves the end of the session's life; with `maxAge`, gives it that lifetime from now on. */
   touch(maxAge?: number): Promise<void> {
     return this.queue.run(async () => {
-      // Without a cookie, only the store knows the session's own lifetime.
-      if (!this.#known.isVisitors && !this.#known.isPictured) await look(this.#known, this.#store)
-      if (this.#known.state === 'new') {
-        if (maxAge !== undefined) this.#known.remember(maxAge)
-        return
-      }
-      const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
-      await this.#change(change, { paths: [], when: 'after' })
-      // There was none: the next one is to have it.
+      if (this.#known.state !== 'new') await this.#touch(maxAge)
+      // There is none: the next one is to have it.
       if (maxAge !== undefined && !this.#known.isStored()) this.#known.remember(maxAge)
     })
+  }
+
+  async #touch(maxAge: number | undefined): Promise<void> {
+    for (let tries = 1; tries <= MOST_TRIES; tries++) {
+      // Without a cookie, only the store knows the session's own lifetime and its limit.
+      if (!this.#known.isVisitors && (tries > 1 || !this.#known.isPictured))
+        await look(this.#known, this.#store)
+      const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
+      if (await this.#change(change, { paths: [], when: 'after' })) return
+    }
+    throw new StoreUnavailableError('Others keep writing to the session', 'none')
   }
 
   /** Ends the session. The visitor forgets it, unless another request may have given the visitor a newer one. */
@@ -276,7 +283,7 @@ export class Visit {
   #sent(change: Change): Change {
     const { guards, operations } = change
     const { maxSize } = this.#options
-    const { expires, maxAge, whileMaxAge } =
+    const { expires, maxAge, whileMaxAge, rev } =
       change.expires || !this.#isDue() ? change : this.#known.extension()
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
     const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
@@ -287,6 +294,7 @@ export class Visit {
       ...(expires && { expires }),
       ...(maxAge !== undefined && { maxAge }),
       ...(whileMaxAge !== undefined && { whileMaxAge }),
+      ...(rev !== undefined && { rev }),
       ...(growth > 0 && { maxSize }),
     }
   }

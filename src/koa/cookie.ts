@@ -6,9 +6,12 @@ import { idOf, type Secret, secretFrom } from '../core/ids.ts'
 import type { Keys } from './keys.ts'
 import { MOST_DAYS, type Settings } from './options.ts'
 
-/** Secret, issue time and maxAge (milliseconds, base 36), the heir if there may be one, signature. */
+/**
+ * Secret, issue time and maxAge (milliseconds, base 36, as all times here); what only some have, each after its letter: the
+ * absolute limit, and the heir; signature.
+ */
 const shape =
-  /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})(?:\.([0-9a-z]{1,11}\.[0-9a-f]{32}))?\.([\w-]{43})$/
+  /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})(?:\.a-([0-9a-z]{1,11}))?(?:\.h-([0-9a-z]{1,11}\.[0-9a-f]{32}))?\.([\w-]{43})$/
 
 /** A browser sends at most a few cookies of one name; what is beyond these is an attack. */
 const MOST_CANDIDATES = 4
@@ -33,11 +36,12 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keys)
 function verified(value: string, key: string, keys: Keys): Verified | undefined {
   const match = shape.exec(value)
   if (!match) return undefined
-  const [, secret, issued, maxAge, heir, signature] = match as unknown as [
+  const [, secret, issued, maxAge, absolute, heir, signature] = match as unknown as [
     string,
     string,
     string,
     string,
+    string | undefined,
     string | undefined,
     string,
   ]
@@ -51,11 +55,19 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
     id: idOf(secret),
     issued: Number.parseInt(issued, 36),
     maxAge: Number.parseInt(maxAge, 36),
+    absolute: absolute === undefined ? undefined : Number.parseInt(absolute, 36),
     heir,
     outdated: signer > 0,
   }
   keys.lately?.set(value, one)
   return one
+}
+
+function payloadOf({ secret, issued, maxAge, absolute, heir }: Presented): string {
+  const parts = [secret, issued.toString(36), maxAge.toString(36)]
+  if (absolute !== undefined) parts.push(`a-${absolute.toString(36)}`)
+  if (heir !== undefined) parts.push(`h-${heir}`)
+  return parts.join('.')
 }
 
 /** A part of a header keeps all of the header in memory. */
@@ -134,11 +146,11 @@ export class SessionCookie implements Carrier {
     return !this.#ctx.res.headersSent
   }
 
-  carry({ secret, issued, maxAge, heir }: Presented, expires: Date): void {
+  carry(presented: Presented, expires: Date): void {
     const { key, cookie, maxAge: usual } = this.#settings
-    const payload = `${secret}.${issued.toString(36)}.${maxAge.toString(36)}${heir ? `.${heir}` : ''}`
+    const payload = payloadOf(presented)
     const value = `${payload}.${this.#keys.sign(signed(key, payload))}`
-    this.#set(value, cookie.persistent || maxAge !== usual ? latest(expires) : undefined)
+    this.#set(value, cookie.persistent || presented.maxAge !== usual ? latest(expires) : undefined)
   }
 
   withdraw(): void {

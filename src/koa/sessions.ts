@@ -7,7 +7,7 @@ import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
 import { checkedId } from '../core/ids.ts'
 import { isFieldName, type Path } from '../core/paths.ts'
-import { endOfLife, type SessionId } from '../core/record.ts'
+import type { SessionId } from '../core/record.ts'
 import { sessionOf } from '../core/session.ts'
 import type { Store } from '../core/store.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../core/types.ts'
@@ -118,8 +118,8 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   async *find(user: unknown): AsyncGenerator<FoundSession<Data>, void, undefined> {
     const [path, value] = this.#byUser(user)
     for await (const record of this.#parts.store.find(path, value)) {
-      const { id, created, fields } = record
-      yield { id, created, expires: endOfLife(record), fields: shown(fields) as SessionFields<Data> }
+      const { id, created, expires, fields } = record
+      yield { id, created, expires, fields: shown(fields) as SessionFields<Data> }
     }
   }
 

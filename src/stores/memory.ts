@@ -3,14 +3,7 @@ import { IdTakenError, SessionTooLargeError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import type { Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
-import {
-  endOfLife,
-  isEnded,
-  lifeAfter,
-  type SessionId,
-  type SessionRecord,
-  type Tombstone,
-} from '../core/record.ts'
+import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 
@@ -69,6 +62,7 @@ class MemoryStore implements Store {
     const found = this.#standing(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
+    if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
     if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
     const data = changed(found.data, change)
     if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {
@@ -103,7 +97,7 @@ class MemoryStore implements Store {
 
   #standing(id: SessionId): Kept | KeptTombstone | undefined {
     const found = this.#kept.get(id)
-    return found && endOfLife(found).getTime() > this.#clock() ? found : undefined
+    return found && found.expires.getTime() > this.#clock() ? found : undefined
   }
 
   #sweep(): void {

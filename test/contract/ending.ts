@@ -82,7 +82,7 @@ export function ending(open: OpenStore): void {
   test('a tombstone stands until its own time, whatever limits its session had', async t => {
     const store = await open(t)
     const limit = soon()
-    const limited = await aSession(store, {}, { absolute: limit })
+    const limited = await aSession(store, {}, { expires: limit, absolute: limit })
     const expiring = await aSession(store, {}, { expires: limit })
     const tombstone = { ended: new Date() }
     assert.equal(await store.end(limited.id, tombstone, inAnHour()), true)

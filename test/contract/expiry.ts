@@ -5,8 +5,6 @@ import type { Store } from '../../src/core/store.ts'
 import type { OpenStore } from './open.ts'
 import { aChange, aSecondAgo, aSession, inAnHour, inc, recordOf, set, soon, together } from './records.ts'
 
-const limits = ['expires', 'absolute'] as const
-
 /** Ways to ask whether a session is there, over and over. */
 const questions: [what: string, isThere: (store: Store, id: SessionId) => Promise<boolean>][] = [
   ['loaded', async (store, id) => (await store.load(id)) !== undefined],
@@ -30,66 +28,62 @@ async function asked(limit: Date, isThere: () => Promise<boolean>): Promise<bool
 }
 
 export function expiry(open: OpenStore): void {
-  for (const limit of limits) {
-    test(`a session whose time has come does not exist: ${limit}`, async t => {
-      const store = await open(t)
-      for (const past of [new Date(), aSecondAgo(), new Date(0)]) {
-        const { id } = await aSession(store, { a: 1 }, { [limit]: past })
-        assert.equal(await store.load(id), undefined)
-        assert.equal(await store.read(id, ['a']), undefined)
-        assert.equal(await store.update(id, aChange(set('a', 2))), 'absent')
-        const answer = { paths: ['a'], when: 'after' } as const
-        assert.equal(await store.update(id, aChange(set('a', 2)), answer), 'absent')
-        assert.equal(await store.end(id, { ended: new Date() }, inAnHour()), false)
-        assert.equal(await store.end(id, { ended: new Date() }, inAnHour(), 1), false)
-        assert.equal(await store.load(id), undefined)
-      }
-    })
-
-    test(`an expired session is not brought back by touching it: ${limit}`, async t => {
-      const store = await open(t)
-      const { id } = await aSession(store, { a: 1 }, { [limit]: aSecondAgo() })
-      const touch = { ...aChange(set('a', 2)), expires: inAnHour(), maxAge: 3_600_000 }
-      assert.equal(await store.update(id, touch), 'absent')
-      assert.equal(await store.update(id, touch, { paths: [], when: 'after' }), 'absent')
-      assert.equal(await store.load(id), undefined)
-    })
-
-    for (const [what, isThere] of questions) {
-      test(`a session lives until the very millisecond of its end: ${what}, ${limit}`, async t => {
-        const store = await open(t)
-        const end = soon()
-        const { id } = await aSession(store, {}, { [limit]: end })
-        while (await asked(end, () => isThere(store, id)));
-        assert.equal(await isThere(store, id), false)
-      })
-    }
-
-    test(`a session lives until the very millisecond of its end: ended, ${limit}`, async t => {
-      const store = await open(t)
-      const start = Date.now()
-      const sessions = await together(40, index =>
-        aSession(store, {}, { [limit]: new Date(start + 2 * index) }),
-      )
-      for (const { id, [limit]: end } of sessions) {
-        await asked(end as Date, () => store.end(id, { ended: new Date() }, inAnHour()))
-      }
-    })
-  }
-
-  test('touching a session does not move it past its absolute limit', async t => {
+  test('a session whose time has come does not exist', async t => {
     const store = await open(t)
-    const absolute = soon()
-    const { id } = await aSession(store, {}, { absolute })
-    const touch = { ...aChange(), expires: inAnHour(), maxAge: 3_600_000 }
-    while (await asked(absolute, async () => (await store.update(id, touch)) !== 'absent'));
+    for (const past of [new Date(), aSecondAgo(), new Date(0)]) {
+      const { id } = await aSession(store, { a: 1 }, { expires: past })
+      assert.equal(await store.load(id), undefined)
+      assert.equal(await store.read(id, ['a']), undefined)
+      assert.equal(await store.update(id, aChange(set('a', 2))), 'absent')
+      const answer = { paths: ['a'], when: 'after' } as const
+      assert.equal(await store.update(id, aChange(set('a', 2)), answer), 'absent')
+      assert.equal(await store.end(id, { ended: new Date() }, inAnHour()), false)
+      assert.equal(await store.end(id, { ended: new Date() }, inAnHour(), 1), false)
+      assert.equal(await store.load(id), undefined)
+    }
+  })
+
+  test('an expired session is not brought back by touching it', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { a: 1 }, { expires: aSecondAgo() })
+    const touch = { ...aChange(set('a', 2)), expires: inAnHour(), maxAge: 3_600_000 }
+    assert.equal(await store.update(id, touch), 'absent')
+    assert.equal(await store.update(id, touch, { paths: [], when: 'after' }), 'absent')
     assert.equal(await store.load(id), undefined)
   })
 
-  test('the absolute limit does not make a session live longer than it is used', async t => {
+  for (const [what, isThere] of questions) {
+    test(`a session lives until the very millisecond of its end: ${what}`, async t => {
+      const store = await open(t)
+      const end = soon()
+      const { id } = await aSession(store, {}, { expires: end })
+      while (await asked(end, () => isThere(store, id)));
+      assert.equal(await isThere(store, id), false)
+    })
+  }
+
+  test('a session lives until the very millisecond of its end: ended', async t => {
     const store = await open(t)
-    const { id } = await aSession(store, {}, { expires: aSecondAgo(), absolute: inAnHour() })
-    assert.equal(await store.load(id), undefined)
+    const start = Date.now()
+    const sessions = await together(40, index =>
+      aSession(store, {}, { expires: new Date(start + 2 * index) }),
+    )
+    for (const { id, expires } of sessions) {
+      await asked(expires, () => store.end(id, { ended: new Date() }, inAnHour()))
+    }
+  })
+
+  test('an absolute limit is kept as it was given, and never asked', async t => {
+    const store = await open(t)
+    for (const absolute of [new Date(0), aSecondAgo(), inAnHour()]) {
+      const record = await aSession(store, { n: 1 }, { absolute })
+      assert.deepEqual(await store.load(record.id), record)
+      assert.deepEqual(await store.read(record.id, ['n']), { rev: 1, fields: { n: 1 } })
+      const expires = new Date(record.expires.getTime() + 1)
+      assert.deepEqual(await store.update(record.id, { ...aChange(inc('n')), expires }), {})
+      assert.deepEqual(await store.load(record.id), { ...record, expires, rev: 2, fields: { n: 2 } })
+      assert.equal(await store.end(record.id, { ended: new Date() }, inAnHour(), 2), true)
+    }
   })
 
   test('a session whose end is moved into the past is over', async t => {

@@ -2,7 +2,19 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Comparator, Guard } from '../../src/core/change.ts'
 import type { OpenStore } from './open.ts'
-import { anEndedSession, aRecord, aSession, fieldsOf, guarded, inAnHour, inc, set } from './records.ts'
+import {
+  aChange,
+  anEndedSession,
+  aRecord,
+  aSession,
+  fieldsOf,
+  guarded,
+  inAnHour,
+  inc,
+  recordOf,
+  set,
+  together,
+} from './records.ts'
 
 const fields = { n: 5, text: 'tea', user: { role: 'admin' }, tags: ['a', 'b'], nothing: null }
 
@@ -51,6 +63,30 @@ const isRich: Guard = { path: 'credits', comparator: '>=', arg: 5 }
 const isOpen: Guard = { path: 'open', comparator: '=', arg: true }
 
 export function guards(open: OpenStore): void {
+  test('a change for one revision is applied at that one and refused at any other', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { n: 1 })
+    const at = (rev: number) => ({ ...aChange(inc('n')), expires: inAnHour(), maxAge: 5, rev })
+    const answer = { paths: ['n'], when: 'after' } as const
+    assert.equal(await store.update(id, at(2)), 'refused')
+    assert.equal(await store.update(id, at(0), answer), 'refused')
+    assert.deepEqual(await store.update(id, at(1)), {})
+    assert.equal(await store.update(id, at(1)), 'refused')
+    assert.deepEqual(await store.update(id, at(2), answer), { rev: 3, fields: { n: 3 } })
+    const { rev, fields } = await recordOf(store, id)
+    assert.deepEqual([rev, fields], [3, { n: 3 }])
+    await store.end(id, { ended: new Date() }, inAnHour())
+    assert.equal(await store.update(id, at(3)), 'ended')
+  })
+
+  test('of many changes for one revision at once, one is applied', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { n: 1 })
+    const outcomes = await together(100, () => store.update(id, { ...aChange(inc('n')), rev: 1 }))
+    assert.equal(outcomes.filter(outcome => outcome === 'refused').length, 99)
+    assert.deepEqual(await fieldsOf(store, id), { n: 2 })
+  })
+
   for (const [path, comparator, arg, isMet] of decisions) {
     const shown = `${path} ${comparator} ${typeof arg === 'bigint' ? `${arg}n` : JSON.stringify(arg)}`
     test(`a change is applied exactly if its guard holds: ${shown}`, async t => {

@@ -2,7 +2,7 @@ import type { Path } from '../../core/paths.ts'
 import { decodeExactly } from '../bson.ts'
 import type { SessionFile } from './file.ts'
 import { expiryKey, idOfKey, sessionKey } from './keys.ts'
-import { bytesOf, type Entry, endOf, entryOf, standing } from './layout.ts'
+import { bytesOf, type Entry, entryOf, standing } from './layout.ts'
 import { userKey } from './users.ts'
 
 const NOTHING = new Uint8Array()
@@ -27,16 +27,16 @@ export class Entries {
 
   add(key: Buffer, entry: Entry): void {
     this.#file.put(key, bytesOf(key, entry))
-    this.#file.put(expiryKey(key, endOf(entry)), NOTHING)
+    this.#file.put(expiryKey(key, entry.expires), NOTHING)
     this.#index(key, undefined, entry)
   }
 
   /** `isTouched` tells whether what is at a path may have changed. */
   replace(key: Buffer, old: Entry, next: Entry, isTouched?: (path: Path) => boolean): void {
     this.#file.put(key, bytesOf(key, next))
-    if (endOf(old) !== endOf(next)) {
-      this.#file.remove(expiryKey(key, endOf(old)))
-      this.#file.put(expiryKey(key, endOf(next)), NOTHING)
+    if (old.expires !== next.expires) {
+      this.#file.remove(expiryKey(key, old.expires))
+      this.#file.put(expiryKey(key, next.expires), NOTHING)
     }
     this.#index(key, old, next, isTouched)
   }
@@ -49,7 +49,7 @@ export class Entries {
   /** `entry` is nothing if what is stored is damaged, or none of ours. */
   #remove(key: Buffer, entry: Entry | undefined): void {
     if (entry) {
-      this.#file.remove(expiryKey(key, endOf(entry)))
+      this.#file.remove(expiryKey(key, entry.expires))
       this.#index(key, entry, undefined)
     }
     this.#file.remove(key)
@@ -62,10 +62,10 @@ export class Entries {
       const key = sessionKey(idOfKey(expiry))
       const bytes = this.#file.get(key)
       const entry = bytes && entryOf(key, bytes)
-      const isStanding = entry && endOf(entry) > now
+      const isStanding = entry && entry.expires > now
       if (bytes && !isStanding) this.#remove(key, entry)
       // Gone already, unless the session was damaged, or extended by someone who did not keep the index.
-      if (!isStanding || !expiryKey(key, endOf(entry)).equals(expiry)) this.#file.remove(expiry)
+      if (!isStanding || !expiryKey(key, entry.expires).equals(expiry)) this.#file.remove(expiry)
     }
   }
 

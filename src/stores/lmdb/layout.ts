@@ -108,10 +108,5 @@ export function tombstoneOf({ created, data }: Entry): Tombstone {
 /** The entry under this key, unless its time has come. */
 export function standing(key: Buffer, bytes: Buffer | undefined): Entry | undefined {
   const entry = bytes && entryOf(key, bytes)
-  return entry && endOf(entry) > Date.now() ? entry : undefined
-}
-
-/** From this instant on, the entry is as good as none. */
-export function endOf({ expires, absolute }: Entry): number {
-  return Math.min(expires, absolute)
+  return entry && entry.expires > Date.now() ? entry : undefined
 }

@@ -90,6 +90,7 @@ class LMDBStore implements Store {
       const found = this.#entries.standing(key)
       if (!found) return 'absent'
       if (found.isEnded) return 'ended'
+      if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
       if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
       const data = change.operations.length > 0 ? changed(found.data, change) : found.data
       if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {

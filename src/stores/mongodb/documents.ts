@@ -1,14 +1,14 @@
 import type { Loaded, Read } from '../../core/joining.ts'
 import type { Path } from '../../core/paths.ts'
 import { excerpt } from '../../core/picture.ts'
-import { endOfLife, fromStored, isStoredRecord, type Tombstone } from '../../core/record.ts'
+import { fromStored, isStoredRecord, type Tombstone } from '../../core/record.ts'
 import type { Excerpt } from '../../core/store.ts'
 import { type Fields, isPlain } from '../../core/values.ts'
 
 /** What a stored document is to a session: one that is no record of ours, or whose time has come, is none. */
 export function loadedOf(found: unknown, now: number): Loaded {
   if (isTombstone(found)) return isAfter(found.expires, now) ? tombstoneOf(found) : undefined
-  return isStoredRecord(found) && isAfter(endOfLife(found), now) ? fromStored(found) : undefined
+  return isStoredRecord(found) && isAfter(found.expires, now) ? fromStored(found) : undefined
 }
 
 function isAfter(expires: unknown, now: number): boolean {

@@ -21,7 +21,6 @@ export function readable(id: SessionId | { $in: readonly SessionId[] }, now: Dat
   return {
     _id: id,
     expires: { $gt: now },
-    absolute: { $not: { $lte: now } },
     $or: [ofOurShape, { ended: { $type: 'date' } }],
   }
 }
@@ -31,7 +30,6 @@ export function live(id: SessionId, now: Date): Record<string, unknown> {
   return {
     _id: id,
     expires: { $gt: now },
-    absolute: { $not: { $lte: now } },
     created: ofOurShape.created,
     maxAge: ofOurShape.maxAge,
     rev: ofOurShape.rev,
@@ -57,12 +55,13 @@ export function projectionOf(paths: readonly Path[]): Record<string, unknown> {
  */
 export function filterOf(
   id: SessionId,
-  { guards, operations, whileMaxAge }: Change,
+  { guards, operations, whileMaxAge, rev: expected }: Change,
   now: Date,
   rev?: number,
 ): Record<string, unknown> {
   const filter = live(id, now)
   if (whileMaxAge !== undefined) filter.maxAge = whileMaxAge
+  if (expected !== undefined) filter.rev = expected
   if (rev !== undefined) {
     filter.rev = rev
     return filter

@@ -247,7 +247,6 @@ class MongoDBStore implements JoinableStore {
     const filter = {
       [inData(path)]: { $eq: value },
       expires: { $gt: now },
-      absolute: { $not: { $lte: now } },
       ended: null,
     }
     try {
@@ -288,6 +287,7 @@ class MongoDBStore implements JoinableStore {
     const found = await this.load(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
+    if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
     if (!holds(change.guards, found.fields)) return 'refused'
     const size = sizeOf(applied(found.fields, change.operations))
     if (size > (change.maxSize ?? Infinity) && size > sizeOf(found.fields)) throw new SessionTooLargeError()

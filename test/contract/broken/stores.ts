@@ -107,7 +107,7 @@ export const brokenStores: BrokenStore[] = [
   {
     fault: 'it forgets expiry',
     promise: expiry,
-    caughtBy: 'a session whose time has come does not exist: expires',
+    caughtBy: 'a session whose time has come does not exist',
     open: () => memoryStore({ clock: () => Number.NEGATIVE_INFINITY }),
   },
   {
@@ -122,30 +122,20 @@ export const brokenStores: BrokenStore[] = [
     caughtBy: 'a session lives until the very millisecond of its end',
     open: () => memoryStore({ clock: () => Date.now() - 1 }),
   },
-  broken(
-    'it forgets the absolute limit',
-    expiry,
-    'a session whose time has come does not exist: absolute',
-    sound => ({
-      insert: ({ absolute: _, ...record }) => sound.insert(record),
-    }),
-  ),
-  broken(
-    'it moves the absolute limit',
-    expiry,
-    'touching a session does not move it past its absolute limit',
-    sound => ({
-      update: async (id, change, answer) => {
-        const outcome = await sound.update(id, change, answer)
-        const record = await livingRecord(sound, id)
-        if (record?.absolute && change.expires) {
-          await sound.delete(id)
-          await sound.insert({ ...record, absolute: change.expires })
-        }
-        return outcome
-      },
-    }),
-  ),
+  broken('it forgets the absolute limit', expiry, 'an absolute limit is kept as it was given', sound => ({
+    insert: ({ absolute: _, ...record }) => sound.insert(record),
+  })),
+  broken('it moves the absolute limit', expiry, 'an absolute limit is kept as it was given', sound => ({
+    update: async (id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      const record = await livingRecord(sound, id)
+      if (record?.absolute && change.expires) {
+        await sound.delete(id)
+        await sound.insert({ ...record, absolute: change.expires })
+      }
+      return outcome
+    },
+  })),
   broken(
     'it hands out its own objects',
     isolation,
@@ -467,6 +457,29 @@ export const brokenStores: BrokenStore[] = [
     'a change whose guard does not hold moves neither the revision nor the end of the session',
     updating((sound, id, change, answer) => sound.update(id, { ...change, guards: [] }, answer)),
   ),
+  broken(
+    'it ignores the revision that a change is for',
+    guards,
+    'a change for one revision is applied at that one and refused at any other',
+    updating((sound, id, { rev: _, ...change }, answer) => sound.update(id, change, answer)),
+  ),
+  broken(
+    'it compares the revision before it changes',
+    guards,
+    'of many changes for one revision at once, one is applied',
+    updating(async (sound, id, { rev, ...change }, answer) => {
+      const record = await livingRecord(sound, id)
+      if (record && rev !== undefined && rev !== record.rev) return 'refused'
+      await setImmediate()
+      return sound.update(id, change, answer)
+    }),
+  ),
+  broken('it asks the absolute limit', expiry, 'an absolute limit is kept as it was given', sound => ({
+    load: async id => {
+      const found = await livingRecord(sound, id)
+      return found?.absolute && found.absolute.getTime() <= Date.now() ? undefined : sound.load(id)
+    },
+  })),
   broken(
     'it touches a session although the guard does not hold',
     guards,

@@ -123,7 +123,7 @@ test('expired sessions and tombstones are removed from the file, with their inde
   await store.ensureIndex('user')
   await together(300, () => aSession(store, { user: 'ada' }, { expires: aSecondAgo() }))
   const living = await together(20, () => aSession(store, { user: 'ada' }, { absolute: inAnHour() }))
-  await aSession(store, { user: 'eve' }, { absolute: aSecondAgo() })
+  await aSession(store, { user: 'eve' }, { expires: aSecondAgo() })
   const ended = await aSession(store, { user: 'eve' })
   const standing = await anEndedSession(store, { user: 'eve' })
   await store.end(ended.id, { ended: new Date() }, aSecondAgo())

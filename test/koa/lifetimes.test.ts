@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict'
+import type { IncomingMessage } from 'node:http'
+import type { TestContext } from 'node:test'
+import fc from 'fast-check'
+import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
+import type { Answer, Visitor } from '../support/visitor.ts'
+import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+
+const SECOND = 1000
+const MINUTE = 60 * SECOND
+const HOUR = 60 * MINUTE
+
+const routes: Record<string, Handler> = {
+  '/begin': ctx => ctx.session.set({ name: 'Ada', n: 0 }),
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/get': ctx => ctx.session.get('name'),
+  '/write': ctx => ctx.session.inc('n'),
+  '/touch': ctx => ctx.session.touch().then(() => undefined),
+  '/remember': ctx => ctx.session.touch(String(ctx.query.for)).then(() => undefined),
+  '/rotate': ctx => ctx.session.regenerate({ keep: true }).then(() => undefined),
+}
+
+interface Visit extends RunningApp {
+  readonly ada: Visitor
+  readonly start: number
+  /** The id of Ada's session, whichever it is by now. */
+  id(): Promise<string>
+  /** Lets the time be so much after the start. */
+  pass(ms: number): void
+}
+
+/** A visitor whose session began at the start of a time that the test lets pass. */
+async function aVisit(t: TestContext, watched: Watched, options: AppOptions): Promise<Visit> {
+  const start = Date.now()
+  t.mock.timers.enable({ apis: ['Date'], now: start })
+  const running = await anApp(t, { store: watched.store, ...options }, routes)
+  const ada = running.visitor()
+  await ada.get('/begin')
+  return {
+    ...running,
+    ada,
+    start,
+    id: async () => (await onlyRecord(watched)).id,
+    pass: ms => t.mock.timers.setTime(start + ms),
+  }
+}
+
+async function onlyRecord(watched: Watched) {
+  const [record, ...others] = await watched.records()
+  assert.ok(record)
+  assert.deepEqual(others, [])
+  return record
+}
+
+/** When the cookie that an answer gives is over. */
+function cookieUntil({ setCookies }: Answer): number {
+  assert.equal(setCookies.length, 1, 'not one Set-Cookie')
+  return Date.parse(/; *expires=([^;]+)/i.exec(setCookies[0] ?? '')?.[1] ?? '')
+}
+
+/** Cookies tell whole seconds, and are rounded up. */
+function sameSecond(one: number, other: number): void {
+  assert.ok(Math.abs(one - other) < SECOND, `${one} is not ${other}`)
+}
+
+/** A request as a WebSocket's upgrade has it. */
+function upgradeOf(visitor: Visitor): IncomingMessage {
+  return { headers: { cookie: `sid=${visitor.jar.get('sid')}` } } as IncomingMessage
+}
+
+onEachStore(
+  'the cookie tells the absolute limit, so that a change which is due stays within it unread',
+  async (t, watched) => {
+    const { ada, pass, start } = await aVisit(t, watched, { maxAge: '1h', absoluteMaxAge: '2h' })
+    // A process that has been given no limit, as while an app is deployed anew.
+    const other = await anApp(t, { store: watched.store, maxAge: '1h' }, routes)
+    const there = other.visitor()
+    for (const [minutes, end] of [
+      [50, 110],
+      [100, 120],
+      [110, 120],
+    ] as const) {
+      pass(minutes * MINUTE)
+      there.jar.set('sid', ada.jar.get('sid') ?? '')
+      watched.calls.length = 0
+      const answer = await there.get('/write')
+      assert.equal(answer.status, 200, answer.text)
+      assert.deepEqual(watched.calls, ['update'])
+      sameSecond(cookieUntil(answer), start + end * MINUTE)
+      assert.equal((await onlyRecord(watched)).expires.getTime(), start + end * MINUTE)
+      ada.jar.set('sid', there.jar.get('sid') ?? '')
+    }
+    pass(2 * HOUR)
+    assert.deepEqual((await ada.get('/read', { Cookie: `sid=${ada.jar.get('sid')}` })).json, {})
+  },
+)
+
+onEachStore('a limit that nobody set is not in the cookie', async (t, watched) => {
+  const without = await anApp(t, { store: watched.store }, routes)
+  const within = await anApp(t, { store: watched.store, absoluteMaxAge: '30 days' }, routes)
+  const [ada, eve] = [without.visitor(), within.visitor()]
+  await ada.get('/begin')
+  await eve.get('/begin')
+  assert.equal(ada.jar.get('sid')?.split('.').length, 4)
+  assert.equal(eve.jar.get('sid')?.split('.').length, 5)
+})
+
+onEachStore('a job reads the absolute limit before it touches a session', async (t, watched) => {
+  const { sessions, start, id } = await aVisit(t, watched, { maxAge: '1h', absoluteMaxAge: '2h' })
+  for (const maxAge of [undefined, '3h', '90m']) {
+    const opened = sessions.open(await id())
+    watched.calls.length = 0
+    await opened.touch(maxAge)
+    assert.deepEqual(watched.calls, ['load', 'update'])
+    const { expires } = await onlyRecord(watched)
+    const minutes = { '3h': 120, '90m': 90 }[maxAge ?? ''] ?? 60
+    assert.equal(expires.getTime(), start + minutes * MINUTE)
+  }
+})
+
+onEachStore('a job’s touch is made anew where somebody writes meanwhile', async (t, watched) => {
+  let writes = 3
+  const { store } = watched
+  const { ada, sessions, id, start, pass } = await aVisit(
+    t,
+    {
+      ...watched,
+      store: altered(store, async (name, args) => {
+        const [id, change] = args as [string, { expires?: Date }]
+        if (name !== 'update' || !change.expires || writes-- <= 0) return
+        // Another gives it a life of its own.
+        await store.update(id, { guards: [], operations: [], maxAge: (10 + writes) * MINUTE })
+      }),
+    },
+    { maxAge: '1h', absoluteMaxAge: '2h' },
+  )
+  pass(MINUTE)
+  watched.calls.length = 0
+  await sessions.open(await id()).touch()
+  const { maxAge, expires } = await onlyRecord(watched)
+  assert.equal(maxAge, 10 * MINUTE)
+  // It was to end later than that already.
+  assert.equal(expires.getTime(), start + HOUR)
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 0 })
+})
+
+/** What may happen to a session that has a limit, in any order, on any process, each of which has a clock of its own. */
+const someAct = fc.oneof(
+  fc.constantFrom('/read', '/get', '/write', '/touch', '/rotate', '/remember?for=1h', '/remember?for=30d'),
+  fc.constantFrom('open', 'open 30d', 'load', 'load 30d'),
+)
+const someDay = fc.array(
+  fc.record({
+    act: someAct,
+    after: fc.integer({ min: 0, max: 20 * MINUTE }),
+    skew: fc.constantFrom(0, -2, 2),
+  }),
+  { minLength: 3, maxLength: 12 },
+)
+
+onEachStore(
+  'whatever is done to a session, and by whose clock, none outlives its limit',
+  async (t, watched) => {
+    const start = Date.now()
+    t.mock.timers.enable({ apis: ['Date'], now: start })
+    const options = { store: watched.store, maxAge: '1h', touchAfter: '5m', absoluteMaxAge: '3h' }
+    const { sessions, visitor } = await anApp(t, options, routes)
+    const property = fc.asyncProperty(someDay, async day => {
+      let now = start
+      t.mock.timers.setTime(now)
+      const ada = visitor()
+      await ada.get('/begin')
+      const limit = start + 3 * HOUR
+      for (const { act, after, skew } of day) {
+        now += after
+        t.mock.timers.setTime(now + skew * MINUTE)
+        const [kind, maxAge] = act.split(' ')
+        const [record] = await watched.records()
+        if (!record) return
+        if (kind === 'open') await sessions.open(record.id).touch(maxAge)
+        else if (kind === 'load') await (await sessions.load(upgradeOf(ada))).touch(maxAge)
+        else assert.equal((await ada.get(act)).status, 200)
+        for (const { expires, absolute } of await watched.records()) {
+          assert.ok(expires.getTime() <= limit, `${act}: ${expires.getTime() - limit} ms too late`)
+          assert.equal(absolute?.getTime(), limit)
+        }
+        const told = (await sessions.load(upgradeOf(ada))).expires.getTime()
+        assert.ok(told <= limit)
+      }
+      for (const { id } of await watched.records()) await sessions.end(id)
+    })
+    await fc.assert(property, { numRuns: 25, endOnFailure: true })
+  },
+)
