@@ -1,3 +1,4 @@
+import type { TokenKey } from './csrf.ts'
 import type { Secret } from './ids.ts'
 import type { SessionId } from './record.ts'
 
@@ -11,6 +12,8 @@ export interface Presented {
   readonly absolute: number | undefined
   /** What the session's tombstone says if a renewal of unknown outcome has ended it: then its visitor may follow. */
   readonly heir?: string | undefined
+  /** Tokens made with this key are good too: they are on a page that was made before its visitor got this id. */
+  readonly tokens?: TokenKey | undefined
 }
 
 /** What the visitor's cookie says, once its signature has been verified. */

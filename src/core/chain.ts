@@ -1,17 +1,18 @@
+import { nextTick } from 'node:process'
 import type { Change } from './change.ts'
 import { commands } from './commands.ts'
 import { CommandError } from './errors.ts'
 import { Fold } from './fold.ts'
 import type { Path } from './paths.ts'
-import { type Queue, soon } from './queue.ts'
+import type { Queue } from './queue.ts'
 
 /** What carries out a chain: it applies the change and says what the chain resolves to. */
 export interface Performer {
   /** Counts the chain as pending, and has the request fail if nobody handles its failure. */
   readonly queue: Queue
   /**
-   * Sends the change. `taken` is the field whose former value is the result; `asked`, whether anybody waits for one.
-   * `undefined`: applied, and nothing was asked back.
+   * Sends the change, in its turn: what it calls takes no place in the queue. `taken` is the field whose former value is
+   * the result; `asked`, whether anybody waits for one. `undefined`: applied, and nothing was asked back.
    */
   perform(change: Change, taken: Path | undefined, asked: boolean): Promise<Result | undefined>
   /** The result of a chain for which nothing was asked back, and that is awaited all the same. */
@@ -26,22 +27,31 @@ export interface Result {
 type Command = keyof typeof commands
 
 /**
- * The commands of one chain, which become one change. It is sent two microtasks after it was begun: late enough that an
- * `await` in the same expression has been seen, so that nothing need be asked back where nobody waits; early enough to be
- * under way by the end of the tick.
+ * The commands of one chain, which become one change. A chain takes its place among the request's calls when it is begun,
+ * is closed to further commands at the end of the tick, and is sent when its turn comes. By then an `await` in the same
+ * expression has been seen, so that nothing need be asked back where nobody waits.
  */
 class Chain implements PromiseLike<unknown> {
   readonly #performer: Performer
   readonly #fold = new Fold()
   readonly #sent: Promise<Result | undefined>
-  #state: 'open' | 'sent' | 'broken' = 'open'
+  #state: 'open' | 'closed' | 'broken' = 'open'
   /** Somebody waits for the result, and so also handles a failure. */
   #asked = false
   #failure: unknown
 
   constructor(performer: Performer) {
     this.#performer = performer
-    this.#sent = soon(() => this.#send())
+    const closed = endOfTick().then(() => {
+      if (this.#state === 'open') this.#state = 'closed'
+    })
+    // Never rejects, since a failure that nobody handles is the request's, not the process's.
+    this.#sent = performer.queue
+      .run(() => closed.then(() => this.#send()))
+      .catch(error => {
+        this.#failure ??= error
+        return undefined
+      })
     performer.queue.track(this.#sent, () =>
       this.#asked || this.#state === 'broken' ? undefined : this.#failure,
     )
@@ -50,7 +60,9 @@ class Chain implements PromiseLike<unknown> {
   /** Adds a command, or throws and makes sure that no part of the chain is ever sent. */
   add(name: Command, args: readonly unknown[]): this {
     if (this.#state !== 'open') {
-      throw new CommandError(`.${name}() came too late: its chain had been sent; begin a new one`)
+      throw new CommandError(
+        `.${name}() came too late: a chain is closed at the end of the tick in which it was begun; begin a new one`,
+      )
     }
     try {
       const command = commands[name] as (draft: Fold, ...args: readonly unknown[]) => void
@@ -87,17 +99,17 @@ class Chain implements PromiseLike<unknown> {
     return result ? result.value : this.#performer.afterwards(this.#fold.change())
   }
 
-  /** Never rejects, since a failure that nobody handles is the request's, not the process's. */
   async #send(): Promise<Result | undefined> {
     if (this.#state === 'broken') return undefined
-    this.#state = 'sent'
-    try {
-      return await this.#performer.perform(this.#fold.change(), this.#fold.taken, this.#asked)
-    } catch (error) {
-      this.#failure = error
-      return undefined
-    }
+    return this.#performer.perform(this.#fold.change(), this.#fold.taken, this.#asked)
   }
+}
+
+const now = Promise.resolve()
+
+/** After all microtasks under way, however many they are and will be: Node runs `nextTick` once none is left. */
+function endOfTick(): Promise<void> {
+  return new Promise(resolve => now.then(() => nextTick(resolve)))
 }
 
 for (const name of Object.keys(commands) as Command[]) {

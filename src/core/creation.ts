@@ -8,11 +8,12 @@ import type { Fields } from './values.ts'
 
 /** Stores a new session. With `fixed` under that secret's id and no other: rejects with `IdTakenError` if it is taken. */
 export async function create(known: Known, store: Store, fields: Fields, fixed?: Secret): Promise<void> {
+  const { tokens } = known
   const planned = fixed ?? known.secret ?? newSecret()
   // A token that is asked for meanwhile is made for it.
   known.secret = planned
   const picture = known.pictureOf(fields)
-  known.offer(planned, picture)
+  known.offer(planned, picture, tokens)
   try {
     known.adopt(await insertNew(store, picture, planned, fixed !== undefined), picture)
     // Others know it too, and may have ended it by the time its visitor is told.

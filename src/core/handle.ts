@@ -15,11 +15,12 @@ export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
   let session: LoadedSession<Data> | undefined
   const handle = (options?: LoadOptions) => {
     if (options?.extend === false) visit.doNotExtend()
-    return visit.queue.inTurn(async () => {
-      await visit.load()
-      session ??= sessionOf<Data>(visit)
-      return session
-    })
+    return visit.queue.watch(loaded())
+  }
+  const loaded = async () => {
+    await visit.load()
+    session ??= sessionOf<Data>(visit)
+    return session
   }
   new Visiting(handle, visit)
   // An assignment would be lost.
@@ -53,17 +54,14 @@ class Visiting extends Given {
 type Handle = () => Promise<unknown>
 
 const members: Handle = Object.create(Function.prototype, {
-  get: visiting((visit, _, ...paths: PathLike[]) => visit.queue.inTurn(() => readFields(visit, paths))),
-  touch: visiting((visit, _, maxAge?: number | string) => visit.queue.inTurn(() => touch(visit, maxAge))),
-  destroy: visiting(visit => visit.queue.inTurn(() => visit.destroy())),
+  get: visiting((visit, _, ...paths: PathLike[]) => visit.queue.watch(readFields(visit, paths))),
+  touch: visiting((visit, _, maxAge?: number | string) => visit.queue.watch(touch(visit, maxAge))),
+  destroy: visiting(visit => visit.queue.watch(visit.destroy())),
   regenerate: visiting((visit, handle, options?: Regenerating) =>
-    visit.queue.inTurn(async () => {
-      await regenerate(visit, options)
-      return handle()
-    }),
+    visit.queue.watch(regenerate(visit, options).then(handle)),
   ),
-  createCSRF: visiting(visit => createToken(visit.tokenSecret())),
-  assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.secrets, token)),
+  createCSRF: visiting(visit => createToken(visit.tokenKey())),
+  assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.tokenKeys, token)),
   [inspect.custom]: { value: () => '[Function: session]' },
 })
 

@@ -1,5 +1,6 @@
 import type { Carrier, Presented } from './carrier.ts'
 import type { Change } from './change.ts'
+import { type TokenKey, tokenKeyOf } from './csrf.ts'
 import { ConfigurationError, HeadersSentError, SessionEndedError } from './errors.ts'
 import { tell } from './events.ts'
 import { idOf, type Secret } from './ids.ts'
@@ -35,8 +36,6 @@ export class Known {
   absolute: number | undefined
   /** The picture is behind what this request has written, or what others were seen to have written. */
   stale = false
-  /** The visitor's id is not, or no longer, known to the store. */
-  unknown = false
   /** It has ended because another took its place. */
   replaced = false
   /** What its tombstone says if a renewal of which nobody knows what it did has ended it after all. */
@@ -45,11 +44,12 @@ export class Known {
   outdated: boolean
   /** When the visitor was given the cookie of a session that other requests may end meanwhile. */
   told: number | undefined
-  #goneAt = 0
   /** The visitor's own, if this request was led on from it: pages may hold tokens that were made for it. */
-  former: Secret | undefined
-  /** Tokens were made for an id that the store has not been asked about. */
-  tokened = false
+  previousSecret: Secret | undefined
+  /** This request has made tokens with `secret`. */
+  hasTokens = false
+  /** The key of tokens that stay good under the visitor's next cookies. */
+  #tokens: TokenKey | undefined
   #picture: Picture | undefined
   #offered: Presented | undefined
   /** What the visitor was told last: a cookie, to forget the one it has, or nothing. */
@@ -70,6 +70,7 @@ export class Known {
     this.absolute = presented?.absolute
     this.outdated = presented?.outdated ?? false
     this.#heir = presented?.heir
+    this.#tokens = presented?.tokens
   }
 
   /** Whether there is a picture that shows what this request has written. */
@@ -111,9 +112,9 @@ export class Known {
   }
 
   /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
-  offer(secret: Secret, picture: Picture): void {
+  offer(secret: Secret, picture: Picture, tokens?: TokenKey): void {
     const { maxAge, absolute, expires } = picture
-    this.#offered = { secret, issued: Date.now(), maxAge, absolute: absolute?.getTime() }
+    this.#offered = { secret, issued: Date.now(), maxAge, absolute: absolute?.getTime(), tokens }
     this.carrier.carry(this.#offered, expires)
   }
 
@@ -128,6 +129,8 @@ export class Known {
   /** A new session has been stored, under the secret that was offered or, if that was taken, under another. */
   adopt(secret: Secret, picture: Picture): void {
     const offered = this.#offered
+    this.#tokens = offered?.tokens
+    if (secret !== this.secret) this.hasTokens = false
     this.secret = secret
     this.id = idOf(secret)
     this.maxAge = picture.maxAge
@@ -135,7 +138,6 @@ export class Known {
     this.#picture = picture
     this.stale = !comesBackAlike(picture.fields)
     this.state = 'live'
-    this.unknown = false
     if (offered?.secret === secret) this.#carried(offered, picture.expires)
     else this.carry()
   }
@@ -158,7 +160,9 @@ export class Known {
 
   /** The visitor is led on to the session that replaced this one. */
   succeed(secret: Secret): void {
-    this.former ??= this.secret
+    this.#tokens = this.tokens
+    this.hasTokens = false
+    this.previousSecret ??= this.secret
     this.secret = secret
     this.id = idOf(secret)
   }
@@ -218,8 +222,8 @@ export class Known {
     this.state = tombstone ? 'late' : 'new'
     this.replaced = tombstone?.next !== undefined
     if (tombstone) return
-    this.unknown = true
-    this.#goneAt = Date.now()
+    this.#tokens = this.hasTokens ? this.tokens : undefined
+    this.hasTokens = false
     this.secret = undefined
     this.id = undefined
   }
@@ -228,9 +232,18 @@ export class Known {
     return this.state === 'live' || this.state === 'presented'
   }
 
-  /** Whether the visitor's id is worth nothing: neither a session nor the tokens of a page go by it. */
-  isForgettable(prompt: number): boolean {
-    return this.state === 'new' && this.unknown && !this.tokened && Date.now() - this.#goneAt <= prompt
+  /**
+   * What the next cookie says of tokens: the page of this request may hold some, and its visitor sends them with the cookie
+   * of the session that took this one's place.
+   */
+  get tokens(): TokenKey | undefined {
+    return this.hasTokens && this.secret ? tokenKeyOf(this.secret) : this.#tokens
+  }
+
+  /** What good tokens may have been made with. */
+  get tokenKeys(): TokenKey[] {
+    const secrets = [this.secret, this.previousSecret].filter(secret => secret !== undefined)
+    return [...secrets.map(tokenKeyOf), this.#tokens ?? []].flat()
   }
 
   /**
@@ -261,7 +274,14 @@ export class Known {
   /** The cookie as it is, signed anew. */
   reissue(expires = new Date(this.#endAfter(this.issued))): void {
     const { issued, maxAge, absolute } = this
-    const presented = { secret: this.secret as Secret, issued, maxAge, absolute, heir: this.#heir }
+    const presented = {
+      secret: this.secret as Secret,
+      issued,
+      maxAge,
+      absolute,
+      heir: this.#heir,
+      tokens: this.#tokens,
+    }
     this.carrier.carry(presented, expires)
     this.#carried(presented, expires)
   }

@@ -1,12 +1,5 @@
 import { StoreUnavailableError } from './errors.ts'
 
-const now = Promise.resolve()
-
-/** Calls `act` two microtasks later. */
-export function soon<T>(act: () => Promise<T>): Promise<T> {
-  return now.then(nothing).then(act)
-}
-
 /** One request's store calls, one after another, and what came of those that nobody awaits. */
 export class Queue {
   #tail: Promise<unknown> | undefined
@@ -18,8 +11,9 @@ export class Queue {
   #report: ((error: unknown) => void) | undefined
 
   /**
-   * Runs `task` once all tasks before it have settled; at once if there are none. If one of them fails for want of the
-   * store, those that wait behind it fail too: each would wait in its turn for a store that does not answer.
+   * Gives `task` its place: it runs once all tasks begun before it have settled, and at once if there are none. If one of
+   * them fails because the store is unavailable, those behind it fail too: each would wait in its turn for a store that
+   * does not answer.
    */
   run<T>(task: () => Promise<T>): Promise<T> {
     const outages = this.#outages
@@ -36,14 +30,6 @@ export class Queue {
       error => done(error instanceof StoreUnavailableError),
     )
     return result
-  }
-
-  /**
-   * Begins `act` after the chains begun before it, which take their places two microtasks after they were begun, and
-   * counts it as pending.
-   */
-  inTurn<T>(act: () => Promise<T>): Promise<T> {
-    return this.watch(soon(act))
   }
 
   /** `promise`, counted as pending; if it fails and nobody handles that, the failure is the request's. */

@@ -55,7 +55,8 @@ export async function regenerate(
 async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean> {
   const picture = successorOf(known, plan)
   const { from, next } = plan
-  known.offer(plan.secret, picture)
+  // A new id makes old tokens worthless, but routine rotation changes nothing for who has the old cookie.
+  known.offer(plan.secret, picture, plan.isLeading ? known.tokens : undefined)
   try {
     const secret = await insertNew(store, picture, plan.secret, from !== undefined)
     const outcome = await endFormer(known, store, plan)

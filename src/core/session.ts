@@ -64,40 +64,36 @@ class Session {
   }
 
   get(...paths: PathLike[]): Promise<unknown> {
-    return this.#visit.queue.inTurn(() => readFields(this.#visit, paths))
+    return this.#visit.queue.watch(readFields(this.#visit, paths))
   }
 
   update(...result: unknown[]): Promise<Session> {
     if (result.length > 0) return Promise.resolve(this.#shown)
-    return this.#refreshedBy(() => this.#visit.load(true))
+    return this.#refreshedBy(this.#visit.load(true))
   }
 
   touch(maxAge?: number | string): Promise<Session> {
-    return this.#refreshedBy(() => touch(this.#visit, maxAge))
+    return this.#refreshedBy(touch(this.#visit, maxAge))
   }
 
   destroy(): Promise<void> {
-    return this.#visit.queue.inTurn(() => this.#visit.destroy())
+    return this.#visit.queue.watch(this.#visit.destroy())
   }
 
   regenerate(options?: Regenerating): Promise<Session> {
-    return this.#refreshedBy(() => regenerate(this.#visit, options))
+    return this.#refreshedBy(regenerate(this.#visit, options))
   }
 
-  #refreshedBy(act: () => Promise<void>): Promise<Session> {
-    return this.#visit.queue.inTurn(async () => {
-      await act()
-      await this.#visit.load()
-      return this.#shown
-    })
+  #refreshedBy(act: Promise<void>): Promise<Session> {
+    return this.#visit.queue.watch(act.then(() => this.#visit.load()).then(() => this.#shown))
   }
 
   createCSRF(): string {
-    return createToken(this.#visit.tokenSecret())
+    return createToken(this.#visit.tokenKey())
   }
 
   assertCSRF(token: unknown): void {
-    assertToken(this.#visit.secrets, token)
+    assertToken(this.#visit.tokenKeys, token)
   }
 
   /** Fields only: neither the cookie's secret nor anything that leads to it. */
@@ -110,20 +106,19 @@ defineCommands(Session.prototype, Session.performerOf)
 
 /** Chains of a loaded session resolve to it, refreshed. */
 function performerFor(visit: Visit, shown: Session): Performer {
-  const refreshed = async () => {
-    await visit.load()
-    return shown
-  }
   return {
     queue: visit.queue,
     perform: async (change, taken, asked) => {
       const outcome = await visit.apply(change, answerFor(change, taken, asked))
       if (outcome === null) return { value: null }
       if (!asked) return undefined
-      await refreshed().catch(afterApplied)
+      await visit.refresh().catch(afterApplied)
       return { value: taken ? copied(valueAt(outcome.fields ?? {}, taken)) : shown }
     },
-    afterwards: refreshed,
+    afterwards: async () => {
+      await visit.load()
+      return shown
+    },
   }
 }
 

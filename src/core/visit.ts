@@ -3,7 +3,8 @@ import { afterApplied, foreseen } from './answers.ts'
 import type { Carrier } from './carrier.ts'
 import type { Change, Operation } from './change.ts'
 import { create } from './creation.ts'
-import { SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
+import { type TokenKey, tokenKeyOf } from './csrf.ts'
+import { CommandError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
 import { tell } from './events.ts'
 import { holds } from './guard.ts'
 import { newSecret, type Secret } from './ids.ts'
@@ -33,12 +34,6 @@ export interface VisitOptions extends Lifetimes {
 /** Milliseconds after which a cookie is looked at once more before it leaves: its session may have ended meanwhile. */
 const PROMPT = 5
 
-/**
- * Milliseconds after which it is too late to make the visitor forget an id that is worth nothing: another response may have
- * brought a good one meanwhile, and no store can tell. The next request that is answered sooner does it.
- */
-const FORGETTING = 50
-
 /** So often a session is touched anew because others wrote to it meanwhile. */
 const MOST_TRIES = 50
 
@@ -52,6 +47,8 @@ export class Visit {
   #used = false
   #extend = true
   #adopted = false
+  /** How many calls that take the visitor's id away have begun and are not done. */
+  #replacing = 0
 
   /** Of the session that the carrier brings or, outside of any visitor's request, of the one with this id. */
   constructor(carrier: Carrier, options: VisitOptions, id?: SessionId) {
@@ -70,19 +67,20 @@ export class Visit {
     return this.#known.picture
   }
 
-  /** Carries out a change after those before it; `null`: a guard did not hold. Keeps the picture up to date. */
-  apply(change: Change, answer?: Answer): Promise<Applied | null> {
-    return this.queue.run(() => this.#change(change, answer))
-  }
-
   /** Makes sure there is a picture, and that it shows what this request has written. */
   load(again = false): Promise<void> {
     return this.queue.run(async () => {
       this.#used = true
-      if (this.#known.isStored() && (again || !this.#known.isPictured)) await look(this.#known, this.#store)
+      if (again && this.#known.isStored()) await look(this.#known, this.#store)
+      else await this.refresh()
       await this.#adopt()
       if (this.#known.state === 'ended' && again) throw new SessionEndedError()
     })
+  }
+
+  /** In its turn: brings the picture up to date with what this request has written. */
+  async refresh(): Promise<void> {
+    if (this.#known.isStored() && !this.#known.isPictured) await look(this.#known, this.#store)
   }
 
   /** Reads fields without loading the session: a value for each path. */
@@ -130,14 +128,14 @@ export class Visit {
       if (!this.#known.isVisitors && (tries > 1 || !this.#known.isPictured))
         await look(this.#known, this.#store)
       const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
-      if (await this.#change(change, { paths: [], when: 'after' })) return
+      if (await this.apply(change, { paths: [], when: 'after' })) return
     }
     throw new StoreUnavailableError('Others keep writing to the session', 'none')
   }
 
   /** Ends the session. The visitor forgets it, unless another request may have given the visitor a newer one. */
   destroy(): Promise<void> {
-    return this.queue.run(async () => {
+    return this.#replace(async () => {
       await this.#adopt()
       while (this.#known.id && this.#known.isStored()) {
         const id = this.#known.id
@@ -158,7 +156,7 @@ export class Visit {
    * milliseconds, who comes with the old id is led on to the new one.
    */
   regenerate(keep: boolean | readonly Path[], grace = 0): Promise<void> {
-    return this.queue.run(async () => {
+    return this.#replace(async () => {
       if (this.#known.state === 'ended') throw new SessionEndedError()
       this.#known.assertCarries()
       await this.#adopt()
@@ -170,15 +168,35 @@ export class Visit {
     })
   }
 
-  /** The secret that CSRF tokens are bound to. For a new visitor, a session is stored to have one. */
-  tokenSecret(): Secret {
-    if (this.#known.secret) {
-      this.#known.tokened ||= this.#known.state === 'presented'
-      return this.#known.secret
+  /** In its turn: what takes the visitor's id away. */
+  #replace(task: () => Promise<void>): Promise<void> {
+    this.#replacing++
+    return this.queue.run(task).finally(() => {
+      this.#replacing--
+    })
+  }
+
+  /** What CSRF tokens are made with. For a new visitor, a session is stored to have one. */
+  tokenKey(): TokenKey {
+    if (this.#replacing > 0) {
+      throw new CommandError(
+        'createCSRF() was called while regenerate() or destroy() is under way, and its token would be worthless: ' +
+          'await that first',
+      )
     }
+    const secret = this.#known.secret ?? this.#secretToBe()
+    this.#known.hasTokens = true
+    return tokenKeyOf(secret)
+  }
+
+  /** The secret of a session that is about to be stored. The page may leave at once, so its cookie is set at once too. */
+  #secretToBe(): Secret {
     this.#known.assertCarries()
     if (this.#known.state !== 'new') throw new SessionEndedError()
-    this.#known.secret = newSecret()
+    const { tokens } = this.#known
+    const secret = newSecret()
+    this.#known.secret = secret
+    this.#known.offer(secret, this.picture, tokens)
     let failure: unknown
     const stored = this.queue.run(async () => {
       await this.#adopt()
@@ -190,26 +208,24 @@ export class Visit {
       }),
       () => failure,
     )
-    return this.#known.secret
+    return secret
   }
 
-  /** What tokens may have been made with. */
-  get secrets(): Secret[] {
-    return [this.#known.secret, this.#known.former].filter(secret => secret !== undefined)
+  /** What good tokens may have been made with. */
+  get tokenKeys(): readonly TokenKey[] {
+    return this.#known.tokenKeys
   }
 
-  /**
-   * Before the response leaves: extends a session that was only read and whose cookie is old enough, and makes the
-   * visitor forget an id that nothing is stored under, unless the page has tokens that are bound to it.
-   */
+  /** Before the response leaves: extends a session that was only read and whose cookie is old enough. */
   async finish(): Promise<void> {
-    if (this.#known.isForgettable(FORGETTING) && this.#known.carrier.canCarry()) this.#known.clear()
     if (this.#known.state !== 'live' || this.queue.isAway) return
     if (this.#isDue()) {
-      await this.apply({ guards: [], operations: [] }).catch(error => {
-        // Where the store cannot, the next request tries again: this one may go by what it has read.
-        if (!(error instanceof SessionEndedError || error instanceof StoreUnavailableError)) throw error
-      })
+      await this.queue
+        .run(() => this.apply({ guards: [], operations: [] }))
+        .catch(error => {
+          // Where the store cannot, the next request tries again: this one may go by what it has read.
+          if (!(error instanceof SessionEndedError || error instanceof StoreUnavailableError)) throw error
+        })
     } else if (this.#known.outdated && this.#known.carrier.canCarry()) {
       // Where the store cannot tell, another request will do it.
       await this.#askWhetherItLives(lives => lives && this.#known.reissue())
@@ -231,7 +247,8 @@ export class Visit {
     return this.queue.run(async () => act(await stillLives(this.#known, this.#store))).catch(() => {})
   }
 
-  async #change(change: Change, answer?: Answer): Promise<Applied | null> {
+  /** In its turn: carries out a change, and keeps the picture up to date. `null`: a guard did not hold. */
+  async apply(change: Change, answer?: Answer): Promise<Applied | null> {
     this.#used = true
     await this.#adopt()
     if (this.#known.state === 'new') return this.#createBy(change, answer)
@@ -243,13 +260,13 @@ export class Visit {
     const outcome = await this.#store.update(id, sent, known ? undefined : answer)
     if (outcome === 'ended') {
       await look(this.#known, this.#store)
-      if (this.#known.isStored()) return this.#change(change, answer)
+      if (this.#known.isStored()) return this.apply(change, answer)
       throw new SessionEndedError()
     }
     if (outcome === 'absent') {
       this.#known.gone()
       await this.#adopt()
-      if (this.#known.isStored()) return this.#change(change, answer)
+      if (this.#known.isStored()) return this.apply(change, answer)
       return change.expires ? {} : this.#createBy(change, answer)
     }
     this.#known.state = 'live'

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import type { Carrier, Presented, Verified } from '../core/carrier.ts'
+import type { TokenKey } from '../core/csrf.ts'
 import { tell } from '../core/events.ts'
 import { idOf, type Secret, secretFrom } from '../core/ids.ts'
 import type { Keys } from './keys.ts'
@@ -8,10 +9,10 @@ import { MOST_DAYS, type Settings } from './options.ts'
 
 /**
  * Secret, issue time and maxAge (milliseconds, base 36, as all times here); what only some have, each after its letter: the
- * absolute limit, and the heir; signature.
+ * absolute limit, the heir, and the key of older tokens; signature.
  */
 const shape =
-  /^([0-9a-f]{40})\.([0-9a-z]{1,11})\.([0-9a-z]{1,11})(?:\.a-([0-9a-z]{1,11}))?(?:\.h-([0-9a-z]{1,11}\.[0-9a-f]{32}))?\.([\w-]{43})$/
+  /^(?<secret>[0-9a-f]{40})\.(?<issued>[0-9a-z]{1,11})\.(?<maxAge>[0-9a-z]{1,11})(?:\.a-(?<absolute>[0-9a-z]{1,11}))?(?:\.h-(?<heir>[0-9a-z]{1,11}\.[0-9a-f]{32}))?(?:\.t-(?<tokens>[0-9a-f]{40}))?\.(?<signature>[\w-]{43})$/
 
 /** A browser sends at most a few cookies of one name; what is beyond these is an attack. */
 const MOST_CANDIDATES = 4
@@ -33,18 +34,20 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keys)
   return found
 }
 
+interface Parts {
+  readonly secret: Secret
+  readonly issued: string
+  readonly maxAge: string
+  readonly absolute: string | undefined
+  readonly heir: string | undefined
+  readonly tokens: TokenKey | undefined
+  readonly signature: string
+}
+
 function verified(value: string, key: string, keys: Keys): Verified | undefined {
-  const match = shape.exec(value)
-  if (!match) return undefined
-  const [, secret, issued, maxAge, absolute, heir, signature] = match as unknown as [
-    string,
-    string,
-    string,
-    string,
-    string | undefined,
-    string | undefined,
-    string,
-  ]
+  const parts = shape.exec(value)?.groups as Parts | undefined
+  if (!parts) return undefined
+  const { secret, issued, maxAge, absolute, heir, tokens, signature } = parts
   const signer = keys.signerOf(signed(key, value.slice(0, -signature.length - 1)), signature)
   if (signer < 0) {
     tell({ type: 'bad signature' })
@@ -57,16 +60,18 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
     maxAge: Number.parseInt(maxAge, 36),
     absolute: absolute === undefined ? undefined : Number.parseInt(absolute, 36),
     heir,
+    tokens,
     outdated: signer > 0,
   }
   keys.lately?.set(value, one)
   return one
 }
 
-function payloadOf({ secret, issued, maxAge, absolute, heir }: Presented): string {
+function payloadOf({ secret, issued, maxAge, absolute, heir, tokens }: Presented): string {
   const parts = [secret, issued.toString(36), maxAge.toString(36)]
   if (absolute !== undefined) parts.push(`a-${absolute.toString(36)}`)
   if (heir !== undefined) parts.push(`h-${heir}`)
+  if (tokens !== undefined) parts.push(`t-${tokens}`)
   return parts.join('.')
 }
 

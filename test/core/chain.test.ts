@@ -4,6 +4,7 @@ import { defineCommands, type Performer } from '../../src/core/chain.ts'
 import type { Change } from '../../src/core/change.ts'
 import { CommandError, FieldError } from '../../src/core/errors.ts'
 import { Queue } from '../../src/core/queue.ts'
+import { gate } from '../support/gate.ts'
 
 interface Chain extends PromiseLike<unknown> {
   set(path: string, value: unknown): Chain
@@ -30,6 +31,7 @@ function aTarget({ refuse }: { refuse?: Error } = {}) {
   return {
     target,
     sent,
+    queue,
     failures: () => queue.failures(),
     settled: () => queue.settled(),
   }
@@ -42,6 +44,41 @@ test('a chain is sent once, as one change', async () => {
   assert.deepEqual(
     sent[0]?.change.operations.map(({ op }) => op),
     ['$set', '$inc'],
+  )
+})
+
+test('a chain keeps its place, whenever it is sent', async () => {
+  const { target, sent, queue } = aTarget()
+  const order: string[] = []
+  const chain = target.set('a', 1)
+  const read = queue.run(async () => {
+    order.push(`read after ${sent.length} changes`)
+  })
+  const other = target.set('b', 1)
+  await Promise.all([other, read, chain])
+  assert.deepEqual(order, ['read after 1 changes'])
+  assert.deepEqual(
+    sent.map(({ change }) => change.operations[0]?.path),
+    ['a', 'b'],
+  )
+})
+
+test('a chain is closed at the end of its tick, also while calls before it are under way', async () => {
+  const { target, sent, queue, settled } = aTarget()
+  const slow = gate()
+  queue.run(() => slow.opened)
+  const chain = target.set('a', 1)
+  // However many microtasks are between, the tick is the same.
+  for (let microtasks = 0; microtasks < 100; microtasks++) await null
+  chain.set('b', 1)
+  await new Promise(setImmediate)
+  assert.throws(() => chain.set('c', 1), /set\(\) came too late/)
+  assert.equal(sent.length, 0)
+  slow.open()
+  await settled()
+  assert.deepEqual(
+    sent.map(({ change }) => change.operations.length),
+    [2],
   )
 })
 

@@ -45,11 +45,12 @@ test('a request that runs for long keeps nothing of what has settled', async () 
   const queue = new Queue()
   const answers: WeakRef<object>[] = []
   for (let times = 0; times < 100; times++) {
-    await queue.inTurn(async () => {
+    const act = queue.run(async () => {
       const answer = {}
       answers.push(new WeakRef(answer))
       return answer
     })
+    await queue.watch(act)
   }
   // A WeakRef holds what it refers to until the end of the turn it was made in.
   await setImmediate()

@@ -269,8 +269,6 @@ test('each attribute is sent as it was set, with every cookie of the session', a
 })
 
 test('deleting the cookie repeats where it was set, and dates it to the epoch', async t => {
-  // A response that is late clears nothing.
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
   const cookies: CookieOptions[] = [
     {},
     { path: '/app', domain: 'example.com', secure: true, sameSite: 'none' },
@@ -281,17 +279,12 @@ test('deleting the cookie repeats where it was set, and dates it to the epoch', 
     const { visitor } = await anApp(t, { store: aStore(), cookie }, routes)
     const ada = visitor()
     const created = onlyCookie(await ada.get('/write'))
-    const known = `${created.name}=${created.value}`
     const ended = onlyCookie(await ada.get('/destroy'))
     assert.equal(ended.name, created.name)
     assert.equal(ended.value, '')
     assert.equal(Date.parse(ended.attributes.expires ?? ''), 0)
     assert.deepEqual(without(ended.attributes, 'expires'), without(created.attributes, 'expires'))
     assert.equal(ada.jar.size, 0)
-    // The other way to lose it: a cookie that nothing is stored under.
-    const elsewhere = await anApp(t, { store: aStore(), cookie }, routes)
-    const cleared = onlyCookie(await elsewhere.visitor().get('/read', { Cookie: known }))
-    assert.deepEqual(cleared, ended)
   }
 })
 

@@ -6,13 +6,17 @@ import { type TestContext, test } from 'node:test'
 import { bodyParser } from '@koa/bodyparser'
 import Koa from 'koa'
 import Session, {
+  CommandError,
   ConfigurationError,
   type CSRFOptions,
+  HeadersSentError,
   InvalidCSRFTokenError,
   type LifecycleEvent,
+  SessionEndedError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { answering, KEY, listening, type Routes, type RunningApp } from '../support/app.ts'
+import { anApp, answering, KEY, listening, type Routes, type RunningApp } from '../support/app.ts'
+import type { Visitor } from '../support/visitor.ts'
 import { onEachStore, watched } from '../support/watchedstore.ts'
 
 const routes: Routes = {
@@ -562,4 +566,137 @@ test('signing in needs a token too, which a visitor without a session is given',
   assert.equal((await visitor().post('/login', {}, headers)).status, 403)
   assert.equal((await ada.post('/login', {}, headers)).status, 200)
   assert.equal((await ada.post('/guarded', {}, headers)).status, 403)
+})
+
+/** What a page's token is worth to the visitor who got it: whether a form that is sent with it is let through. */
+async function isGood(visitor: Visitor, token: unknown): Promise<boolean> {
+  const { status } = await visitor.post('/guarded', {}, { 'X-CSRF-Token': String(token) })
+  return status === 200
+}
+
+test('a page’s token is good though its request found the session gone and made another', async t => {
+  const { store, expire } = watched(memoryStore({ clock: () => Date.now() }))
+  const more: Routes = {
+    '/page': async ctx => {
+      const token = ctx.session.createCSRF()
+      await ctx.session.inc('seen')
+      return [token, ctx.session.createCSRF()]
+    },
+    '/renew': ctx => ctx.session.touch(),
+    '/sign-in': ctx => ctx.session.regenerate({ keep: true }).then(() => ctx.session.createCSRF()),
+  }
+  const { visitor } = await aGuardedApp(t, { store: store as ReturnType<typeof memoryStore>, more })
+  const ada = visitor()
+  await ada.get('/write')
+  const before = ada.jar.get('sid')
+  await expire()
+  const tokens = (await ada.get('/page')).json as string[]
+  assert.notEqual(ada.jar.get('sid')?.slice(0, 40), before?.slice(0, 40))
+  for (const token of tokens) assert.ok(await isGood(ada, token))
+  // It lasts as long as the session, and a new id ends it.
+  await ada.get('/renew')
+  assert.ok(await isGood(ada, tokens[0]))
+  const { json } = await ada.get('/sign-in')
+  assert.deepEqual([await isGood(ada, tokens[0]), await isGood(ada, json)], [false, true])
+})
+
+test('a page’s token is good though its request was led on to a session that was renewed meanwhile', async t => {
+  const store = memoryStore()
+  const more: Routes = {
+    '/page': async ctx => {
+      const token = ctx.session.createCSRF()
+      await ctx.session.inc('seen')
+      return token
+    },
+    '/rotate': async ctx => {
+      const token = ctx.session.createCSRF()
+      await ctx.session.regenerate({ keep: true, grace: '30s' })
+      return token
+    },
+  }
+  const { visitor } = await aGuardedApp(t, { store, more })
+  const ada = visitor()
+  await ada.get('/write')
+  const old = ada.twin()
+  const rotated = await ada.get('/rotate')
+  assert.ok(await isGood(ada, rotated.json))
+  const page = await old.get('/page')
+  assert.equal(old.jar.get('sid')?.slice(0, 40), ada.jar.get('sid')?.slice(0, 40))
+  assert.ok(await isGood(old, page.json))
+})
+
+test('a token is not made while the session is being replaced or ended: it would be worthless', async t => {
+  const more: Routes = {
+    '/regenerate': async ctx => {
+      const regenerated = ctx.session.regenerate()
+      assert.throws(() => ctx.session.createCSRF(), /createCSRF\(\) was called while regenerate\(\)/)
+      await regenerated
+      return ctx.session.createCSRF()
+    },
+    '/destroy': async ctx => {
+      const session = await ctx.session()
+      const destroyed = session.destroy()
+      assert.throws(() => session.createCSRF(), CommandError)
+      await destroyed
+      assert.throws(() => session.createCSRF(), SessionEndedError)
+    },
+  }
+  const { visitor } = await aGuardedApp(t, { more })
+  const ada = visitor()
+  assert.ok(await isGood(ada, (await ada.get('/regenerate')).json))
+  assert.equal((await ada.get('/destroy')).status, 200)
+})
+
+onEachStore('a change and then a token of a new visitor are one insert', async (t, { store, calls }) => {
+  const { visitor } = await anApp(
+    t,
+    { store },
+    {
+      '/page': ctx => {
+        ctx.session.set('cart', ['tea'])
+        return ctx.session.createCSRF()
+      },
+      '/check': ctx => ctx.session.assertCSRF(ctx.get('X-CSRF-Token')),
+      '/read': async ctx => ({ ...(await ctx.session()) }),
+    },
+  )
+  const ada = visitor()
+  const { json } = await ada.get('/page')
+  assert.deepEqual(calls, ['insert'])
+  assert.equal((await ada.get('/check', { 'X-CSRF-Token': String(json) })).status, 200)
+  assert.deepEqual((await ada.get('/read')).json, { cart: ['tea'] })
+})
+
+test('a page that is written to the response at once has a token whose cookie leaves with it', async t => {
+  const { visitor } = await anApp(
+    t,
+    { store: memoryStore() },
+    {
+      '/streamed': ctx => {
+        const token = ctx.session.createCSRF()
+        ctx.respond = false
+        ctx.res.end(JSON.stringify(token))
+      },
+      '/flushed': ctx => {
+        const token = ctx.session.createCSRF()
+        ctx.flushHeaders()
+        return token
+      },
+      '/late': ctx => {
+        ctx.flushHeaders()
+        assert.throws(() => ctx.session.createCSRF(), HeadersSentError)
+        return 'none'
+      },
+      '/check': ctx => ctx.session.assertCSRF(ctx.get('X-CSRF-Token')),
+      '/read': async ctx => (await ctx.session()).isNew,
+    },
+  )
+  for (const path of ['/streamed', '/flushed']) {
+    const ada = visitor()
+    const { json } = await ada.get(path)
+    assert.equal(ada.jar.size, 1, path)
+    assert.equal((await ada.get('/check', { 'X-CSRF-Token': String(json) })).status, 200, path)
+    assert.equal((await ada.get('/read')).json, false, path)
+  }
+  assert.deepEqual((await visitor().get('/late')).setCookies, [])
 })

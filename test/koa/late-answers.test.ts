@@ -11,9 +11,6 @@ const DAY = 24 * 60 * 60 * 1000
 /** Milliseconds: what an answer says of its session's end is looked at once more if it is older than a few. */
 const LATE = 6
 
-/** Milliseconds: so long after a session was found missing its cookie is still cleared. */
-const FORGETTING = 50
-
 /** What gives an answer that is under way a cookie. */
 const beginnings: Record<string, Handler> = {
   extends: ctx => ctx.session.set('seen', true),
@@ -182,20 +179,15 @@ onEachStore('a store that fails at the end takes nothing from what was acknowled
 })
 
 onEachStore(
-  'a late answer that found no session does not clear the cookie of a newer one',
+  'an answer that found no session does not clear the cookie of a newer one',
   async (t, watched) => {
     const { browser, begun } = await browsers(t, { store: watched.store })
     const ada = await browser()
     await watched.expire()
+    // However soon it comes, one that came sooner may have signed its visitor in.
     const slow = await begun(ada, { begins: 'reads', ends: 'answers' })
     await ada.get('/sign-in')
-    assert.deepEqual((await slow.end(FORGETTING + 1)).setCookies, [])
+    assert.deepEqual((await slow.end(0)).setCookies, [])
     assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
-
-    // In time it does: the cookie is of no use to anybody.
-    await watched.expire()
-    const prompt = await begun(ada, { begins: 'reads', ends: 'answers' })
-    assert.match((await prompt.end(FORGETTING)).setCookies[0] ?? '', /^sid=;/)
-    assert.equal(ada.jar.size, 0)
   },
 )
