@@ -1,0 +1,85 @@
+import { ConfigurationError } from './errors.ts'
+import { describe, quote } from './paths.ts'
+import { isPlain } from './values.ts'
+
+/**
+ * The options of one call, such as `regenerate({ … })`: a copy that has none but `names`, and nothing of `undefined`. Their
+ * values are the caller's to check.
+ *
+ * @throws {ConfigurationError} for whatever else was given, naming it.
+ */
+export function callOptions<Name extends string>(
+  call: string,
+  options: unknown,
+  names: readonly Name[],
+): { readonly [N in Name]?: unknown } {
+  refuseCallback(call, [options])
+  if (options === undefined) return {}
+  if (names.length === 0) throw new ConfigurationError(`${call}() takes no options, not ${describe(options)}`)
+  if (!isPlain(options)) {
+    throw new ConfigurationError(
+      `${call}() takes options as a plain object, not ${describe(options)}; there are ${names.join(', ')}`,
+    )
+  }
+  const checked: { [N in Name]?: unknown } = {}
+  for (const [name, value] of Object.entries(options)) {
+    if (!isOneOf(names, name)) {
+      throw new ConfigurationError(
+        `${call}() has no option ${quote(name)}${didYouMean(name, names)}; there are ${names.join(', ')}`,
+      )
+    }
+    if (value === null)
+      throw new ConfigurationError(`${call}({ ${name} }) is null; leave it out for its default`)
+    if (value !== undefined) checked[name] = value
+  }
+  return checked
+}
+
+/**
+ * For calls that return a promise, at the call itself: who gives a callback does not look at the promise, and would wait for
+ * ever for a call of it.
+ *
+ * @throws {ConfigurationError}
+ */
+export function refuseCallback(call: string, args: readonly unknown[]): void {
+  if (!args.some(arg => typeof arg === 'function')) return
+  throw new ConfigurationError(`${call}() returns a promise and takes no callback: await it`)
+}
+
+/** `; did you mean …?`, if one of the names is much like what was given. */
+export function didYouMean(given: string, names: readonly string[]): string {
+  const [nearest] = names
+    .map(name => ({ name, far: distance(given.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ name, far }) => far <= Math.min(2, (name.length - 1) / 2))
+    .sort((a, b) => a.far - b.far)
+  return nearest ? `; did you mean ${quote(nearest.name)}?` : ''
+}
+
+/** So many characters at least have to be added, removed or replaced to make one of the other, or two of them swapped. */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = at(rows, i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      row[j] = Math.min(
+        replaced,
+        at(rows, i - 1, j) + 1,
+        (row[j - 1] as number) + 1,
+        isSwapped ? at(rows, i - 2, j - 2) + 1 : replaced,
+      )
+    }
+    rows.push(row)
+  }
+  return at(rows, a.length, b.length)
+}
+
+function at(rows: readonly (readonly number[])[], i: number, j: number): number {
+  return rows[i]?.[j] ?? Number.POSITIVE_INFINITY
+}
+
+function isOneOf<Name extends string>(names: readonly Name[], name: string): name is Name {
+  return (names as readonly string[]).includes(name)
+}
