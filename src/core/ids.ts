@@ -24,8 +24,12 @@ export function idOf(secret: Secret): SessionId {
   return hash('sha256', secret, 'hex')
 }
 
+export function isId(id: unknown): id is SessionId {
+  return typeof id === 'string' && idShape.test(id)
+}
+
 /** An id that came from outside, such as from a form of "your devices": a string and nothing else reaches the store. */
 export function checkedId(id: unknown): SessionId {
-  if (typeof id === 'string' && idShape.test(id)) return id
+  if (isId(id)) return id
   throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id')
 }

@@ -1,5 +1,5 @@
 import type { Change } from './change.ts'
-import { type Fields, isPlain } from './values.ts'
+import type { Fields } from './values.ts'
 
 /** SHA-256 of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
 export type SessionId = string
@@ -26,9 +26,15 @@ export interface Tombstone {
   readonly next?: string
 }
 
+/** The form of a record that is readable in the database, and of what is left of one that has ended. */
+export const FORM = 2
+export const ENDED_FORM = -2
+
 /** A record as stores with named columns or keys write it; readable in the database. */
 export interface StoredRecord {
   _id: SessionId
+  /** Whose it is: what has another is none of ours. */
+  v: typeof FORM
   created: Date
   expires: Date
   absolute?: Date
@@ -42,37 +48,7 @@ export function isEnded(found: object): found is Tombstone {
 }
 
 export function toStored({ id, fields, ...rest }: SessionRecord): StoredRecord {
-  return { _id: id, ...rest, data: fields }
-}
-
-/** Whether a stored document is of our shape. Whoever wrote another one, it must not be taken for a session. */
-export function isStoredRecord(document: unknown): document is StoredRecord {
-  if (!isPlain(document)) return false
-  const { _id, created, expires, absolute, maxAge, rev, data, ended = null } = document
-  return (
-    typeof _id === 'string' &&
-    created instanceof Date &&
-    expires instanceof Date &&
-    (absolute === undefined || absolute instanceof Date) &&
-    typeof maxAge === 'number' &&
-    Number.isFinite(maxAge) &&
-    typeof rev === 'number' &&
-    isPlain(data) &&
-    // What has another `ended` than a tombstone's is neither.
-    ended === null
-  )
-}
-
-export function fromStored({
-  _id,
-  created,
-  expires,
-  absolute,
-  maxAge,
-  rev,
-  data,
-}: StoredRecord): SessionRecord {
-  return { id: _id, created, expires, ...(absolute && { absolute }), maxAge, rev, fields: data }
+  return { _id: id, v: FORM, ...rest, data: fields }
 }
 
 /** When a session's idle life ends, milliseconds since the epoch, and how long it is. */

@@ -5,7 +5,7 @@ import type { TimedStore } from '../core/deadline.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
-import { checkedId } from '../core/ids.ts'
+import { checkedId, isId } from '../core/ids.ts'
 import { isFieldName, type Path } from '../core/paths.ts'
 import type { SessionId } from '../core/record.ts'
 import { sessionOf } from '../core/session.ts'
@@ -119,6 +119,8 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     const [path, value] = this.#byUser(user)
     for await (const record of this.#parts.store.find(path, value)) {
       const { id, created, expires, fields } = record
+      // Somebody else's, under a name that no session of ours can have: nobody can come with it, or end it by it.
+      if (!isId(id)) continue
       yield { id, created, expires, fields: shown(fields) as SessionFields<Data> }
     }
   }

@@ -55,10 +55,12 @@ export function expiry(open: OpenStore): void {
   for (const [what, isThere] of questions) {
     test(`a session lives until the very millisecond of its end: ${what}`, async t => {
       const store = await open(t)
-      const end = soon()
-      const { id } = await aSession(store, {}, { expires: end })
-      while (await asked(end, () => isThere(store, id)));
-      assert.equal(await isThere(store, id), false)
+      for (const _ of [1, 2]) {
+        const end = soon()
+        const { id } = await aSession(store, {}, { expires: end })
+        while (await asked(end, () => isThere(store, id)));
+        assert.equal(await isThere(store, id), false)
+      }
     })
   }
 

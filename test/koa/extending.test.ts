@@ -462,7 +462,7 @@ test('a document whose expires is missing or no date is no session', { skip: wit
   const collection = aCollection<{ _id: string }>(t)
   const { sessions, visitor, errors } = await anApp(t, {}, routes)
   sessions.collection = collection as never
-  const whole = { created: new Date(), maxAge: HOUR, rev: 1, data: { name: 'Ada', n: 0 } }
+  const whole = { v: 2, created: new Date(), maxAge: HOUR, rev: 1, data: { name: 'Ada', n: 0 } }
   for (const expires of [undefined, null, 'tomorrow', '2999-01-01', Number.MAX_SAFE_INTEGER, true, {}, []]) {
     const ada = visitor()
     await ada.get('/begin')

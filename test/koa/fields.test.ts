@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
 import { FieldError, type SessionHandle } from '../../src/index.ts'
 import { anApp, type Handler } from '../support/app.ts'
+import { lifecycle } from '../support/lifecycle.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { onEachStore, type Watched } from '../support/watchedstore.ts'
 
@@ -536,27 +537,39 @@ test('a record that is not of our shape makes its visitor anonymous and harms no
     {},
     {
       '/write': ctx => ctx.session.set('name', 'Ada').then(() => undefined),
-      '/read': async ctx => ({ ...(await ctx.session()) }),
+      '/read-twice': async ctx => {
+        await ctx.session.get('name')
+        return { ...(await ctx.session()) }
+      },
     },
   )
   sessions.collection = collection
   const eve = visitor()
   await eve.get('/write')
+  const events = lifecycle(t)
   const wrong: object[] = [
-    { data: 'text' },
-    { data: null },
+    { v: 1 },
+    { v: 3 },
+    { v: '2' },
+    { v: null },
     { expires: 'tomorrow' },
-    { rev: 'x' },
-    { maxAge: null },
+    { expires: null },
+    { expires: 4e12 },
   ]
   for (const $set of wrong) {
     const ada = visitor()
     const known = (await collection.find().toArray()).map(({ _id }) => _id)
     await ada.get('/write')
     await collection.updateOne({ _id: { $nin: known } }, { $set })
-    const { status, json } = await ada.get('/read')
+    const before = await collection.find({ _id: { $nin: known } }).toArray()
+    events.length = 0
+    const { status, json } = await ada.get('/read-twice')
     assert.equal(status, 200, JSON.stringify($set))
     assert.deepEqual(json, {}, JSON.stringify($set))
+    assert.deepEqual(events, [{ type: 'unknown id', id: before[0]?._id }])
+    await ada.get('/write')
+    assert.deepEqual((await ada.get('/read-twice')).json, { name: 'Ada' })
+    assert.deepEqual(await collection.findOne({ _id: before[0]?._id ?? '' }), before[0])
   }
-  assert.deepEqual((await eve.get('/read')).json, { name: 'Ada' })
+  assert.deepEqual((await eve.get('/read-twice')).json, { name: 'Ada' })
 })

@@ -1,41 +1,22 @@
 import type { Change, Guard, Operation, PushModifiers } from '../../core/change.ts'
 import { type Path, partsOf } from '../../core/paths.ts'
 import { answerable } from '../../core/picture.ts'
-import type { SessionId } from '../../core/record.ts'
+import { ENDED_FORM, FORM, type SessionId } from '../../core/record.ts'
 import type { Fields } from '../../core/values.ts'
 
-/** Nothing is written to what is not a record of ours, just as it is not loaded. */
-export const ofOurShape = {
-  created: { $type: 'date' },
-  maxAge: { $type: 'number' },
-  rev: { $type: 'number' },
-  data: { $type: 'object', $not: { $type: 'array' } },
-  ended: null,
-}
-
-/**
- * A record of ours, or a tombstone, whose time has not come: what a projection leaves of it would not tell. The TTL index
- * removes the others, some time later.
- */
-export function readable(id: SessionId | { $in: readonly SessionId[] }, now: Date): object {
-  return {
-    _id: id,
-    expires: { $gt: now },
-    $or: [ofOurShape, { ended: { $type: 'date' } }],
-  }
-}
-
-/** Written out, since this is built for every write and spreading is slow. */
+/** What can be written: a record of ours whose time has not come. The TTL index removes the others, some time later. */
 export function live(id: SessionId, now: Date): Record<string, unknown> {
-  return {
-    _id: id,
-    expires: { $gt: now },
-    created: ofOurShape.created,
-    maxAge: ofOurShape.maxAge,
-    rev: ofOurShape.rev,
-    data: ofOurShape.data,
-    ended: ofOurShape.ended,
-  }
+  return { _id: id, expires: { $gt: now }, v: FORM }
+}
+
+/** A record that has not been written since it was found with this, which may be no revision: every write counts it on. */
+export function unwritten(id: SessionId, rev: unknown, now: Date): Record<string, unknown> {
+  return { ...live(id, now), $or: [{ rev: { $eq: rev } }, { rev: { $not: { $type: 'number' } } }] }
+}
+
+/** What can be read: that, or what is left of one that has ended. */
+export function readable(id: SessionId | { $in: readonly SessionId[] }, now: Date): object {
+  return { _id: id, v: { $in: [FORM, ENDED_FORM] }, expires: { $gt: now } }
 }
 
 /** Fields live in `data`, so no path can name anything else. */
@@ -103,8 +84,10 @@ function conditionOf({ path, comparator, arg }: Guard): object {
 function elementsExist(operation: Operation): object[] {
   if (!/\d/.test(operation.path) || !creates(operation)) return []
   const parts = partsOf(operation.path)
-  return parts.flatMap((part, at) => {
-    if (at === 0 || !/^\d+$/.test(part)) return []
+  return parts.flatMap<object>((part, at) => {
+    if (!/^\d+$/.test(part)) return []
+    // Somebody's hand may have made a list of the fields themselves.
+    if (at === 0) return [{ data: { $not: { $type: 'array' } } }]
     const array = inData(parts.slice(0, at).join('.'))
     const isElement = {
       [`${array}.${part}`]: { $exists: true },

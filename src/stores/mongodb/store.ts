@@ -11,8 +11,9 @@ import { type JoinableStore, joined, type Loaded, type Read, type Update } from 
 import { applied } from '../../core/operators.ts'
 import type { Path } from '../../core/paths.ts'
 import {
-  fromStored,
-  isStoredRecord,
+  ENDED_FORM,
+  FORM,
+  isEnded,
   type SessionId,
   type SessionRecord,
   type Tombstone,
@@ -23,8 +24,9 @@ import type { Answer, Outcome, Store } from '../../core/store.ts'
 import { isPlain } from '../../core/values.ts'
 import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection } from './collection.ts'
-import { excerptOf, loadedOf, readOf } from './documents.ts'
+import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'
 import { codeOf, isOfConnection, mongoError, Sending } from './errors.ts'
+import { found } from './finding.ts'
 import { canMeasure, ensureIndexes } from './indexes.ts'
 import {
   filterOf,
@@ -34,6 +36,7 @@ import {
   matchedOrFailing,
   projectionOf,
   readable,
+  unwritten,
   updateOf,
 } from './language.ts'
 import { warnOfWaits } from './timeouts.ts'
@@ -87,26 +90,22 @@ class MongoDBStore implements JoinableStore {
   }
 
   async load(id: SessionId): Promise<Loaded> {
-    return loadedOf(await this.#find({ _id: id }), Date.now())
+    return loadedOf(await this.#find(readable(id, new Date())))
   }
 
   loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
-    return this.#findMany(
-      ids,
-      { _id: { $in: ids } },
-      this.#primary,
-      found => loadedOf(found, Date.now()),
-      id => this.load(id),
+    return this.#findMany(ids, readable({ $in: ids }, new Date()), this.#primary, loadedOf, id =>
+      this.load(id),
     )
   }
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
-    const projection = { ...projectionOf(paths), ended: 1, next: 1 }
+    const projection = { ...projectionOf(paths), v: 1, ended: 1, next: 1 }
     return readOf(await this.#find(readable(id, new Date()), { ...this.#primary, projection }), paths)
   }
 
   readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<PromiseSettledResult<Read>[]> {
-    const projection = { ...projectionOf(paths), _id: 1, ended: 1, next: 1 }
+    const projection = { ...projectionOf(paths), _id: 1, v: 1, ended: 1, next: 1 }
     return this.#findMany(
       ids,
       readable({ $in: ids }, new Date()),
@@ -157,8 +156,10 @@ class MongoDBStore implements JoinableStore {
         const outcome = await this.#updateOnce(sending.part(filter), updateOf(wanted), answer)
         if (outcome) return outcome
       } catch (error) {
-        const refused = mongoError(error, sending.outcome)
-        throw refused instanceof CommandError ? await this.#explained(id, change, refused) : refused
+        const failure = mongoError(error, sending.outcome)
+        if (!(failure instanceof CommandError)) throw failure
+        const { found, isRepaired } = await this.#repaired(id).catch(() => unread)
+        if (!isRepaired) throw explained(failure, found, change)
       }
     }
   }
@@ -221,10 +222,11 @@ class MongoDBStore implements JoinableStore {
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
     const filter = { ...live(id, new Date()), ...(rev !== undefined && { rev }) }
     const update = {
-      $set: { ...tombstone, expires: until },
+      $set: { v: ENDED_FORM, ...tombstone, expires: until },
       $unset: { data: '', created: '', absolute: '', maxAge: '', rev: '' },
     }
     const { matchedCount } = await this.#sent(filter, part => this.#collection.updateOne(part, update))
+    if (matchedCount === 0 && rev === NO_REV) await this.#repaired(id)
     return matchedCount === 1
   }
 
@@ -243,15 +245,13 @@ class MongoDBStore implements JoinableStore {
   }
 
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
-    const now = new Date()
-    const filter = {
-      [inData(path)]: { $eq: value },
-      expires: { $gt: now },
-      ended: null,
-    }
+    const filter = { [inData(path)]: { $eq: value }, v: FORM, expires: { $gt: new Date() } }
     try {
-      for await (const found of this.#collection.find(filter, this.#primary)) {
-        if (isStoredRecord(found)) yield fromStored(found)
+      for await (const document of found(this.#collection, filter, this.#primary)) {
+        // In a list that somebody has put in their place, no field is the session's.
+        if ('data' in document && !isPlain(document.data)) continue
+        const loaded = loadedOf(document)
+        if (loaded && !isEnded(loaded)) yield loaded
       }
     } catch (error) {
       throw mongoError(error, 'none')
@@ -284,9 +284,9 @@ class MongoDBStore implements JoinableStore {
     change: Change,
     tries: number,
   ): Promise<Exclude<Outcome, object> | SessionRecord> {
-    const found = await this.load(id)
+    const { found } = await this.#repaired(id)
     if (!found) return 'absent'
-    if ('ended' in found) return 'ended'
+    if (isEnded(found)) return 'ended'
     if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
     if (!holds(change.guards, found.fields)) return 'refused'
     const size = sizeOf(applied(found.fields, change.operations))
@@ -295,17 +295,29 @@ class MongoDBStore implements JoinableStore {
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
 
-  /** MongoDB's own message quotes stored values; ours names the path and the reason, as every store does. */
-  async #explained(id: SessionId, change: Change, refused: CommandError): Promise<CommandError> {
-    try {
-      const found = await this.load(id)
-      if (found && !('ended' in found)) applied(found.fields, change.operations)
-    } catch (error) {
-      if (error instanceof CommandError) {
-        return new CommandError(error.message, error.path, { cause: refused.cause })
-      }
-    }
+  /** Loads a session that is to be changed, and puts right what somebody's hand has made impossible to change. */
+  async #repaired(id: SessionId): Promise<{ readonly found: Loaded; readonly isRepaired: boolean }> {
+    const document = await this.#find(readable(id, new Date()))
+    const found = loadedOf(document)
+    if (!isPlain(document) || !found || isEnded(found)) return { found, isRepaired: false }
+    const repairs = repairsOf(document, found)
+    if (!repairs) return { found, isRepaired: false }
+    const filter = unwritten(id, document.rev, new Date())
+    await this.#sent(filter, part => this.#collection.updateOne(part, { $set: repairs }))
+    return { found, isRepaired: true }
+  }
+}
+
+const unread = { found: undefined, isRepaired: false } as const
+
+/** MongoDB's own message quotes stored values; ours names the path and the reason, as every store does. */
+function explained(refused: CommandError, found: Loaded, { operations }: Change): CommandError {
+  try {
+    if (found && !isEnded(found)) applied(found.fields, operations)
     return refused
+  } catch (error) {
+    if (!(error instanceof CommandError)) return refused
+    return new CommandError(error.message, error.path, { cause: refused.cause })
   }
 }
 

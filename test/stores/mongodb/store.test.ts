@@ -12,6 +12,7 @@ import type { SessionId } from '../../../src/core/record.ts'
 import type { Store } from '../../../src/core/store.ts'
 import type { MongoDBCollection } from '../../../src/stores/mongodb/collection.ts'
 import { mongoStore } from '../../../src/stores/mongodb/store.ts'
+import { alterations } from '../../contract/alterations.ts'
 import { storeContract } from '../../contract/index.ts'
 import {
   aChange,
@@ -147,16 +148,30 @@ if (withoutMongoDB) {
   test("MongoDB keeps every store's promises", { skip: withoutMongoDB })
 } else {
   storeContract(async t => opened(t).store, { size: withoutRealMongoDB })
+  alterations(async t => {
+    const { store, collection } = opened(t)
+    return {
+      store,
+      async alter(id, part, value) {
+        await collection.updateOne(
+          { _id: id },
+          value === undefined ? { $unset: { [part]: '' } } : { $set: { [part]: value } },
+        )
+      },
+      seen: id => collection.findOne({ _id: id }),
+    }
+  })
 }
 
 test('a record can be read in the database', { skip: withoutMongoDB }, async t => {
   const { store, collection } = opened(t)
   const { id, fields, ...rest } = await aSession(store, { user: 'ada' }, { absolute: inAnHour() })
-  assert.deepEqual(await collection.findOne({ _id: id }), { _id: id, ...rest, data: fields })
+  assert.deepEqual(await collection.findOne({ _id: id }), { _id: id, v: 2, ...rest, data: fields })
   const until = inAnHour()
   await store.end(id, { ended: new Date(1), next: 'nonce' }, until)
   assert.deepEqual(await collection.findOne({ _id: id }), {
     _id: id,
+    v: -2,
     expires: until,
     ended: new Date(1),
     next: 'nonce',
@@ -303,23 +318,19 @@ test('a client that was closed is reported as a server that is not there', {
   }
 })
 
-const lives = { created: new Date(), expires: inAnHour(), maxAge: 1000, rev: 1 }
+const lives = { created: new Date(), expires: inAnHour(), maxAge: 1000, rev: 1, data: { a: 1 } }
 
 const foreign: [what: string, document: Document][] = [
-  ['fields that are a string', { ...lives, data: 'text' }],
-  ['fields that are null', { ...lives, data: null }],
-  ['fields that are a list', { ...lives, data: [{ a: 1 }] }],
-  ['no fields', lives],
-  ['an end that is a string', { ...lives, data: { a: 1 }, expires: '2099-01-01T00:00:00.000Z' }],
-  ['an end that is a number', { ...lives, data: { a: 1 }, expires: 4e12 }],
-  ['an end that is null', { ...lives, data: { a: 1 }, expires: null }],
-  ['no end', { created: new Date(), maxAge: 1000, rev: 1, data: { a: 1 } }],
-  ['a revision that is a string', { ...lives, data: { a: 1 }, rev: '1' }],
-  ['no lifetime', { created: new Date(), expires: inAnHour(), rev: 1, data: { a: 1 } }],
-  ['a creation that is a string', { ...lives, data: { a: 1 }, created: 'yesterday' }],
-  ['an end by others that is a string', { ...lives, data: { a: 1 }, ended: 'yesterday' }],
-  ['an end by others that is a number', { ...lives, data: { a: 1 }, ended: 0 }],
-  ['an end by others that is true', { ...lives, data: { a: 1 }, ended: true }],
+  ['a record without a mark', lives],
+  ['a record of an older form', { ...lives, v: 1 }],
+  ['a record of a later form', { ...lives, v: 3 }],
+  ['a record whose mark is a text', { ...lives, v: '2' }],
+  ['a record whose mark is null', { ...lives, v: null }],
+  ['what is left of a session, without a mark', { expires: inAnHour(), ended: new Date() }],
+  ['an end that is a string', { ...lives, v: 2, expires: '2099-01-01T00:00:00.000Z' }],
+  ['an end that is a number', { ...lives, v: 2, expires: 4e12 }],
+  ['an end that is null', { ...lives, v: 2, expires: null }],
+  ['no end', { created: new Date(), v: 2, maxAge: 1000, rev: 1, data: { a: 1 } }],
   ['nothing but junk', { a: 1, expires: inAnHour(), junk: [1, { b: null }] }],
   ["another library's session", { session: '{"cookie":{}}', expires: inAnHour() }],
 ]
@@ -344,15 +355,24 @@ for (const [what, document] of foreign) {
   })
 }
 
-test('a record that somebody marked as ended has ended', { skip: withoutMongoDB }, async t => {
+test('the mark says whether a session has ended, and nothing beside it', {
+  skip: withoutMongoDB,
+}, async t => {
   const { store, collection } = opened(t)
-  const document = { ...lives, data: { a: 1 }, ended: new Date(1) }
-  const id = await byHand(collection, document)
-  assert.deepEqual(await store.load(id), { ended: new Date(1) })
-  assert.deepEqual(await store.read(id, ['a']), { ended: new Date(1) })
-  assert.equal(await store.update(id, aChange(set('a', 2))), 'ended')
-  assert.equal(await store.end(id, { ended: new Date(2) }, inAnHour()), false)
-  assert.deepEqual(await collection.findOne({ _id: id }), { _id: id, ...document })
+  const living = await byHand(collection, { ...lives, v: 2, ended: new Date(1), next: 'nonce' })
+  assert.deepEqual(await store.read(living, ['a']), { rev: 1, fields: { a: 1 } })
+  assert.deepEqual(await store.update(living, aChange(set('a', 2))), {})
+  assert.deepEqual(await fieldsOf(store, living), { a: 2 })
+  for (const ended of [new Date(1), undefined, 'yesterday', null]) {
+    const id = await byHand(collection, { ...lives, v: -2, ended, next: 7 })
+    const before = await collection.findOne({ _id: id })
+    const tombstone = { ended: ended instanceof Date ? ended : new Date(0) }
+    assert.deepEqual(await store.load(id), tombstone)
+    assert.deepEqual(await store.read(id, ['a']), tombstone)
+    assert.equal(await store.update(id, aChange(set('a', 2))), 'ended')
+    assert.equal(await store.end(id, { ended: new Date(2) }, inAnHour()), false)
+    assert.deepEqual(await collection.findOne({ _id: id }), before)
+  }
 })
 
 test('keys that would act on an object are only data', { skip: withoutMongoDB }, async t => {
@@ -360,7 +380,12 @@ test('keys that would act on an object are only data', { skip: withoutMongoDB },
   const hostile =
     '{ "__proto__": { "isAdmin": true }, "constructor": { "prototype": { "isAdmin": true } }, "a": 1 }'
   const data: unknown = JSON.parse(`{ "__proto__": { "isAdmin": true }, "a": 1, "inner": ${hostile} }`)
-  const id = await byHand(collection, { ...lives, data, ...JSON.parse('{ "__proto__": { "ended": 1 } }') })
+  const id = await byHand(collection, {
+    ...lives,
+    v: 2,
+    data,
+    ...JSON.parse('{ "__proto__": { "ended": 1 } }'),
+  })
   const change = aChange(inc('a'), inc('inner.a'))
   const found = [
     await fieldsOf(store, id),
@@ -508,10 +533,34 @@ test('the sessions of a user are found by an index, in one command', { skip: wit
 test('documents that are no records of ours are not found', { skip: withoutMongoDB }, async t => {
   const { store, collection } = opened(t)
   assert.ok(store.find)
-  for (const [, document] of foreign) await byHand(collection, { ...document, user: 'ada' })
-  await byHand(collection, { expires: inAnHour(), data: { user: 'ada' } })
+  for (const [, document] of foreign) await byHand(collection, { ...document, data: { user: 'ada' } })
   const { id } = await aSession(store, { user: 'ada' })
   for await (const record of store.find('user', 'ada')) assert.equal(record.id, id)
+})
+
+test('a record that cannot be decoded is found with its user’s others', { skip: withoutMongoDB }, async t => {
+  const { store, collection } = opened(t)
+  const sessions = await together(5, index => aSession(store, { user: 'ada', index }))
+  const broken = sessions[2]?.id
+  // As the driver does: a projection that leaves the fields out leaves nothing that could not be decoded.
+  const decoding = (read: Document | null, options?: Document) => {
+    if (read?._id !== broken || options?.projection) return read
+    throw new BSON.BSONError('Invalid UTF-8 string in BSON document')
+  }
+  const failing = Object.assign(Object.create(collection), {
+    async *find(filter: object, options: object) {
+      for await (const read of collection.find(filter, options)) yield decoding(read, options)
+    },
+    findOne: async (filter: object, options: object) =>
+      decoding(await collection.findOne(filter, options), options),
+  })
+  const found = new Map<SessionId, unknown>()
+  for await (const { id, fields } of storeOf(failing).find?.('user', 'ada') ?? []) {
+    assert.ok(!found.has(id), 'it is found twice')
+    found.set(id, fields)
+  }
+  const expected = sessions.map(({ id, fields }) => [id, id === broken ? {} : fields] as const)
+  assert.deepEqual([...found].sort(), expected.sort())
 })
 
 test("the store does not close the app's client", () => {
