@@ -8,12 +8,16 @@ import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 
 export interface MemoryStoreOptions {
-  /** Milliseconds since the epoch. @default Date.now */
+  /**
+   * The time by which sessions expire, milliseconds since the epoch. By default `Date.now` as it is at each call, so that fake
+   * timers, set before or after the store is made, move it.
+   * @default () => Date.now()
+   */
   readonly clock?: () => number
 }
 
 /** A store in this process's memory: for tests and for trying things out. What it holds is gone with the process. */
-export function memoryStore({ clock = Date.now }: MemoryStoreOptions = {}): Store {
+export function memoryStore({ clock = () => Date.now() }: MemoryStoreOptions = {}): Store {
   bsonFor('memoryStore')
   return new MemoryStore(clock)
 }

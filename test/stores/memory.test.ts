@@ -20,6 +20,16 @@ test('a store in memory goes by the clock it is given', async () => {
   assert.equal(await store.end(record.id, { ended: new Date(now) }, new Date(now * 2)), false)
 })
 
+test('fake timers that are set once the store is made move its time', async t => {
+  const store = memoryStore()
+  const now = Date.now()
+  const record = await aSession(store, {}, { expires: new Date(now + 1000) })
+  t.mock.timers.enable({ apis: ['Date'], now: now + 999 })
+  assert.deepEqual(await store.load(record.id), record)
+  t.mock.timers.tick(1)
+  assert.equal(await store.load(record.id), undefined)
+})
+
 test('a tombstone stands until the very millisecond of its time', async () => {
   let now = 1_000_000
   const store = memoryStore({ clock: () => now })

@@ -66,7 +66,7 @@ export function altered(
 
 /** A test over each store that the package has. */
 export function onEachStore(title: string, run: (t: TestContext, watched: Watched) => Promise<void>): void {
-  test(`${title} (memory)`, t => run(t, watched(memoryStore({ clock: () => Date.now() }))))
+  test(`${title} (memory)`, t => run(t, watched(memoryStore())))
   test(`${title} (MongoDB)`, { skip: withoutMongoDB }, t =>
     run(t, watched(mongoStore({ collection: aCollection(t) }))),
   )
