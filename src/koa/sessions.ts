@@ -100,9 +100,10 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
 
   /**
    * Prepares the store's indexes; for MongoDB, the TTL index by which expired sessions are removed, and the index by
-   * user. Call it each time the app starts: what is there already is left alone.
+   * user. Call it each time the app starts: what is there already is left alone. Each is made whatever becomes of the other.
    *
-   * @throws {ConfigurationError} if an index on `expires` exists with other options; it is never dropped.
+   * @throws {ConfigurationError} if an index is in the way that has other options, which is never dropped, or if MongoDB
+   * refuses one.
    * @throws {StoreUnavailableError}
    */
   async ensureIndex(): Promise<void> {

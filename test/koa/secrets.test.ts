@@ -8,7 +8,7 @@ import { idOf } from '../../src/core/ids.ts'
 import { mongoStore, type Store, StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type Handler, KEY } from '../support/app.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { failFast } from '../support/mongodb/options.ts'
+import { clientOptions } from '../support/mongodb/options.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
 import { altered, onEachStore } from '../support/watchedstore.ts'
 
@@ -275,7 +275,7 @@ test('no secret is in MongoDB’s documents, nor in what its driver tells', {
 }, async t => {
   const commands: unknown[] = []
   const client = new MongoClient(process.env.MONGODB_URI ?? '', {
-    ...failFast,
+    ...clientOptions,
     monitorCommands: true,
     mongodbLogComponentSeverities: { default: 'debug' },
     mongodbLogMaxDocumentLength: 100_000,

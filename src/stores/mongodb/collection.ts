@@ -1,5 +1,10 @@
 import type { ClientOptions } from './timeouts.ts'
 
+/** Where a read goes: none where the collection has it by itself, since the driver makes a new preference of each that it is given. */
+export interface ReadOptions {
+  readonly readPreference?: 'primary'
+}
+
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
   readonly collectionName: string
@@ -16,7 +21,7 @@ export interface MongoDBCollection {
     options: { ordered: false; ignoreUndefined: true; comment: undefined },
   ): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<unknown>
-  aggregate(pipeline: object[]): { toArray(): Promise<object[]> }
+  aggregate(pipeline: object[], options: ReadOptions): { toArray(): Promise<object[]> }
   indexes(): Promise<object[]>
   createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
 }

@@ -74,6 +74,13 @@ export function isOfConnection(error: unknown): boolean {
   return isOfDriver(error) && (error as Error).name !== 'MongoServerError'
 }
 
+const DUPLICATE_KEY = 11000
+
+/** Whether another record holds the id: somebody may have made unique indexes of other fields, too. */
+export function isIdTaken(error: unknown): boolean {
+  return codeOf(error) === DUPLICATE_KEY && !/ index: (?!_id_)/.test((error as Error).message)
+}
+
 export function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }

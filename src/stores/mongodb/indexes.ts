@@ -1,58 +1,139 @@
-import { ConfigurationError } from '../../core/errors.ts'
+import { inspect, isDeepStrictEqual } from 'node:util'
+import { CommandError, ConfigurationError, type SessionError } from '../../core/errors.ts'
 import type { Path } from '../../core/paths.ts'
-import { isPlain } from '../../core/values.ts'
-import type { MongoDBCollection } from './collection.ts'
-import { codeOf, mongoError } from './errors.ts'
+import { type Fields, isPlain } from '../../core/values.ts'
+import type { MongoDBCollection, ReadOptions } from './collection.ts'
+import { codeOf, isOfConnection, mongoError } from './errors.ts'
 import { inData } from './language.ts'
 
 const NAMESPACE_NOT_FOUND = 26
 const INDEX_OPTIONS_CONFLICT = 85
 const INDEX_KEY_SPECS_CONFLICT = 86
 
-/** The TTL index only reclaims space, so one that cannot be had is reported, and nothing else depends on it. */
-export async function ensureIndexes(collection: MongoDBCollection, user?: Path): Promise<void> {
-  try {
-    // First, so that a conflict about the other does not keep users from being found.
-    if (user !== undefined) await collection.createIndex({ [inData(user)]: 1 }, { sparse: true })
-    const indexes = await collection.indexes().catch(noneYet)
-    const existing = indexes.filter(isPlain).find(index => isOnExpires(index.key))
-    if (existing && existing.expireAfterSeconds !== 0) throw conflict(collection)
-    if (!existing) await collection.createIndex({ expires: 1 }, { expireAfterSeconds: 0 })
-  } catch (error) {
-    if (error instanceof ConfigurationError) throw error
-    const code = codeOf(error)
-    throw code === INDEX_OPTIONS_CONFLICT || code === INDEX_KEY_SPECS_CONFLICT
-      ? conflict(collection, error)
-      : mongoError(error, 'unknown')
+/** An index on one field. */
+interface Index {
+  readonly field: string
+  readonly options: Fields
+  /** What goes wrong without it, or with another in its place. */
+  readonly loss: string
+  /** Whether an index on the same field does what this one is for. */
+  isServedBy(existing: Fields): boolean
+}
+
+/** Only reclaims space: nothing else depends on it. */
+const byExpiry: Index = {
+  field: 'expires',
+  options: { expireAfterSeconds: 0 },
+  loss: 'ended sessions are not removed as they should be',
+  isServedBy: ({ expireAfterSeconds }) => expireAfterSeconds === 0,
+}
+
+/**
+ * Leaves out sessions that have no user. Not by `sparse`, which the Stable API does not have. An equality to another value
+ * than null implies the filter, so that `find` uses the index.
+ */
+function byUser(user: Path): Index {
+  const field = inData(user)
+  const filter = { [field]: { $exists: true } }
+  return {
+    field,
+    options: { partialFilterExpression: filter },
+    loss: 'find() and endAll() have to look at every session, or a user cannot have several',
+    isServedBy: ({ key: _key, name: _name, v: _v, ns: _ns, background: _background, ...rest }) =>
+      isDeepStrictEqual(rest, {}) || isDeepStrictEqual(rest, { partialFilterExpression: filter }),
   }
 }
 
-/** `$facet` makes a document of nothing, whose size can be asked for even where no session is stored yet. */
-export async function canMeasure(collection: MongoDBCollection): Promise<boolean> {
+/** Each index is made whatever becomes of the other; then what went wrong is told. */
+export async function ensureIndexes(collection: MongoDBCollection, user?: Path): Promise<void> {
+  const existing = (await collection.indexes().catch(noneYet)).filter(isPlain)
+  const failures: SessionError[] = []
+  for (const index of user === undefined ? [byExpiry] : [byExpiry, byUser(user)]) {
+    const failure = await ensure(collection, index, existing)
+    if (failure) failures.push(failure)
+    // The other would wait as long for a server that is not there.
+    if (isOfConnection(failure?.cause)) break
+  }
+  // These stay until somebody does something; others may have gone by the next time.
+  const faults = failures.filter(failure => failure instanceof ConfigurationError)
+  const [failure = failures[0]] = faults
+  if (faults.length > 1) throw new ConfigurationError(faults.map(({ message }) => message).join('. '))
+  if (failure) throw failure
+}
+
+/** What kept the index from being there; nothing if it is. */
+async function ensure(
+  collection: MongoDBCollection,
+  index: Index,
+  existing: readonly Fields[],
+): Promise<SessionError | undefined> {
+  const { field, options } = index
+  const onField = existing.filter(({ key }) => isOnly(key, field))
+  if (onField.some(index.isServedBy)) return undefined
+  // The server would take another beside it, and this one would go on doing what it does.
+  if (index === byExpiry && onField[0]) return conflictOf(collection, index, onField[0])
+  try {
+    await collection.createIndex({ [field]: 1 }, options)
+    return undefined
+  } catch (error) {
+    const code = codeOf(error)
+    if (code === INDEX_OPTIONS_CONFLICT || code === INDEX_KEY_SPECS_CONFLICT) {
+      const inTheWay = onField[0] ?? existing.find(({ name }) => name === `${field}_1`)
+      return conflictOf(collection, index, inTheWay, error)
+    }
+    const failure = mongoError(error, 'unknown')
+    return failure instanceof CommandError ? refusalOf(collection, index, error) : failure
+  }
+}
+
+/**
+ * Whether the server has `$bsonSize`, which it says by an answer or by refusing the question. `$facet` makes a document of
+ * nothing, whose size can be asked for even where no session is stored yet.
+ * @throws {StoreUnavailableError} where it said neither: then nothing is known.
+ */
+export async function canMeasure(collection: MongoDBCollection, options: ReadOptions): Promise<boolean> {
   const pipeline = [{ $facet: { none: [{ $limit: 1 }] } }, { $project: { size: { $bsonSize: '$$ROOT' } } }]
   try {
-    const [measured] = await collection.aggregate(pipeline).toArray()
+    const [measured] = await collection.aggregate(pipeline, options).toArray()
     return isPlain(measured) && typeof measured.size === 'number'
-  } catch {
-    return false
+  } catch (error) {
+    const failure = mongoError(error, 'none')
+    if (failure instanceof CommandError) return false
+    throw failure
   }
 }
 
 function noneYet(error: unknown): object[] {
   if (codeOf(error) === NAMESPACE_NOT_FOUND) return []
-  throw error
+  throw mongoError(error, 'none')
 }
 
-function isOnExpires(key: unknown): boolean {
-  return isPlain(key) && Object.keys(key).length === 1 && 'expires' in key
+function isOnly(key: unknown, field: string): boolean {
+  return isPlain(key) && Object.keys(key).length === 1 && field in key
 }
 
-function conflict({ collectionName }: MongoDBCollection, cause?: unknown): ConfigurationError {
-  return Object.assign(
-    new ConfigurationError(
-      `The collection ${collectionName} has an index on expires with other options than { expireAfterSeconds: 0 }: ` +
-        'ended sessions are not removed as they should be; drop that index, then call ensureIndex() again',
-    ),
+function conflictOf(
+  { collectionName }: MongoDBCollection,
+  { field, options, loss }: Index,
+  inTheWay: Fields | undefined,
+  cause?: unknown,
+): ConfigurationError {
+  const name = typeof inTheWay?.name === 'string' ? ` (${inTheWay.name})` : ''
+  return new ConfigurationError(
+    `The collection ${collectionName} has an index on ${field} with other options than ` +
+      `${inspect(options, { depth: null, breakLength: Infinity })}${name}: ${loss}; ` +
+      'drop that index, then call ensureIndex() again',
     cause === undefined ? {} : { cause },
+  )
+}
+
+function refusalOf(
+  { collectionName }: MongoDBCollection,
+  { field, loss }: Index,
+  cause: unknown,
+): ConfigurationError {
+  return new ConfigurationError(
+    `MongoDB refuses an index on ${field} of the collection ${collectionName} (code ${String(codeOf(cause))}): ${loss}`,
+    { cause },
   )
 }

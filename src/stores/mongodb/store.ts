@@ -3,6 +3,7 @@ import {
   CommandError,
   ConfigurationError,
   IdTakenError,
+  type SessionError,
   SessionTooLargeError,
   StoreUnavailableError,
 } from '../../core/errors.ts'
@@ -23,9 +24,9 @@ import { growthOf, sizeOf } from '../../core/size.ts'
 import type { Answer, Outcome, Store } from '../../core/store.ts'
 import { isPlain } from '../../core/values.ts'
 import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
-import type { MongoDBCollection } from './collection.ts'
+import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'
-import { codeOf, isOfConnection, mongoError, Sending } from './errors.ts'
+import { isIdTaken, isOfConnection, mongoError, Sending } from './errors.ts'
 import { found } from './finding.ts'
 import { canMeasure, ensureIndexes } from './indexes.ts'
 import {
@@ -66,11 +67,8 @@ const MOST_TRIES = 50
 
 class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
-  /**
-   * Options of a read: a secondary may not know yet of a session that has been acknowledged. None where the collection has
-   * it by itself, since the driver makes a new preference of each that it is given.
-   */
-  readonly #primary: { readonly readPreference?: 'primary' }
+  /** For every read: a secondary may not know yet of a session that has been acknowledged. */
+  readonly #primary: ReadOptions
   /** Whether the server has `$bsonSize`, once that has been asked: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
   #measures: boolean | undefined
 
@@ -84,7 +82,7 @@ class MongoDBStore implements JoinableStore {
     try {
       await this.#collection.insertOne(sending.part(toStored(record)))
     } catch (error) {
-      if (codeOf(error) === DUPLICATE_KEY) throw new IdTakenError('The id is taken', { cause: error })
+      if (isIdTaken(error)) throw new IdTakenError('The id is taken', { cause: error })
       throw mongoError(error, sending.outcome)
     }
   }
@@ -240,8 +238,15 @@ class MongoDBStore implements JoinableStore {
   }
 
   async ensureIndex(user?: Path): Promise<void> {
-    this.#measures ??= await canMeasure(this.#collection)
+    const untold = await this.#learn().catch((error: SessionError) => error)
+    if (untold && isOfConnection(untold.cause)) throw untold
     await ensureIndexes(this.#collection, user)
+    if (untold) throw untold
+  }
+
+  /** Asked until the server has told. */
+  async #learn(): Promise<void> {
+    this.#measures ??= await canMeasure(this.#collection, this.#primary)
   }
 
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
@@ -320,5 +325,3 @@ function explained(refused: CommandError, found: Loaded, { operations }: Change)
     return new CommandError(error.message, error.path, { cause: refused.cause })
   }
 }
-
-const DUPLICATE_KEY = 11000

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { Binary, BSON, type Collection, type Document, MongoClient, MongoServerError } from 'mongodb'
+import {
+  Binary,
+  BSON,
+  type Collection,
+  type Document,
+  MongoClient,
+  MongoNetworkError,
+  MongoServerError,
+} from 'mongodb'
 import type { Change } from '../../../src/core/change.ts'
 import {
   CommandError,
@@ -39,6 +47,7 @@ import {
   withoutRealMongoDB,
 } from '../../support/mongodb/collection.ts'
 import { aProxy } from '../../support/mongodb/proxy.ts'
+import { assertStable } from '../../support/mongodb/stableapi.ts'
 import { type Alter, altering } from '../../support/mongodb/wire.ts'
 
 type Sessions = Collection<{ _id: string }>
@@ -49,14 +58,29 @@ interface Opened {
   readonly sent: SentCommands
 }
 
-/** Each test, the contract's too, ends by making sure that none of its commands could have stored a session anew. */
+/**
+ * Each test, the contract's too, ends by making sure that none of its commands could have stored a session anew, and that
+ * each is one that the strict Stable API takes.
+ */
 function opened(t: TestContext): Opened {
   const collection = aCollection<{ _id: string }>(t)
   const sent = commandsOf(t, theClient(), collection)
   t.after(() => {
-    for (const command of sent.all) assertNoUpsert(command)
+    for (const command of sent.all) {
+      assertNoUpsert(command)
+      assertStable(command)
+    }
   })
   return { store: storeOf(collection), collection, sent }
+}
+
+/** The collection, some of whose members are others. */
+function withMembers(collection: Sessions, members: object): Sessions {
+  return Object.assign(Object.create(collection), members)
+}
+
+async function indexNames(collection: Sessions): Promise<unknown[]> {
+  return (await collection.indexes()).map(({ name }) => name).sort()
 }
 
 function storeOf(collection: Sessions): Store {
@@ -258,6 +282,15 @@ test('a duplicate id is told from other errors', { skip: withoutMongoDB }, async
     assert.equal((error.cause as { code?: unknown }).code, 11000)
     return true
   })
+})
+
+test('a unique index of somebody’s own is not taken for a duplicate id', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection } = opened(t)
+  await collection.createIndex({ 'data.user': 1 }, { unique: true })
+  await aSession(store, { user: 'ada' })
+  await assert.rejects(store.insert(aRecord({ user: 'ada' })), CommandError)
 })
 
 test('what the server refuses is explained without what is stored', { skip: withoutMongoDB }, async t => {
@@ -506,6 +539,143 @@ test('an index that somebody else makes meanwhile is reported too', { skip: with
     })
     await assert.rejects(Promise.resolve(storeOf(late).ensureIndex?.()), ConfigurationError)
   }
+})
+
+test('a server that is away when indexes are to be made is reported as such, and asked again the next time', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { collection, sent } = opened(t)
+  let isAway = true
+  const failing = withMembers(collection, {
+    aggregate: (pipeline: Document[], options: object) =>
+      isAway
+        ? { toArray: () => Promise.reject(new MongoNetworkError('connect ECONNREFUSED')) }
+        : collection.aggregate(pipeline, options),
+  })
+  const store = storeOf(failing)
+  await assert.rejects(Promise.resolve(store.ensureIndex?.()), (error: Error) => {
+    assert.ok(isUnavailable('none')(error))
+    assert.equal((error.cause as Error).message, 'connect ECONNREFUSED')
+    return true
+  })
+  isAway = false
+  await store.ensureIndex?.()
+  assert.deepEqual(sent.names(), ['aggregate', 'listIndexes', 'createIndexes'])
+})
+
+test('what the server cannot tell of its abilities does not keep it from making indexes', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { collection } = opened(t)
+  let asked = 0
+  const failing = withMembers(collection, {
+    aggregate: () => ({
+      toArray() {
+        asked++
+        return Promise.reject(new MongoServerError({ message: 'not primary', code: 10107 }))
+      },
+    }),
+  })
+  const store = storeOf(failing)
+  for (const time of [1, 2]) {
+    await assert.rejects(Promise.resolve(store.ensureIndex?.('user')), isUnavailable('none'))
+    assert.equal(asked, time)
+  }
+  assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
+})
+
+test('an index on the user’s field that is in the way is named, and sessions expire all the same', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection } = opened(t)
+  await collection.createIndex({ 'data.user': 1 }, { unique: true })
+  await assert.rejects(Promise.resolve(store.ensureIndex?.('user')), (error: Error) => {
+    assert.ok(error instanceof ConfigurationError)
+    assert.match(error.message, /index on data\.user .*\(data\.user_1\): .* drop that index/)
+    assert.ok(error.message.includes(collection.collectionName))
+    assert.doesNotMatch(error.message, /expires/)
+    return true
+  })
+  assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
+  const theirs = (await collection.indexes()).find(({ name }) => name === 'data.user_1')
+  assert.equal(theirs?.unique, true)
+})
+
+test('an index on expires that is in the way does not keep users from being found by one, and each is told', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection } = opened(t)
+  await collection.createIndex({ expires: 1 }, { name: 'mine' })
+  await assert.rejects(Promise.resolve(store.ensureIndex?.('user')), (error: Error) => {
+    assert.ok(error instanceof ConfigurationError)
+    assert.match(error.message, /index on expires .*\(mine\)/)
+    assert.doesNotMatch(error.message, /data\.user/)
+    return true
+  })
+  assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'mine'])
+  await collection.dropIndex('data.user_1')
+  await collection.createIndex({ 'data.user': 1 }, { unique: true })
+  await assert.rejects(Promise.resolve(store.ensureIndex?.('user')), {
+    name: 'ConfigurationError',
+    message: /index on expires .* index on data\.user /,
+  })
+})
+
+test('an index on the user’s field that somebody has made and that serves is left as it is', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection, sent } = opened(t)
+  await collection.createIndex({ 'data.user': 1 }, { name: 'mine' })
+  await store.ensureIndex?.('user')
+  assert.deepEqual(await indexNames(collection), ['_id_', 'expires_1', 'mine'])
+  sent.clear()
+  await store.ensureIndex?.('user')
+  assert.deepEqual(sent.names(), ['listIndexes'])
+})
+
+test('under the strict Stable API, which has no sparse indexes, all indexes are made', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { collection } = opened(t)
+  const strict = withMembers(collection, {
+    createIndex(keys: object, options: object) {
+      if (!('sparse' in options)) return collection.createIndex(keys as never, options)
+      return Promise.reject(new MongoServerError({ message: 'not in API Version 1', code: 323 }))
+    },
+  })
+  await storeOf(strict).ensureIndex?.('user')
+  assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
+})
+
+test('an index that the server refuses is named, and the other is made', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { collection } = opened(t)
+  const refusing = withMembers(collection, {
+    createIndex(keys: object, options: object) {
+      if ('expires' in keys) return collection.createIndex(keys as never, options)
+      return Promise.reject(new MongoServerError({ message: 'hush-hush', code: 67 }))
+    },
+  })
+  await assert.rejects(Promise.resolve(storeOf(refusing).ensureIndex?.('user')), (error: Error) => {
+    assert.ok(error instanceof ConfigurationError)
+    assert.match(error.message, /refuses an index on data\.user .*\(code 67\)/)
+    assert.doesNotMatch(error.message, /hush-hush/)
+    return true
+  })
+  assert.deepEqual(await indexNames(collection), ['_id_', 'expires_1'])
+})
+
+test('MongoDB finds by the index on the user’s field, whatever is stored', {
+  skip: withoutRealMongoDB,
+}, async t => {
+  const { store, collection } = opened(t)
+  await store.ensureIndex?.('user')
+  await together(20, index => aSession(store, index % 2 === 0 ? { user: `u${index}` } : {}))
+  const filter = { 'data.user': { $eq: 'u2' }, expires: { $gt: new Date() }, ended: null }
+  const { queryPlanner, executionStats } = await collection.find(filter as never).explain('executionStats')
+  assert.match(JSON.stringify(queryPlanner.winningPlan), /"indexName":"data\.user_1"/)
+  assert.equal(executionStats.totalDocsExamined, 1)
 })
 
 test('indexes on other fields are none of our business', { skip: withoutMongoDB }, async t => {

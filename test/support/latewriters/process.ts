@@ -6,12 +6,12 @@ import Koa from 'koa'
 import { MongoClient } from 'mongodb'
 import Session from '../../../src/index.ts'
 import { answering, type Handler } from '../app.ts'
-import { failFast } from '../mongodb/options.ts'
+import { clientOptions } from '../mongodb/options.ts'
 
 // One process of an app with routes that read, wait and write: says where it answers, and ends with its parent.
 
 const [uri = '', collectionName = ''] = process.argv.slice(2)
-const client = new MongoClient(uri, failFast)
+const client = new MongoClient(uri, clientOptions)
 const app = new Koa()
 app.keys = ['the same long key for every process of the app']
 app.silent = true

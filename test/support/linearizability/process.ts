@@ -1,7 +1,7 @@
 import { MongoClient } from 'mongodb'
 import { mongoStore } from '../../../src/index.ts'
 import { lmdbStore } from '../../../src/stores/lmdb/store.ts'
-import { failFast } from '../mongodb/options.ts'
+import { clientOptions } from '../mongodb/options.ts'
 import { startApp } from './app.ts'
 import { forgetful } from './forgetful.ts'
 import { Random } from './random.ts'
@@ -11,7 +11,7 @@ import { Random } from './random.ts'
 const [kind, place = '', seed, probability] = process.argv.slice(2)
 
 function mongo() {
-  const client = new MongoClient(process.env.MONGODB_URI ?? '', failFast)
+  const client = new MongoClient(process.env.MONGODB_URI ?? '', clientOptions)
   return mongoStore({ collection: client.db('tests').collection(place) })
 }
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { after, type TestContext } from 'node:test'
 import { type Collection, type CommandStartedEvent, type Document, MongoClient } from 'mongodb'
-import { failFast } from './options.ts'
+import { clientOptions } from './options.ts'
 
 const uri = process.env.MONGODB_URI
 
@@ -29,7 +29,7 @@ let client: MongoClient | undefined
 /** The one client of a test file, which has a process of its own; closed after the file's tests. */
 export function theClient(): MongoClient {
   if (!uri) throw new Error(String(withoutMongoDB))
-  client ??= new MongoClient(uri, { ...failFast, monitorCommands: true })
+  client ??= new MongoClient(uri, { ...clientOptions, monitorCommands: true })
   return client
 }
 

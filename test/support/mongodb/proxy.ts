@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test'
 import { type Collection, MongoClient, type MongoClientOptions } from 'mongodb'
 import { FaultProxy, type Tap } from '../proxy.ts'
-import { failFast } from './options.ts'
+import { clientOptions } from './options.ts'
 
 export interface ProxiedMongoDB {
   readonly proxy: FaultProxy
@@ -19,7 +19,7 @@ export async function aProxy(
   tap?: () => Tap,
 ): Promise<ProxiedMongoDB> {
   const { proxy, uri } = await proxied(process.env.MONGODB_URI ?? '', tap)
-  const client = new MongoClient(uri, { ...failFast, serverSelectionTimeoutMS: 300, ...options })
+  const client = new MongoClient(uri, { ...clientOptions, serverSelectionTimeoutMS: 300, ...options })
   t.after(async () => {
     await client.close()
     await proxy.close()
