@@ -1,8 +1,12 @@
 import { timingSafeEqual } from 'node:crypto'
+import { isUint8Array } from 'node:util/types'
 import Keygrip from 'keygrip'
 import type Koa from 'koa'
 import type { Verified } from '../core/carrier.ts'
 import { ConfigurationError } from '../core/errors.ts'
+import { describe } from '../core/paths.ts'
+
+type Key = string | Uint8Array
 
 /** OWASP: a key for HMAC-SHA-256 has at least 32 bytes; Koa's own examples fall short, so this only warns. */
 const SHORT = 32
@@ -14,8 +18,8 @@ const SHA256_LENGTH = 43
 export class Keys {
   readonly #keygrip: Keygrip
   readonly #given: unknown
-  /** As the list was, since an app may alter its own. */
-  readonly #list: readonly unknown[]
+  /** As the list was, since an app may alter its own, and the bytes of a key too. */
+  readonly #list: readonly Key[]
   /**
    * Cookies that were verified lately, by their values: who comes again, such as for all of one page, need not pay for it
    * again. Of a Keygrip none, since its list is out of sight.
@@ -23,9 +27,9 @@ export class Keys {
   readonly lately: Lately | undefined
 
   constructor(given: unknown) {
-    this.#keygrip = keygripOf(given)
+    this.#list = Array.isArray(given) ? listOf(given) : []
+    this.#keygrip = Array.isArray(given) ? keygripWith(this.#list) : keygripOf(given)
     this.#given = given
-    this.#list = Array.isArray(given) ? [...given] : []
     this.lately = Array.isArray(given) ? new Lately() : undefined
   }
 
@@ -33,7 +37,7 @@ export class Keys {
   areOf(given: unknown): boolean {
     if (given !== this.#given) return false
     if (!Array.isArray(given)) return true
-    return given.length === this.#list.length && given.every((key, index) => key === this.#list[index])
+    return given.length === this.#list.length && this.#list.every((key, index) => isSame(key, given[index]))
   }
 
   sign(data: string): string {
@@ -81,26 +85,53 @@ export function keysOf(app: Koa): () => Keys {
   }
 }
 
-function keygripOf(keys: unknown): Keygrip {
-  if (!Array.isArray(keys)) {
-    if (isKeygrip(keys)) {
-      if (keys.sign('').length === SHA256_LENGTH) return keys
-      throw new ConfigurationError(
-        "app.keys is a Keygrip that does not sign with SHA-256: give new Keygrip(keys, 'sha256'), or the list of keys",
-      )
-    }
-  } else if (keys.length > 0 && keys.every(key => typeof key === 'string' && key !== '')) {
-    if (keys.some(key => key.length < SHORT)) {
-      process.emitWarning(
-        `app.keys holds a key shorter than ${SHORT} characters, which can be guessed; use random ones`,
-        'SessionWarning',
-      )
-    }
-    // By itself it encodes so too, but has to replace characters for that.
-    return new Keygrip([...keys], 'sha256', 'base64url' as 'base64')
+/** A copy of the list: an app that wipes a key's bytes must not change what signs. */
+function listOf(given: readonly unknown[]): Key[] {
+  if (given.length === 0) throw missing('is empty')
+  const keys = Array.from(given, (key, index) => {
+    if (typeof key === 'string' && key !== '') return key
+    if (isUint8Array(key) && key.some(byte => byte !== 0)) return Uint8Array.from(key)
+    throw missing(`has no key at [${index}] but ${faultOf(key)}`)
+  })
+  if (keys.some(key => Buffer.byteLength(key) < SHORT)) {
+    process.emitWarning(
+      `app.keys holds a key shorter than ${SHORT} bytes, which can be guessed; use random ones`,
+      'SessionWarning',
+    )
   }
+  return keys
+}
+
+/** Never the key itself. */
+function faultOf(key: unknown): string {
+  if (key === '') return 'an empty string'
+  if (key === undefined) return 'undefined; is an environment variable not set?'
+  return isUint8Array(key) ? `${key.length} bytes of zeros` : describe(key)
+}
+
+function isSame(known: Key, given: unknown): boolean {
+  return typeof known === 'string'
+    ? known === given
+    : isUint8Array(given) && Buffer.compare(known, given) === 0
+}
+
+function keygripWith(keys: readonly Key[]): Keygrip {
+  // By itself it encodes so too, but has to replace characters for that. Bytes are keys to it as well, whatever its types say.
+  return new Keygrip(keys as string[], 'sha256', 'base64url' as 'base64')
+}
+
+function keygripOf(given: unknown): Keygrip {
+  if (!isKeygrip(given))
+    throw missing(given === undefined ? 'is missing' : `is ${describe(given)} and no list`)
+  if (given.sign('').length === SHA256_LENGTH) return given
   throw new ConfigurationError(
-    'app.keys is missing: set it to a list of secret strings, the first of which signs session cookies',
+    "app.keys is a Keygrip that does not sign with SHA-256: give new Keygrip(keys, 'sha256'), or the list of keys",
+  )
+}
+
+function missing(fault: string): ConfigurationError {
+  return new ConfigurationError(
+    `app.keys ${fault}: set it to a list of secret strings or bytes, the first of which signs session cookies`,
   )
 }
 

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
 import Keygrip from 'keygrip'
+import { ConfigurationError } from '../../src/index.ts'
 import { Keys } from '../../src/koa/keys.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp } from '../support/app.ts'
@@ -60,4 +63,84 @@ test('a key that is put before the others signs from the next request on', async
   const [name, value = ''] = (setCookies[0] ?? '').split(';')[0]?.split('=') ?? []
   const at = value.lastIndexOf('.')
   assert.equal(value.slice(at + 1), signed(SECOND, `${name}=${value.slice(0, at)}`))
+})
+
+test('a key may be bytes, and signs as Koa’s own cookies do with it', async t => {
+  const bytes = [
+    randomBytes(32),
+    new Uint8Array(randomBytes(32)),
+    runInNewContext('new Uint8Array(32).fill(7)'),
+  ]
+  for (const key of bytes) {
+    const { visitor, errors } = await anApp(t, { store: memoryStore(), keys: [key, FIRST] as never }, ctx => {
+      ctx.cookies.set('koa', 'own', { signed: true })
+      return ctx.session.inc('n')
+    })
+    const ada = visitor()
+    for (const n of [1, 2]) assert.deepEqual((await ada.get('/')).json, { n })
+    assert.deepEqual(errors, [])
+    const [payload, signature] = (ada.jar.get('sid') ?? '').split(/\.(?=[^.]*$)/)
+    assert.equal(signature, new Keygrip([key], 'sha256').sign(`sid=${payload}`))
+  }
+})
+
+test('bytes that take the place of others in a key are another key', async t => {
+  const key = randomBytes(32)
+  const { app, visitor } = await anApp(t, { store: memoryStore(), keys: [key] as never }, ctx =>
+    ctx.session.inc('n'),
+  )
+  const ada = visitor()
+  for (const n of [1, 2]) assert.deepEqual((await ada.get('/')).json, { n })
+  app.keys = [Buffer.from(key)] as never
+  assert.deepEqual((await ada.get('/')).json, { n: 3 })
+  key.set(randomBytes(32))
+  assert.deepEqual((await ada.get('/')).json, { n: 4 })
+  app.keys = [key] as never
+  assert.deepEqual((await ada.get('/')).json, { n: 1 })
+  // Wiped, as programs do with secrets: everybody knows a key of zeros.
+  key.fill(0)
+  assert.equal((await ada.get('/')).status, 500)
+})
+
+test('keys that are none are named, without the others', () => {
+  const given: [unknown, RegExp][] = [
+    [undefined, /^app\.keys is missing: set it to a list/],
+    [null, /^app\.keys is null and no list/],
+    [FIRST, /^app\.keys is string and no list/],
+    [Buffer.from(FIRST), /^app\.keys is Buffer and no list/],
+    [[], /^app\.keys is empty/],
+    [
+      [FIRST, undefined],
+      /^app\.keys has no key at \[1\] but undefined; is an environment variable not set\?/,
+    ],
+    [[''], /at \[0\] but an empty string/],
+    [[new Uint8Array(0)], /at \[0\] but 0 bytes of zeros/],
+    [[Buffer.alloc(32)], /at \[0\] but 32 bytes of zeros/],
+    [[new ArrayBuffer(32)], /at \[0\] but ArrayBuffer/],
+    [[FIRST, 42], /at \[1\] but number/],
+    [[[FIRST]], /at \[0\] but Array/],
+    [{ sign() {} }, /is Object and no list/],
+  ]
+  for (const [keys, message] of given) {
+    assert.throws(
+      () => new Keys(keys),
+      (error: Error) => {
+        assert.ok(error instanceof ConfigurationError)
+        assert.match(error.message, message)
+        assert.ok(!error.message.includes(FIRST))
+        return true
+      },
+    )
+  }
+})
+
+test('how long a key is counts in bytes', async t => {
+  const warnings: Error[] = []
+  t.mock.method(process, 'emitWarning', (warning: string | Error) =>
+    warnings.push(new Error(String(warning))),
+  )
+  for (const key of [randomBytes(32), 'ü'.repeat(16)]) new Keys([key])
+  assert.deepEqual(warnings, [])
+  for (const key of [randomBytes(31), 'x'.repeat(31)]) new Keys([key])
+  assert.equal(warnings.length, 2)
 })
