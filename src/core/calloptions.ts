@@ -21,18 +21,37 @@ export function callOptions<Name extends string>(
       `${call}() takes options as a plain object, not ${describe(options)}; there are ${names.join(', ')}`,
     )
   }
+  refuseUnknown(`${call}()`, options, names)
   const checked: { [N in Name]?: unknown } = {}
   for (const [name, value] of Object.entries(options)) {
-    if (!isOneOf(names, name)) {
-      throw new ConfigurationError(
-        `${call}() has no option ${quote(name)}${didYouMean(name, names)}; there are ${names.join(', ')}`,
-      )
-    }
     if (value === null)
       throw new ConfigurationError(`${call}({ ${name} }) is null; leave it out for its default`)
-    if (value !== undefined) checked[name] = value
+    if (value !== undefined) checked[name as Name] = value
   }
   return checked
+}
+
+/** What to say of names that are options somewhere else, such as in another library. */
+export type Advice = Readonly<Record<string, string>>
+
+/**
+ * For all objects of options.
+ *
+ * @throws {ConfigurationError} for an option that `owner` does not have, naming it and the way out.
+ */
+export function refuseUnknown(
+  owner: string,
+  options: object,
+  names: readonly string[],
+  advice: Advice = {},
+): void {
+  const unknown = Object.keys(options).find(name => !names.includes(name))
+  if (unknown === undefined) return
+  const similar = nearest(unknown, [...names, ...Object.keys(advice)])
+  const way = similar && !names.includes(similar) ? `: ${advice[similar]}` : suggestion(similar)
+  throw new ConfigurationError(
+    `${owner} has no option ${quote(unknown)}${way}; there are ${names.join(', ')}`,
+  )
 }
 
 /**
@@ -48,11 +67,20 @@ export function refuseCallback(call: string, args: readonly unknown[]): void {
 
 /** `; did you mean …?`, if one of the names is much like what was given. */
 export function didYouMean(given: string, names: readonly string[]): string {
-  const [nearest] = names
+  return suggestion(nearest(given, names))
+}
+
+function suggestion(name: string | undefined): string {
+  return name === undefined ? '' : `; did you mean ${quote(name)}?`
+}
+
+/** The name that is most like what was given, if one is much like it. */
+function nearest(given: string, names: readonly string[]): string | undefined {
+  const [first] = names
     .map(name => ({ name, far: distance(given.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, far }) => far <= Math.min(2, (name.length - 1) / 2))
     .sort((a, b) => a.far - b.far)
-  return nearest ? `; did you mean ${quote(nearest.name)}?` : ''
+  return first?.name
 }
 
 /** So many characters at least have to be added, removed or replaced to make one of the other, or two of them swapped. */
@@ -78,8 +106,4 @@ function distance(a: string, b: string): number {
 
 function at(rows: readonly (readonly number[])[], i: number, j: number): number {
   return rows[i]?.[j] ?? Number.POSITIVE_INFINITY
-}
-
-function isOneOf<Name extends string>(names: readonly Name[], name: string): name is Name {
-  return (names as readonly string[]).includes(name)
 }

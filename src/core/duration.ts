@@ -1,5 +1,6 @@
 import parse from 'parse-duration'
 import { ConfigurationError } from './errors.ts'
+import { shown } from './shown.ts'
 
 /** Beyond it, dates and timers come to the end of what they can count. */
 const CENTURY = 100 * 366 * 24 * 60 * 60 * 1000
@@ -12,7 +13,7 @@ export function milliseconds(name: string, duration: number | string): number {
   const ms = typeof duration === 'string' ? spoken(duration.trim()) : duration
   if (typeof ms !== 'number' || !Number.isFinite(ms) || ms < 1 || ms > CENTURY) {
     throw new ConfigurationError(
-      `${name} is not a positive duration: ${JSON.stringify(duration) ?? String(duration)}; ` +
+      `${name} is not a positive duration: ${shown(duration)}; ` +
         "give milliseconds or words such as '14 days', '1 month' or '2h'",
     )
   }

@@ -1,4 +1,6 @@
+import { type Advice, refuseUnknown } from '../core/calloptions.ts'
 import { ConfigurationError } from '../core/errors.ts'
+import { shown } from '../core/shown.ts'
 
 /** The session cookie's attributes (RFC 6265bis, 4.1.2). `HttpOnly` is always there: no script needs the session's id. */
 export interface CookieOptions {
@@ -35,7 +37,7 @@ export interface CookieSettings {
   readonly persistent: boolean
 }
 
-const names = [
+export const cookieAttributes = [
   'path',
   'domain',
   'sameSite',
@@ -43,6 +45,20 @@ const names = [
   'partitioned',
   'persistent',
 ] satisfies (keyof CookieOptions)[]
+
+const lifetime = 'the cookie lives as long as its session: see maxAge, an option of Session(app, { maxAge })'
+const name = "the cookie's name is the option key: Session(app, { key })"
+
+/** What cookies have elsewhere. */
+const advice: Advice = {
+  maxAge: lifetime,
+  expires: lifetime,
+  key: name,
+  name,
+  httpOnly: 'the cookie is always HttpOnly, so leave it out',
+  signed: 'the cookie is always signed, with app.keys, so leave it out',
+  overwrite: 'the cookie is sent at most once in a response, so leave it out',
+}
 const booleans = ['secure', 'partitioned', 'persistent'] as const
 
 /** RFC 9110's token, which RFC 6265 has a cookie's name be. */
@@ -54,12 +70,8 @@ const domainShape = /^\.?[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?(?:\.[0-9a-z](?:[0-
 /** Fills in defaults, and refuses what a browser would refuse or what would be sent otherwise than meant. */
 export function cookieSettings(options: CookieOptions = {}): CookieSettings {
   if (typeof options !== 'object' || options === null)
-    throw wrong('cookie', options, 'give an object of attributes')
-  for (const name of Object.keys(options)) {
-    if (!(names as string[]).includes(name)) {
-      throw new ConfigurationError(`There is no option cookie.${name}; there are ${names.join(', ')}`)
-    }
-  }
+    throw wrong('cookie', options, 'give an object of attributes, such as { secure: true }')
+  refuseUnknown('cookie', options, cookieAttributes, advice)
   for (const name of booleans) {
     if (options[name] !== undefined && typeof options[name] !== 'boolean') {
       throw wrong(`cookie.${name}`, options[name], 'give true or false')
@@ -106,5 +118,5 @@ export function cookieName(key: unknown, { path, domain, secure }: CookieSetting
 }
 
 function wrong(option: string, value: unknown, way: string): ConfigurationError {
-  return new ConfigurationError(`${option} is wrong: ${JSON.stringify(value) ?? String(value)}; ${way}`)
+  return new ConfigurationError(`${option} is wrong: ${shown(value)}; ${way}`)
 }

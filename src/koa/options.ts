@@ -1,10 +1,19 @@
 import type Koa from 'koa'
+import { type Advice, refuseUnknown } from '../core/calloptions.ts'
 import { milliseconds } from '../core/duration.ts'
 import { ConfigurationError } from '../core/errors.ts'
 import { type Path, pathOf } from '../core/paths.ts'
 import type { Lifetimes } from '../core/picture.ts'
+import { shown } from '../core/shown.ts'
 import type { Store } from '../core/store.ts'
-import { type CookieOptions, type CookieSettings, cookieName, cookieSettings } from './cookie-options.ts'
+import { assertArguments } from './arguments.ts'
+import {
+  type CookieOptions,
+  type CookieSettings,
+  cookieAttributes,
+  cookieName,
+  cookieSettings,
+} from './cookie-options.ts'
 
 /** What `Session(app, options)` takes. Wrong options are refused at once, naming the option. */
 export interface SessionOptions {
@@ -108,23 +117,46 @@ const names = [
   'property',
 ] satisfies (keyof SessionOptions)[]
 
+const stored = 'a session is stored when a command changes it, and only then, so leave it out'
+const extended = 'a session that is used is extended; touchAfter says how often'
+const keys = 'the keys that sign are app.keys'
+
+/** What other libraries call an option, and what belongs elsewhere here. */
+const advice: Advice = {
+  ...Object.fromEntries(
+    cookieAttributes.map(name => [name, `it belongs under cookie: Session(app, { cookie: { ${name}: … } })`]),
+  ),
+  httpOnly: 'the cookie is always HttpOnly, so leave it out',
+  signed: 'the cookie is always signed, with app.keys, so leave it out',
+  overwrite: 'the cookie is sent at most once in a response, so leave it out',
+  name: "the cookie's name is the option key",
+  secret: keys,
+  keys,
+  ttl: 'the lifetime is the option maxAge',
+  expires: 'the lifetime is the option maxAge',
+  rolling: extended,
+  renew: extended,
+  resave: stored,
+  saveUninitialized: stored,
+  autoCommit: stored,
+  collection: 'set sessions.collection on what Session(app) returns',
+  origins: 'it belongs to the middleware: app.use(sessions.csrf({ origins: … }))',
+  exempt: 'it belongs to the middleware: app.use(sessions.csrf({ exempt: … }))',
+}
+
 /** Fills in defaults and refuses nonsense. */
 export function settle(options: SessionOptions, app: Koa): Settings {
-  if (typeof options !== 'object' || options === null) {
-    throw new ConfigurationError('The options are no object: leave them out, or give some')
-  }
+  assertArguments(app, options)
+  refuseUnknown('Session()', options, names, advice)
   for (const [name, value] of Object.entries(options)) {
-    if (!(names as string[]).includes(name)) {
-      throw new ConfigurationError(
-        `There is no option ${JSON.stringify(name)}; there are ${names.join(', ')}`,
-      )
-    }
     if (value === null) {
       throw new ConfigurationError(`${name} is wrong: null; leave it out for its default`)
     }
   }
   if (options.adopt !== undefined && typeof options.adopt !== 'function') {
-    throw new ConfigurationError('adopt is no function: give one that takes ctx and gives fields, or nothing')
+    throw new ConfigurationError(
+      `adopt is wrong: ${shown(options.adopt)}; give a function that takes ctx and returns fields, or nothing`,
+    )
   }
   const cookie = cookieSettings(options.cookie)
   return Object.freeze({
@@ -142,7 +174,7 @@ export function settle(options: SessionOptions, app: Koa): Settings {
 function timeout(duration: number | string): number {
   const ms = milliseconds('timeout', duration)
   if (ms < 2 ** 31) return ms
-  throw new ConfigurationError('timeout is longer than a timer can be: give at most 24 days')
+  throw new ConfigurationError(`timeout is too long: ${shown(duration)}; a timer runs for at most 24 days`)
 }
 
 function lifetimes(options: SessionOptions): Lifetimes & { touchAfter: number } {
@@ -172,7 +204,7 @@ function bytes(maxSize: unknown): number {
   if (Number.isSafeInteger(maxSize) && (maxSize as number) >= 1 && (maxSize as number) <= 15 * MEBIBYTE) {
     return maxSize as number
   }
-  throw new ConfigurationError(`maxSize is wrong: ${String(maxSize)}; give a number of bytes, at most 15 MiB`)
+  throw new ConfigurationError(`maxSize is wrong: ${shown(maxSize)}; give a number of bytes, at most 15 MiB`)
 }
 
 function userField(user: unknown): Path | undefined {
@@ -182,9 +214,7 @@ function userField(user: unknown): Path | undefined {
   } catch (cause) {
     throw new ConfigurationError(`user is no field: ${(cause as Error).message}`)
   }
-  throw new ConfigurationError(
-    `user is no field: ${JSON.stringify(user)}; give the name of one, such as 'user_id'`,
-  )
+  throw new ConfigurationError(`user is no field: ${shown(user)}; give the name of one, such as 'user_id'`)
 }
 
 /** What Koa sets on each `ctx`, which its prototype does not show. */
@@ -192,7 +222,7 @@ const koaOwn = new Set(['app', 'req', 'res', 'request', 'response', 'originalUrl
 
 function propertyName(property: unknown, app: Koa): string {
   if (typeof property !== 'string' || property === '') {
-    throw new ConfigurationError(`property is not a name: ${JSON.stringify(property)}`)
+    throw new ConfigurationError(`property is not a name: ${shown(property)}; give one, such as 'session'`)
   }
   if (property in app.context || koaOwn.has(property)) {
     throw new ConfigurationError(

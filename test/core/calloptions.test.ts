@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { callOptions, didYouMean, refuseCallback } from '../../src/core/calloptions.ts'
+import { callOptions, didYouMean, refuseCallback, refuseUnknown } from '../../src/core/calloptions.ts'
 import { ConfigurationError } from '../../src/core/errors.ts'
 
 const names = ['keep', 'maxAge', 'grace'] as const
@@ -92,4 +92,27 @@ test('of names that are much like the given one, the nearest is proposed', () =>
   assert.equal(didYouMean('extends', ['extend', 'except']), '; did you mean "extend"?')
   assert.equal(didYouMean('KEY', ['store', 'key']), '; did you mean "key"?')
   assert.equal(didYouMean('path', ['key', 'user']), '')
+})
+
+test('of an option that belongs elsewhere it is said where', () => {
+  const advice = { secure: 'it belongs under cookie', ttl: 'the lifetime is maxAge' }
+  const refused = (options: object) => {
+    try {
+      refuseUnknown('Store()', options, ['key', 'maxAge'], advice)
+    } catch (error) {
+      assert.ok(error instanceof ConfigurationError)
+      return error.message
+    }
+    return 'none'
+  }
+  assert.equal(refused({ key: 1, maxAge: undefined }), 'none')
+  for (const name of ['secure', 'Secure', 'secur', 'seucre']) {
+    assert.equal(
+      refused({ key: 1, [name]: true }),
+      `Store() has no option "${name}": it belongs under cookie; there are key, maxAge`,
+    )
+  }
+  assert.match(refused({ TTL: 1 }), /"TTL": the lifetime is maxAge;/)
+  assert.match(refused({ maxage: 1 }), /"maxage"; did you mean "maxAge"\?;/)
+  assert.match(refused({ constructor: 1 }), /no option "constructor"; there are/)
 })

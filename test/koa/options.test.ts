@@ -56,6 +56,92 @@ test('an option that there is not is refused, and those there are are named', ()
   )
 })
 
+test('an option that other libraries have, or that belongs elsewhere, is told its place', () => {
+  const attributes = ['path', 'domain', 'sameSite', 'secure', 'partitioned', 'persistent']
+  const misplaced: [object, RegExp][] = [
+    ...attributes.map((name): [object, RegExp] => [
+      { [name]: true },
+      new RegExp(`"${name}": it belongs under cookie: Session\\(app, \\{ cookie: \\{ ${name}:`),
+    ]),
+    [{ samesite: 'lax' }, /"samesite": it belongs under cookie: .*sameSite/],
+    [{ httpOnly: true }, /always HttpOnly/],
+    [{ signed: true }, /always signed/],
+    [{ rolling: true }, /extended; touchAfter/],
+    [{ renew: true }, /extended; touchAfter/],
+    [{ resave: false }, /a session is stored when/],
+    [{ saveUninitialized: false }, /a session is stored when/],
+    [{ name: 'sid' }, /option key/],
+    [{ secret: 'x' }, /app\.keys/],
+    [{ ttl: 1 }, /option maxAge/],
+    [{ maxage: 1 }, /did you mean "maxAge"\?/],
+    [{ max_age: 1 }, /did you mean "maxAge"\?/],
+    [{ touchafter: 1 }, /did you mean "touchAfter"\?/],
+    [{ Key: 'sid' }, /did you mean "key"\?/],
+    [{ stores: memoryStore() }, /did you mean "store"\?/],
+    [{ collection: {} }, /sessions\.collection/],
+    [{ origins: [] }, /sessions\.csrf/],
+    [{ cookie: { maxAge: 1 } }, /cookie has no option "maxAge": .*Session\(app, \{ maxAge \}\)/],
+    [{ cookie: { expires: 1 } }, /"expires": .*maxAge/],
+    [{ cookie: { httpOnly: true } }, /"httpOnly": .*always HttpOnly/],
+    [{ cookie: { name: 'sid' } }, /option key/],
+    [{ cookie: { samesite: 'lax' } }, /did you mean "sameSite"\?/],
+    [{ cookie: { persistant: true } }, /did you mean "persistent"\?/],
+  ]
+  for (const [options, message] of misplaced) {
+    assert.throws(() => Session(new Koa(), options as never), { name: 'ConfigurationError', message })
+  }
+})
+
+test('a value that is refused is shown as it was given', () => {
+  const refused: [object, RegExp][] = [
+    [{ maxAge: Infinity }, /^maxAge .*: Infinity;/],
+    [{ maxAge: Number.NaN }, /^maxAge .*: NaN;/],
+    [{ maxAge: 5n }, /^maxAge .*: 5n;/],
+    [{ absoluteMaxAge: -Infinity }, /^absoluteMaxAge .*: -Infinity;/],
+    [{ touchAfter: 1n }, /^touchAfter .*: 1n;/],
+    [{ timeout: Infinity }, /^timeout .*: Infinity;/],
+    [{ timeout: '1 year' }, /^timeout .*: '1 year';/],
+    [{ maxSize: 5n }, /^maxSize .*: 5n;/],
+    [{ maxSize: Number.NaN }, /^maxSize .*: NaN;/],
+    [{ user: 5n }, /^user .*: 5n;/],
+    [{ property: 5n }, /^property .*: 5n;/],
+    [{ adopt: 5n }, /^adopt .*: 5n;/],
+    [{ key: 5n }, /^key .*: 5n;/],
+    [{ cookie: 5n }, /^cookie .*: 5n;/],
+    [{ cookie: { path: 5n } }, /^cookie\.path .*: 5n;/],
+    [{ cookie: { secure: Number.NaN } }, /^cookie\.secure .*: NaN;/],
+  ]
+  for (const [options, message] of refused) {
+    assert.throws(() => Session(new Koa(), options as never), { name: 'ConfigurationError', message })
+  }
+})
+
+test('arguments in another order, or without the app, are told', () => {
+  const app = new Koa()
+  const given: [unknown[], RegExp][] = [
+    [[], /takes a Koa app first, not undefined/],
+    [[{ maxAge: '1 month' }], /takes a Koa app first, not Object/],
+    [[{ maxAge: '1 month' }, app], /app first and the options second; they are the other way round/],
+    [['sid', app], /the other way round/],
+    [[app, app], /takes one app/],
+    [[Koa], /takes a Koa app first, not function/],
+    [[createServer()], /takes a Koa app first, not Server/],
+    [[null, {}], /takes a Koa app first, not null/],
+    [[app, memoryStore()], /a store goes into the option store/],
+    [[app, []], /The options are an instance of Array/],
+  ]
+  for (const [args, message] of given) {
+    assert.throws(() => Reflect.apply(Session, undefined, args), { name: 'ConfigurationError', message })
+  }
+  // Nothing of all that was left behind.
+  assert.ok(Session(app))
+})
+
+test('an app of another copy of Koa is an app', () => {
+  const { middleware, context, callback } = new Koa()
+  assert.ok(Session({ middleware, context, callback, on() {} } as never))
+})
+
 test('options that are no object are refused at once', () => {
   for (const wrong of [null, 'sid', 5, true]) {
     assert.throws(() => Session(new Koa(), wrong as never), {

@@ -1,0 +1,38 @@
+import type Koa from 'koa'
+import { ConfigurationError } from '../core/errors.ts'
+import { describe } from '../core/paths.ts'
+import { shown } from '../core/shown.ts'
+import { isPlain } from '../core/values.ts'
+
+/**
+ * Other libraries take their arguments in another order, or are made without the app.
+ *
+ * @throws {ConfigurationError} unless `Session` was given an app and, after it, what may be options.
+ */
+export function assertArguments(app: unknown, options: unknown): void {
+  if (!isApp(app)) {
+    throw new ConfigurationError(
+      isApp(options)
+        ? 'Session(app, options) takes the app first and the options second; they are the other way round'
+        : `Session(app, options) takes a Koa app first, not ${describe(app)}: Session(new Koa())`,
+    )
+  }
+  if (isApp(options)) throw new ConfigurationError('Session(app, options) takes one app, and was given two')
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError(
+      `The options are no object, but ${shown(options)}; give some as in Session(app, { maxAge: '1 month' })`,
+    )
+  }
+  if (!isPlain(options) && Object.keys(options).length === 0) {
+    throw new ConfigurationError(
+      `The options are an instance of ${describe(options)} that has none; a store goes into the option store`,
+    )
+  }
+}
+
+/** By what is used of it, since a program may well have two copies of Koa. */
+function isApp(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  const { middleware, context, callback } = value as Partial<Koa>
+  return Array.isArray(middleware) && typeof context === 'object' && typeof callback === 'function'
+}
