@@ -2,18 +2,27 @@ import { ConfigurationError } from './errors.ts'
 import { describe, quote } from './paths.ts'
 import { isPlain } from './values.ts'
 
-/**
- * The options of one call, such as `regenerate({ … })`: a copy that has none but `names`, and nothing of `undefined`. Their
- * values are the caller's to check.
- *
- * @throws {ConfigurationError} for whatever else was given, naming it.
- */
+/** The options of a call that returns a promise, such as `regenerate({ … })`. */
 export function callOptions<Name extends string>(
   call: string,
   options: unknown,
   names: readonly Name[],
 ): { readonly [N in Name]?: unknown } {
   refuseCallback(call, [options])
+  return namedOptions(call, options, names)
+}
+
+/**
+ * The options of one call: a copy that has none but `names`, and nothing of `undefined`. Their values are the caller's to
+ * check.
+ *
+ * @throws {ConfigurationError} for whatever else was given, naming it.
+ */
+export function namedOptions<Name extends string>(
+  call: string,
+  options: unknown,
+  names: readonly Name[],
+): { readonly [N in Name]?: unknown } {
   if (options === undefined) return {}
   if (names.length === 0) throw new ConfigurationError(`${call}() takes no options, not ${describe(options)}`)
   if (!isPlain(options)) {

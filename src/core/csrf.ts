@@ -24,8 +24,23 @@ export function createToken(key: TokenKey): string {
 /** Throws `InvalidCSRFTokenError` unless the token was made with one of these keys. */
 export function assertToken(keys: readonly TokenKey[], token: unknown): void {
   if (keys.some(key => isToken(key, token))) return
-  tell({ type: 'CSRF failed' })
-  throw new InvalidCSRFTokenError()
+  throw refusal(
+    'token',
+    'Invalid CSRF token',
+    token === undefined || token === null || token === ''
+      ? 'There was no token: csrf() takes one from the header x-csrf-token or the field _csrf of a parsed body'
+      : "The token was not made for this session: make it in the session's own page, and anew after regenerate()",
+  )
+}
+
+/** The error of a request that was refused: `message` for its visitor, and for the developer what was missed. */
+export function refusal(
+  reason: InvalidCSRFTokenError['reason'],
+  message: string,
+  details: string,
+): InvalidCSRFTokenError {
+  tell({ type: 'CSRF failed', reason })
+  return new InvalidCSRFTokenError(message, reason, { cause: new Error(details) })
 }
 
 function isToken(key: TokenKey, token: unknown): boolean {

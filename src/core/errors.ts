@@ -59,14 +59,25 @@ export class SessionEndedError extends SessionError {
   }
 }
 
-/** A CSRF token that is missing, or that was not made for this session. */
+/** Another site sent the request, or its CSRF token is missing or was not made for this session. */
 export class InvalidCSRFTokenError extends SessionError {
   override readonly name = 'InvalidCSRFTokenError'
   readonly code = 'SESSION_CSRF'
   readonly status = 403
+  /**
+   * Which proof was missed, for the developer; no message tells the visitor. `'cross-site'`: `Sec-Fetch-Site`. `'origin'`:
+   * `Origin`, which an older browser sent alone. `'token'`: neither was sent, and there was no valid token. `cause` has
+   * what was compared, and what to do.
+   */
+  readonly reason: 'cross-site' | 'origin' | 'token'
 
-  constructor(message = 'Invalid CSRF token') {
-    super(message)
+  constructor(
+    message = 'Invalid CSRF token',
+    reason: InvalidCSRFTokenError['reason'] = 'token',
+    options?: ErrorOptions,
+  ) {
+    super(message, options)
+    this.reason = reason
   }
 }
 

@@ -1,4 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
+import type { InvalidCSRFTokenError } from './errors.ts'
 import type { SessionId } from './record.ts'
 
 /**
@@ -8,7 +9,8 @@ import type { SessionId } from './record.ts'
 export type LifecycleEvent =
   | { readonly type: 'created' | 'ended' | 'expired' | 'unknown id'; readonly id: SessionId }
   | { readonly type: 'regenerated'; readonly id: SessionId; readonly former: SessionId | undefined }
-  | { readonly type: 'bad signature' | 'ambiguous cookie' | 'CSRF failed' }
+  | { readonly type: 'bad signature' | 'ambiguous cookie' }
+  | { readonly type: 'CSRF failed'; readonly reason: InvalidCSRFTokenError['reason'] }
   | { readonly type: 'store error' | 'not adopted'; readonly error: unknown }
   /** This process makes no calls but now and then, until one is answered; `error` is what the last one failed with. */
   | { readonly type: 'store down'; readonly error: unknown }

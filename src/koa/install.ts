@@ -1,3 +1,4 @@
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import { format } from 'node:util'
 import type Koa from 'koa'
 import { timed } from '../core/deadline.ts'
@@ -63,6 +64,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       store,
       visit: visitOptions,
       cookies: cookieReader(settings, keys),
+      request: (request: IncomingMessage) => app.createContext(request, new ServerResponse(request)).request,
       tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,
       user: settings.user,
       report: (error: Error) =>

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
+import { callOptions } from '../core/calloptions.ts'
 import type { Carrier } from '../core/carrier.ts'
 import type { TimedStore } from '../core/deadline.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
@@ -15,6 +16,7 @@ import { copied, literal } from '../core/values.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import type { CookieReader } from './cookie.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
+import { assertOrigin, trustedOrigins } from './origins.ts'
 import { atMost, Responses } from './responses.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
@@ -29,6 +31,8 @@ export interface Parts {
   readonly store: TimedStore
   readonly visit: VisitOptions
   readonly cookies: CookieReader
+  /** What Koa knows of a request that it does not serve. */
+  readonly request: (request: IncomingMessage) => Koa.Request
   readonly tokens: (ctx: Koa.Context) => Tokens
   /** The field that names a session's user. */
   readonly user: Path | undefined
@@ -167,8 +171,18 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   /**
    * The session of a request that Koa does not serve, such as a WebSocket's upgrade: loaded, and read-only as to its
    * cookie. Commands work on a session that exists; one that does not cannot be made.
+   *
+   * Browsers send the cookie with every page's upgrade, so a request that a page of another origin sent is refused. One of a
+   * program that is no browser, which sends neither `Sec-Fetch-Site` nor `Origin`, is not.
+   *
+   * @throws {InvalidCSRFTokenError} (403) for a request of another origin than this host's and those of `origins`.
+   * @throws {StoreUnavailableError}
    */
-  async load(request: IncomingMessage): Promise<LoadedSession<Data>> {
+  async load(request: IncomingMessage, options?: Pick<CSRFOptions, 'origins'>): Promise<LoadedSession<Data>> {
+    const { origins } = callOptions('load', options, ['origins'])
+    const message =
+      'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
+    assertOrigin(this.#parts.request(request), trustedOrigins('load()', origins), message)
     const visit = new Visit(this.#parts.cookies(request), this.#parts.visit)
     visit.queue.close(error => this.#parts.report(error as Error))
     await visit.load()
@@ -181,7 +195,10 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    *
    * @throws {ConfigurationError} for an origin or a path that is none.
    */
-  csrf(options: CSRFOptions = {}): Koa.Middleware {
+  csrf(options?: CSRFOptions): Koa.Middleware {
+    if (!(this instanceof Sessions)) {
+      throw new ConfigurationError('csrf() makes the middleware: app.use(sessions.csrf())')
+    }
     return csrfGuard(options, this.#parts.tokens)
   }
 

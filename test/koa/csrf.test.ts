@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect as connectHTTP2, createServer as createHTTP2Server } from 'node:http2'
+import { type AddressInfo, connect } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { bodyParser } from '@koa/bodyparser'
 import Koa from 'koa'
@@ -455,6 +456,169 @@ async function rawStatus(url: string, path: string, headers: Headers): Promise<n
   return Number(text.slice('HTTP/1.1 '.length, 'HTTP/1.1 200'.length))
 }
 
+test('the origin of an app or of a browser extension may be trusted, and is compared whole', async t => {
+  const origins = [
+    'capacitor://localhost',
+    'ionic://localhost',
+    'tauri://localhost',
+    'app://-',
+    'chrome-extension://aapocclcgogkmnckokdopfmhonfmgoek',
+    'moz-extension://0b1bd7b8-0d6c-4e5b-a1a6-3a9d7e1c2f00',
+    'safari-web-extension://5F8E1B0A-9C3D-4E5F-8A7B-6C5D4E3F2A1B',
+    'my.app+2://shop:8080',
+  ]
+  const running = await aGuardedApp(t, { origins })
+  for (const Origin of origins) {
+    for (const site of ['cross-site', undefined]) {
+      const headers: Headers = { Origin, ...(site && { 'Sec-Fetch-Site': site }) }
+      assert.equal(await statusOf(running, headers), 200, Origin)
+      for (const other of [`${Origin}/`, `${Origin}x`, `x${Origin}`, Origin.replace('://', ':'), 'null']) {
+        assert.equal(await statusOf(running, { ...headers, Origin: other }), 403, other)
+      }
+    }
+  }
+  // None is this app's own, whatever its host.
+  const Host = 'localhost'
+  const plain = await aGuardedApp(t)
+  for (const Origin of origins) assert.equal(await statusOf(plain, { Origin, Host }), 403, Origin)
+})
+
+test('of an origin in another form than browsers send, the right one is told', () => {
+  const sessions = Session(new Koa())
+  const wrong: [string, RegExp][] = [
+    ['https://admin.example/', /give 'https:\/\/admin\.example', which is what browsers send$/],
+    ['https://ADMIN.example', /give 'https:\/\/admin\.example',/],
+    ['HTTPS://admin.example:443', /give 'https:\/\/admin\.example',/],
+    ['https://user@admin.example/path?a#b', /give 'https:\/\/admin\.example',/],
+    ['https://bücher.example', /give 'https:\/\/xn--bcher-kva\.example',/],
+    ['http://[0:0:0:0:0:0:0:1]:8080', /give 'http:\/\/\[::1\]:8080',/],
+    [' https://admin.example', /give 'https:\/\/admin\.example',/],
+    ['capacitor://localhost/', /give 'capacitor:\/\/localhost',/],
+    ['Capacitor://localhost', /give 'capacitor:\/\/localhost',/],
+    ['capacitor://localhost?a', /give 'capacitor:\/\/localhost',/],
+    ['wss://admin.example', /a WebSocket has its page's origin: give 'https:\/\/admin\.example'$/],
+    ['https://*.example', /compared whole, so name each$/],
+    ['moz-extension://*', /compared whole, so name each$/],
+    ['*', /compared whole, so name each$/],
+    ['null', /browsers send null for such pages, whoever made them$/],
+    ['file://', /browsers send null/],
+    ['data:text/html,', /browsers send null/],
+    ['blob:https://admin.example/1', /browsers send null/],
+    ['admin.example', /give scheme, host and port/],
+    ['admin.example:8443', /give scheme, host and port/],
+    ['capacitor:localhost', /give scheme, host and port/],
+    ['capacitor://', /give scheme, host and port/],
+    ['https://a.example https://b.example', /give scheme, host and port/],
+    ['https://a.example,https://b.example', /give scheme, host and port|no origin/],
+  ]
+  for (const [origin, message] of wrong) {
+    assert.throws(() => sessions.csrf({ origins: [origin] }), { name: 'ConfigurationError', message })
+  }
+})
+
+test('a host with a user before it makes no origin this one, wherever Koa takes it from', async t => {
+  const proxied = await aGuardedApp(t, {
+    prepare: app => {
+      app.proxy = true
+    },
+  })
+  const own: Headers = { 'X-Forwarded-Host': 'app.example', Origin: 'https://app.example' }
+  assert.equal(await statusOf(proxied, own), 200)
+  for (const host of [
+    'evil@app.example',
+    'evil.example:x@app.example',
+    'evil@app.example, app.example',
+    '@app.example',
+  ]) {
+    assert.equal(await statusOf(proxied, { ...own, 'X-Forwarded-Host': host }), 403, host)
+  }
+  const app = new Koa()
+  app.keys = [KEY]
+  app.on('error', () => {})
+  app.use(Session(app, { store: memoryStore() }).csrf())
+  app.use(answering(routes))
+  const server = createHTTP2Server(app.callback()).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const client = connectHTTP2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  t.after(() => {
+    client.close()
+    server.close()
+  })
+  for (const [authority, status] of [
+    ['app.example', 200],
+    ['evil@app.example', 403],
+    ['evil.example:x@app.example', 403],
+  ] as const) {
+    const sent = client.request({
+      ':method': 'POST',
+      ':path': '/guarded',
+      ':authority': authority,
+      origin: 'https://app.example',
+    })
+    const [headers] = (await once(sent.end(), 'response')) as [Record<string, unknown>]
+    assert.equal(headers[':status'], status, authority)
+    sent.close()
+  }
+})
+
+test('an error tells the developer which proof was missed, and the visitor nothing of it', async t => {
+  const caught: InvalidCSRFTokenError[] = []
+  const { visitor, url } = await aGuardedApp(t, {
+    prepare: app =>
+      app.use(async (_, next) => {
+        try {
+          await next()
+        } catch (error) {
+          assert.ok(error instanceof InvalidCSRFTokenError)
+          caught.push(error)
+          throw error
+        }
+      }),
+  })
+  const eve = visitor()
+  const foreign = { Origin: 'https://evil.example' }
+  const table: [Headers, object, string, RegExp][] = [
+    [
+      { 'Sec-Fetch-Site': 'cross-site', ...foreign },
+      {},
+      'cross-site',
+      /'cross-site'.*'https:\/\/evil.*origins/,
+    ],
+    [{ 'Sec-Fetch-Site': 'same-site' }, {}, 'cross-site', /'same-site'/],
+    [foreign, {}, 'origin', /'https:\/\/evil\.example'.*'http:\/\/127\.0\.0\.1.*app\.proxy = true/],
+    [{ Origin: 'null' }, {}, 'origin', /'null'/],
+    [{}, {}, 'token', /no token.*x-csrf-token.*_csrf/],
+    [{}, { _csrf: 'x'.repeat(65) }, 'token', /not made for this session/],
+  ]
+  const texts = new Set<string>()
+  for (const [headers, body, reason, details] of table) {
+    const { status, text } = await eve.post('/guarded', body, headers)
+    assert.equal(status, 403)
+    texts.add(text)
+    const error = caught.pop()
+    assert.equal(error?.reason, reason)
+    assert.match(String(error?.cause), details)
+    assert.doesNotMatch(text, /Origin|Sec-Fetch|evil|proxy/i)
+    assert.ok(!text.includes(new URL(url).host))
+  }
+  assert.equal(texts.size, 2)
+})
+
+test('the guard itself is no middleware: it makes one', async t => {
+  const app = new Koa()
+  app.keys = [KEY]
+  const sessions = Session(app, { store: memoryStore() })
+  app.use(sessions.csrf as unknown as Koa.Middleware)
+  const { visitor, errors } = await listening(t, app)
+  assert.equal((await visitor().get('/')).status, 500)
+  assert.ok(errors[0] instanceof ConfigurationError)
+  assert.match(errors[0].message, /app\.use\(sessions\.csrf\(\)\)/)
+  for (const wrong of [null, 5, [], () => {}, ['https://admin.example']]) {
+    assert.throws(() => sessions.csrf(wrong as never), /csrf\(\) takes options as a plain object/)
+  }
+  assert.throws(() => sessions.csrf({ origin: [] } as never), /"origin"; did you mean "origins"\?/)
+})
+
 test('lists that are changed while the app is serving change nothing', async t => {
   const origins = ['https://admin.example']
   const exempt = ['/hook']
@@ -488,13 +652,15 @@ test('an app may answer a refused request in its own way', async t => {
 })
 
 test('what is let through and what is refused vary by what decided', async t => {
-  const { visitor } = await aGuardedApp(t)
+  const { visitor } = await aGuardedApp(t, { exempt: ['/csrf'] })
   const vary = async (answer: Promise<{ headers: { vary?: string | undefined } }>) =>
     ((await answer).headers.vary ?? '').split(', ')
   const decided = ['Sec-Fetch-Site', 'Origin']
   const post = (headers: Headers) => vary(visitor().post('/guarded', {}, headers))
-  assert.deepEqual(await vary(visitor().get('/csrf')), [...decided, 'Cookie'])
-  assert.deepEqual(await vary(visitor().get('/nothing')), decided)
+  // Nothing of the two decides over what only reads, nor over an exempt path: one copy in a cache serves all pages.
+  assert.deepEqual(await vary(visitor().get('/read')), ['Cookie'])
+  assert.deepEqual(await vary(visitor().get('/nothing', { Origin: 'https://evil.example' })), [''])
+  assert.deepEqual(await vary(visitor().post('/csrf', {}, { Origin: 'https://evil.example' })), ['Cookie'])
   assert.deepEqual(await post({ 'Sec-Fetch-Site': 'same-origin' }), [...decided, 'Cookie'])
   assert.deepEqual(await post({ 'Sec-Fetch-Site': 'cross-site' }), decided)
   assert.deepEqual(await post({ Origin: 'https://evil.example' }), decided)
@@ -532,7 +698,10 @@ test('each refusal is told as an event, without a token', async t => {
   await eve.post('/guarded', {}, { 'Sec-Fetch-Site': 'cross-site' })
   await eve.post('/guarded', {}, { 'Sec-Fetch-Site': 'same-origin' })
   const failed = events.filter(({ type }) => type === 'CSRF failed')
-  assert.deepEqual(failed, [{ type: 'CSRF failed' }, { type: 'CSRF failed' }])
+  assert.deepEqual(failed, [
+    { type: 'CSRF failed', reason: 'token' },
+    { type: 'CSRF failed', reason: 'cross-site' },
+  ])
 })
 
 test('an attacker’s anonymous session given to a visitor is of no use after the visitor has signed in', async t => {

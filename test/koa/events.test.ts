@@ -121,7 +121,7 @@ onEachStore('a cookie with a wrong signature and a wrong CSRF token are told', a
 
   for (const token of ['', 'x'.repeat(65), 'x'.repeat(10_000)]) {
     assert.equal((await ada.get('/submit', { 'x-csrf-token': token })).status, 403)
-    assert.deepEqual(events.splice(0), [{ type: 'CSRF failed' }])
+    assert.deepEqual(events.splice(0), [{ type: 'CSRF failed', reason: 'token' }])
   }
   const token = String((await ada.get('/form')).json)
   assert.equal((await ada.get('/submit', { 'x-csrf-token': token })).status, 200)
