@@ -22,6 +22,12 @@ export const withoutReplicaSet: string | false =
   (process.env.TEST_MONGODB_REPLICA_SET !== 'true' &&
     `only on a replica set, and ${process.env.TEST_MONGODB_NAME} is alone: give one as MONGODB_URI`)
 
+/** The same for what only a sharded cluster does. */
+export const withoutShards: string | false =
+  withoutMongoDB ||
+  (process.env.TEST_MONGODB_SHARDED !== 'true' &&
+    `only on a sharded cluster, and ${process.env.TEST_MONGODB_NAME} is none: give a mongos as MONGODB_URI`)
+
 if (withoutMongoDB) console.error(`!!! ${withoutMongoDB}`)
 
 let client: MongoClient | undefined

@@ -9,6 +9,8 @@ export interface ServerDescription {
   real: boolean
   /** Whether it is a member of a replica set. */
   replicaSet: boolean
+  /** Whether it is a `mongos`, the door of a sharded cluster. */
+  sharded: boolean
 }
 
 /** Throws where no server answers at `uri`. */
@@ -24,6 +26,7 @@ export async function describeServer(uri: string): Promise<ServerDescription> {
       wireVersion: Number(greeting.maxWireVersion),
       real: typeof build.gitVersion === 'string',
       replicaSet: typeof greeting.setName === 'string',
+      sharded: greeting.msg === 'isdbgrid',
     }
   } finally {
     await client.close()

@@ -22,6 +22,7 @@ export async function startGlobalMongoDB(): Promise<GlobalMongoDB> {
       TEST_MONGODB_NAME: server.name,
       TEST_MONGODB_REAL: String(server.real),
       TEST_MONGODB_REPLICA_SET: String(server.replicaSet),
+      TEST_MONGODB_SHARDED: String(server.sharded),
     },
     stop: server.stop,
   }

@@ -9,6 +9,7 @@ export interface TestServer {
   /** Whether this is MongoDB itself. */
   real: boolean
   replicaSet: boolean
+  sharded: boolean
   stop(): Promise<void>
 }
 
@@ -49,9 +50,10 @@ async function described(
   stop: () => Promise<void>,
 ): Promise<TestServer> {
   try {
-    const { version, wireVersion, real, replicaSet } = await describeServer(uri)
-    const known = name ?? `${real ? 'mongod' : 'unknown server'} ${version}`
-    return { uri, name: `${known} (wire version ${wireVersion})`, real, replicaSet, stop }
+    const { version, wireVersion, ...kind } = await describeServer(uri)
+    const program = kind.sharded ? 'mongos' : 'mongod'
+    const known = name ?? `${kind.real ? program : 'unknown server'} ${version}`
+    return { uri, name: `${known} (wire version ${wireVersion})`, ...kind, stop }
   } catch (error) {
     await stop()
     throw error
