@@ -25,8 +25,8 @@ interface Result {
   failure?: string
 }
 
-/** Counts tests that have no tests inside them. */
-export function countsOf(lines: string): Counts {
+/** Counts tests that have no tests inside them; their files are named as they are below `folder`. */
+export function countsOf(lines: string, folder = '.'): Counts {
   const counts: Counts = {
     passed: 0,
     failed: 0,
@@ -49,9 +49,9 @@ export function countsOf(lines: string): Counts {
       // A parent fails with its children; where it fails by itself, that is one failure more.
       if (result.failure === 'subtestsFailed') continue
       counts.failed++
-      counts.failures.push(titleOf(result))
-    } else if (result.file !== undefined && resolve(result.name) === result.file) {
-      counts.empty.push(relative('.', result.file))
+      counts.failures.push(titleOf(result, folder))
+    } else if (result.file !== undefined && resolve(folder, result.name) === result.file) {
+      counts.empty.push(relative(folder, result.file))
     } else if (!isParent && !result.isSuite) {
       counts.passed++
     }
@@ -59,9 +59,9 @@ export function countsOf(lines: string): Counts {
   return counts
 }
 
-function titleOf({ file, name }: Result): string {
-  if (file === undefined || resolve(name) === file) return relative('.', resolve(name))
-  return `${relative('.', file)}: ${name}`
+function titleOf({ file, name }: Result, folder: string): string {
+  if (file === undefined || resolve(folder, name) === file) return relative(folder, resolve(folder, name))
+  return `${relative(folder, file)}: ${name}`
 }
 
 function isMarked(mark: string | boolean | undefined): boolean {

@@ -17,9 +17,13 @@ export interface Settings {
   readonly options?: readonly string[]
   /** What is printed is kept, and does not go on to where this process prints. */
   readonly quiet?: boolean
+  /** Where there are the test files and what they import. @default this process's working directory */
+  readonly cwd?: string
+  /** The program that runs them. @default this process's */
+  readonly node?: string
 }
 
-/** Runs test files in the working directory, each in a process of its own, two at a time. */
+/** Runs test files, each in a process of its own, two at a time. */
 export async function runTests(files: readonly string[], settings: Settings): Promise<TestRun> {
   const folder = await mkdtemp(join(tmpdir(), 'test-run-'))
   const results = join(folder, 'results')
@@ -27,7 +31,7 @@ export async function runTests(files: readonly string[], settings: Settings): Pr
   try {
     const env = { ...settings.env, [UNTELLABLE]: untellable }
     const { code, printed } = await runNode(files, results, { ...settings, env })
-    const counts = countsOf(await readFile(results, 'utf8').catch(() => ''))
+    const counts = countsOf(await readFile(results, 'utf8').catch(() => ''), settings.cwd)
     const secrets = (await readFile(untellable, 'utf8').catch(() => '')).split('\n')
     const leaks = leaksIn(printed, new Set(secrets))
     if (leaks.length > 0)
@@ -49,7 +53,7 @@ function fail(counts: Counts, why: string): void {
 function runNode(
   files: readonly string[],
   results: string,
-  { env, options = [], quiet = false }: Settings,
+  { env, options = [], quiet = false, cwd = '.', node = process.execPath }: Settings,
 ): Promise<{ code: number; printed: string }> {
   const reporters = [
     '--test-reporter=spec',
@@ -58,9 +62,9 @@ function runNode(
     `--test-reporter-destination=${results}`,
   ]
   const child = spawn(
-    process.execPath,
+    node,
     ['--import', 'tsx', '--test', '--test-concurrency=2', ...reporters, ...options, ...files],
-    { stdio: ['inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } },
+    { cwd, stdio: ['inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   )
   const printed: Buffer[] = []
   for (const [from, to] of [
