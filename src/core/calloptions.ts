@@ -9,7 +9,10 @@ export function callOptions<Name extends string>(
   names: readonly Name[],
 ): { readonly [N in Name]?: unknown } {
   refuseCallback(call, [options])
-  return namedOptions(call, options, names)
+  const checked = namedOptions(call, options, names)
+  const empty = Object.entries(checked).find(([, value]) => value === null)
+  if (empty) throw new ConfigurationError(`${call}({ ${empty[0]} }) is null; leave it out for its default`)
+  return checked
 }
 
 /**
@@ -33,8 +36,6 @@ export function namedOptions<Name extends string>(
   refuseUnknown(`${call}()`, options, names)
   const checked: { [N in Name]?: unknown } = {}
   for (const [name, value] of Object.entries(options)) {
-    if (value === null)
-      throw new ConfigurationError(`${call}({ ${name} }) is null; leave it out for its default`)
     if (value !== undefined) checked[name as Name] = value
   }
   return checked

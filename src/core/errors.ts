@@ -20,17 +20,19 @@ export class ConfigurationError extends SessionError {
   readonly status = 500
 }
 
-/** A path or a value that a session cannot hold. It was refused before anything was sent. */
+/** A path or a value that a session cannot hold, or what is no session's id. It was refused before anything was sent. */
 export class FieldError extends SessionError {
   override readonly name = 'FieldError'
   readonly code = 'SESSION_FIELD'
-  readonly status = 500
+  /** 400 where a session's id was asked for, since ids come from forms and addresses; else the program let it through. */
+  readonly status: 400 | 500
   /** The path as it was given, or as far as it could be read. */
   readonly path: string
 
-  constructor(message: string, path: string) {
+  constructor(message: string, path: string, status: 400 | 500 = 500) {
     super(message)
     this.path = path
+    this.status = status
   }
 }
 

@@ -31,5 +31,19 @@ export function isId(id: unknown): id is SessionId {
 /** An id that came from outside, such as from a form of "your devices": a string and nothing else reaches the store. */
 export function checkedId(id: unknown): SessionId {
   if (isId(id)) return id
-  throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id')
+  throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id', 400)
+}
+
+/** The id of a session, given by itself or by the session. */
+export function idFrom(session: unknown): SessionId {
+  if (typeof session === 'function' || (isObject(session) && 'then' in session && !('id' in session))) {
+    throw new FieldError('That is no session yet: load it first, as in await ctx.session()', 'id')
+  }
+  if (!isObject(session) || !('id' in session)) return checkedId(session)
+  if (session.id !== undefined) return checkedId(session.id)
+  throw new FieldError('That session is not stored, so it has no id', 'id')
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }

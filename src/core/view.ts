@@ -1,5 +1,5 @@
 import { FieldError } from './errors.ts'
-import { isVisibleKey, quote } from './paths.ts'
+import { isFieldName, isVisibleKey, pathOf, quote } from './paths.ts'
 import { type Fields, isContainer } from './values.ts'
 
 const views = new WeakMap<object, object>()
@@ -16,12 +16,46 @@ export function viewOf(value: unknown, path: string): unknown {
   return view
 }
 
-/** Says which command does what was tried: an assignment would be lost, since only commands reach the store. */
+/** What to do in place of assigning a member of the session. */
+const ways = new Map([
+  ['maxAge', 'session.touch(maxAge) gives the session another lifetime'],
+  ['expires', 'session.touch() moves it'],
+  ['id', 'session.regenerate() gives the session a new one'],
+  ['created', 'it tells when the session was first stored'],
+  ['isNew', 'it tells whether nothing is stored yet'],
+])
+
+/** Says what to do in place of what was tried: an assignment would be lost, since only commands reach the store. */
 export function notAssignable(path: string, removing = false): FieldError {
+  if (!isFieldName(path) && isVisibleKey(path) && !path.startsWith('_')) {
+    const way = ways.get(path) ?? 'it is a member of every session, so no field can have its name'
+    return new FieldError(`session.${path} is read-only: ${way}`, path)
+  }
+  const fault = faultOfPath(path)
+  if (fault) return fault
   const command = removing ? `unset(${quote(path)})` : `set(${quote(path)}, …)`
   return new FieldError(
     `A session's fields are read-only: use session.${command} or another command for ${quote(path)}`,
     path,
+  )
+}
+
+/** What no command would take either. */
+function faultOfPath(path: string): FieldError | undefined {
+  try {
+    pathOf(path)
+    return undefined
+  } catch (fault) {
+    return fault as FieldError
+  }
+}
+
+/** No command sets an array's length, or an element where there is none. */
+function notResizable(list: string, key: string): FieldError {
+  return new FieldError(
+    `A session's fields are read-only: use session.push(${quote(list)}, …), pop or pull, or session.set(${quote(list)}, …) ` +
+      'with a whole array',
+    `${list}.${key}`,
   )
 }
 
@@ -54,12 +88,12 @@ class Viewing implements ProxyHandler<object> {
       : { ...descriptor, value: this.get(target, key) }
   }
 
-  set(_target: object, key: string | symbol): never {
-    throw notAssignable(`${this.#path}.${String(key)}`)
+  set(target: object, key: string | symbol): never {
+    throw this.#refusal(target, String(key))
   }
 
-  defineProperty(_target: object, key: string | symbol): never {
-    throw notAssignable(`${this.#path}.${String(key)}`)
+  defineProperty(target: object, key: string | symbol): never {
+    throw this.#refusal(target, String(key))
   }
 
   deleteProperty(_target: object, key: string | symbol): never {
@@ -72,6 +106,13 @@ class Viewing implements ProxyHandler<object> {
 
   preventExtensions(): never {
     throw notAssignable(this.#path)
+  }
+
+  #refusal(target: object, key: string): FieldError {
+    const isThere = Object.hasOwn(target, key) && key !== 'length'
+    return Array.isArray(target) && !isThere
+      ? notResizable(this.#path, key)
+      : notAssignable(`${this.#path}.${key}`)
   }
 }
 

@@ -1,12 +1,12 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
-import { callOptions } from '../core/calloptions.ts'
+import { callOptions, namedOptions, refuseCallback } from '../core/calloptions.ts'
 import type { Carrier } from '../core/carrier.ts'
 import type { TimedStore } from '../core/deadline.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
-import { checkedId, isId } from '../core/ids.ts'
+import { checkedId, idFrom, isId } from '../core/ids.ts'
 import { isFieldName, type Path } from '../core/paths.ts'
 import type { SessionId } from '../core/record.ts'
 import { sessionOf } from '../core/session.ts'
@@ -47,6 +47,11 @@ export interface FoundSession<Data = DefaultData> {
   readonly created: Date
   readonly expires: Date
   readonly fields: SessionFields<Data>
+}
+
+export interface EndAllOptions {
+  /** The session that goes on, or its id. */
+  readonly except?: SessionId | { readonly id: SessionId | undefined } | undefined
 }
 
 /** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
@@ -131,11 +136,13 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   }
 
   /**
-   * Ends all sessions of a user but the one whose id is `except`: "sign out everywhere else". Effective on the next
+   * Ends all sessions of a user but `except`, a session or its id: "sign out everywhere else". Effective on the next
    * request of any process. Resolves to how many were ended.
+   *
+   * @throws {FieldError} for an `except` that is no stored session and no id.
    */
-  async endAll(user: unknown, { except }: { readonly except?: SessionId | undefined } = {}): Promise<number> {
-    if (except !== undefined) checkedId(except)
+  async endAll(user: unknown, options?: EndAllOptions): Promise<number> {
+    const except = exceptIn(options)
     let ended = 0
     // Until two passes have found none: one of them may have been given a new id while the first was under way.
     for (let passes = 0; passes < 2; passes++) {
@@ -149,7 +156,11 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     return ended
   }
 
-  /** Ends the session of this id, whoever's it is. Ending one that does not exist is not an error. */
+  /**
+   * Ends the session of this id, whoever's it is. Ending one that does not exist is not an error.
+   *
+   * @throws {FieldError} (400) for what cannot be an id.
+   */
   async end(id: SessionId): Promise<void> {
     await this.#parts.store.delete(checkedId(id))
     tell({ type: 'ended', id })
@@ -159,6 +170,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    * A session by its id, for jobs and admin pages: with the commands of `ctx.session`, but no cookie. Using it does not
    * extend it.
    *
+   * @throws {FieldError} (400) for what cannot be an id.
    * @throws {SessionEndedError} from whatever is done with it, if there is no such session.
    */
   open(id: SessionId): SessionHandle<Data> {
@@ -278,6 +290,12 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     if (user === null || user === undefined) throw new FieldError('null and undefined are no user', path)
     return [path, literal(user, path)]
   }
+}
+
+function exceptIn(options: unknown): SessionId | undefined {
+  refuseCallback('endAll', [options])
+  const { except } = namedOptions('endAll', options, ['except'])
+  return except === undefined ? undefined : idFrom(except)
 }
 
 /** Nobody's cookie, for sessions opened by their id. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { FieldError } from '../../src/core/errors.ts'
-import { viewOf } from '../../src/core/view.ts'
+import { pathOf } from '../../src/core/paths.ts'
+import { notAssignable, viewOf } from '../../src/core/view.ts'
 
 const data = () => ({ total: 1, lines: [{ sku: 'tea' }, { sku: 'rum' }], when: new Date(0) })
 
@@ -65,6 +66,61 @@ test('changing anything throws an error that names the command and the place', (
     })
   }
   assert.deepEqual(view, data())
+})
+
+test('an array that cannot grow by an assignment is told how it grows', () => {
+  const view = aView()
+  const attempts = [
+    () => view.lines.push({ sku: '' }),
+    () => (view.lines[7] = { sku: '' }),
+    () => (view.lines.length = 0),
+    () => view.lines.pop(),
+    () => view.lines.splice(0, 1),
+  ]
+  for (const attempt of attempts) {
+    assert.throws(attempt, {
+      name: 'FieldError',
+      message:
+        /session\.push\("cart\.lines", …\), pop or pull, or session\.set\("cart\.lines", …\)|session\.(?:un)?set\("cart\.lines\.\d"/,
+    })
+  }
+  assert.throws(attempts[0] as () => void, /session\.push\("cart\.lines"/)
+  assert.throws(attempts[2] as () => void, /session\.push\("cart\.lines"/)
+  assert.deepEqual(view, data())
+})
+
+test('what cannot be assigned is told what works, and never a command that would be refused', () => {
+  const told: [string, RegExp][] = [
+    ['maxAge', /^session\.maxAge is read-only: session\.touch\(maxAge\)/],
+    ['expires', /^session\.expires is read-only: session\.touch\(\)/],
+    ['id', /^session\.id is read-only: session\.regenerate\(\)/],
+    ['created', /^session\.created is read-only: it tells when/],
+    ['isNew', /^session\.isNew is read-only: it tells whether/],
+    ['set', /^session\.set is read-only: it is a member/],
+    ['regenerate', /^session\.regenerate is read-only: it is a member/],
+    ['then', /^session\.then is read-only: it is a member/],
+    ['_id', /^"_id" cannot be a field: names that begin with _/],
+    ['toString', /^session\.toString is read-only: it is a member/],
+    ['__proto__', /^"__proto__" cannot be a field|"__proto__" of the path "__proto__" is not allowed/],
+    ['$where', /begins with \$/],
+    ['', /is empty/],
+    ['cart.constructor', /"constructor" of the path "cart\.constructor" is not allowed/],
+    ['cart.$ne', /begins with \$/],
+    ['cart.', /is empty/],
+    ['cart.maxAge', /session\.(?:un)?set\("cart\.maxAge"/],
+    ['name', /session\.(?:un)?set\("name"/],
+  ]
+  for (const [path, message] of told) {
+    for (const removing of [false, true]) {
+      const error = notAssignable(path, removing)
+      assert.ok(error instanceof FieldError)
+      assert.equal(error.path, path)
+      assert.match(error.message, message)
+      // What is advised is taken.
+      const advised = /session\.(?:un)?set\("([^"]*)"/.exec(error.message)?.[1]
+      if (advised !== undefined) assert.equal(pathOf(advised), path)
+    }
+  }
 })
 
 test('a date is handed out as a copy', () => {

@@ -12,6 +12,7 @@ import {
   SessionEndedError,
   type Store,
 } from '../../src/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
 import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
 import { gate } from '../support/gate.ts'
 import { aCollection, commandsOf, theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
@@ -279,6 +280,82 @@ onEachStore('only its visitor’s request gives a session a new id or a CSRF tok
   await assert.rejects(opened.regenerate(), ConfigurationError)
   assert.throws(() => opened.createCSRF(), ConfigurationError)
   assert.deepEqual(await idsOf(app, 'ada'), [ada.id])
+})
+
+onEachStore('the session that goes on may be given itself, or by its id', async (t, { store }) => {
+  const app = await aUsersApp(
+    t,
+    store,
+    {},
+    {
+      '/everywhere-else': async ctx => {
+        const session = await ctx.session()
+        return app.sessions.endAll('ada', { except: session })
+      },
+      '/unstored': async ctx => {
+        const session = await ctx.session()
+        return app.sessions.endAll('ada', { except: session }).catch(error => [error.status, error.message])
+      },
+    },
+  )
+  const [ada] = [await signedIn(app, 'ada'), await signedIn(app, 'ada'), await signedIn(app, 'ada')]
+  assert.equal((await ada.visitor.get('/everywhere-else')).json, 2)
+  assert.deepEqual(await idsOf(app, 'ada'), [ada.id])
+  const again = await signedIn(app, 'ada')
+  for await (const found of app.sessions.find('ada')) {
+    if (found.id === again.id) assert.equal(await app.sessions.endAll('ada', { except: found }), 1)
+  }
+  // Whoever has none is told so, and nobody is signed out for it.
+  const refused = (await app.visitor().get('/unstored')).json
+  assert.deepEqual(refused, [500, 'That session is not stored, so it has no id'])
+  const opened = app.sessions.open(again.id)
+  for (const wrong of [opened, opened(), Promise.resolve(again)] as never[]) {
+    await assert.rejects(
+      app.sessions.endAll('ada', { except: wrong }),
+      /load it first, as in await ctx\.session\(\)/,
+    )
+  }
+  for (const wrong of [again.id, { expect: again.id }, () => {}, null] as never[]) {
+    await assert.rejects(app.sessions.endAll('ada', wrong), ConfigurationError)
+  }
+  assert.deepEqual(await idsOf(app, 'ada'), [again.id])
+})
+
+test('an id from an address that cannot be one is the request’s fault', async t => {
+  const { sessions, visitor, errors } = await anApp(
+    t,
+    { user: 'user_id', store: memoryStore() },
+    async ctx => {
+      const id = ctx.query.id as string
+      if (ctx.path === '/end') return sessions.end(id)
+      if (ctx.path === '/open') return sessions.open(id).get('name')
+      return sessions.endAll('ada', { except: id })
+    },
+  )
+  for (const path of ['/end', '/open', '/except']) {
+    for (const id of [
+      'typo',
+      '',
+      'A'.repeat(64),
+      `${'a'.repeat(64)}%0A`,
+      `${'a'.repeat(64)}&id=${'a'.repeat(64)}`,
+    ]) {
+      const { status, text } = await visitor().get(`${path}?id=${id}`)
+      assert.equal(status, 400, id)
+      assert.match(text, /^That is no session's id: it is the 64 hexadecimal digits of session\.id/)
+      assert.ok(!text.includes('typo'))
+    }
+    // One that may be an id and is nobody's is no mistake.
+    const { status } = await visitor().get(`${path}?id=${'a'.repeat(64)}`)
+    assert.equal(status, path === '/open' ? 401 : 200)
+  }
+  assert.throws(() => sessions.open('typo'), { code: 'SESSION_FIELD', status: 400, expose: true, path: 'id' })
+  await assert.rejects(sessions.end('typo'), { code: 'SESSION_FIELD', status: 400, expose: true, path: 'id' })
+  // Koa reports none of those as the app's.
+  assert.deepEqual(
+    errors.filter(error => (error as { status: number }).status >= 500),
+    [],
+  )
 })
 
 onEachStore('what is no id never reaches the store', async (t, { store, calls }) => {
