@@ -75,9 +75,9 @@ export function refuseCallback(call: string, args: readonly unknown[]): void {
   throw new ConfigurationError(`${call}() returns a promise and takes no callback: await it`)
 }
 
-/** `; did you mean …?`, if one of the names is much like what was given. */
-export function didYouMean(given: string, names: readonly string[]): string {
-  return suggestion(nearest(given, names))
+/** `; did you mean …?`, if one of the names is much like what was given: so many mistakes away, and fewer for short ones. */
+export function didYouMean(given: string, names: readonly string[], mistakes?: number): string {
+  return suggestion(nearest(given, names, mistakes))
 }
 
 function suggestion(name: string | undefined): string {
@@ -85,10 +85,10 @@ function suggestion(name: string | undefined): string {
 }
 
 /** The name that is most like what was given, if one is much like it. */
-function nearest(given: string, names: readonly string[]): string | undefined {
+function nearest(given: string, names: readonly string[], mistakes = 2): string | undefined {
   const [first] = names
     .map(name => ({ name, far: distance(given.toLowerCase(), name.toLowerCase()) }))
-    .filter(({ name, far }) => far <= Math.min(2, (name.length - 1) / 2))
+    .filter(({ name, far }) => far <= Math.min(mistakes, (name.length - 1) / 2))
     .sort((a, b) => a.far - b.far)
   return first?.name
 }

@@ -1,4 +1,5 @@
 import { nextTick } from 'node:process'
+import { refuseCallback } from './calloptions.ts'
 import type { Change } from './change.ts'
 import { commands } from './commands.ts'
 import { CommandError } from './errors.ts'
@@ -67,6 +68,8 @@ class Chain implements PromiseLike<unknown> {
     try {
       const command = commands[name] as (draft: Fold, ...args: readonly unknown[]) => void
       command(this.#fold, ...args)
+      // No command has looked at it, and nobody would ever call it.
+      if (typeof args.at(-1) === 'function') refuseCallback(name, args)
       return this
     } catch (error) {
       this.#state = 'broken'
@@ -114,18 +117,24 @@ function endOfTick(): Promise<void> {
 
 for (const name of Object.keys(commands) as Command[]) {
   Object.defineProperty(Chain.prototype, name, {
-    value(this: Chain, ...args: unknown[]) {
+    value(this: Chain | undefined, ...args: unknown[]) {
+      if (!(this instanceof Chain)) {
+        throw new TypeError(`Call the commands of a chain on the chain itself: ctx.session.set(…).${name}(…)`)
+      }
       return this.add(name, args)
     },
   })
 }
 
-/** Gives `target` every command; each begins a chain for what `performerOf` finds. */
-export function defineCommands<T extends object>(target: T, performerOf: (self: T) => Performer): void {
+/** Gives `target` every command; each begins a chain for what `performerOf` finds by what it is called on, and its name. */
+export function defineCommands<T extends object>(
+  target: T,
+  performerOf: (self: T, name: string) => Performer,
+): void {
   for (const name of Object.keys(commands) as Command[]) {
     Object.defineProperty(target, name, {
       value(this: T, ...args: unknown[]) {
-        return new Chain(performerOf(this)).add(name, args)
+        return new Chain(performerOf(this, name)).add(name, args)
       },
     })
   }

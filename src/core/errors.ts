@@ -13,14 +13,20 @@ export abstract class SessionError extends Error {
   }
 }
 
-/** An option, or the way the library is set up, cannot work. Thrown at start, or at the first use of what is missing. */
+/**
+ * An option of `Session` or of a call, or the way the library is set up, cannot work. Thrown at start, or at the first use of
+ * what is missing or wrong.
+ */
 export class ConfigurationError extends SessionError {
   override readonly name = 'ConfigurationError'
   readonly code = 'SESSION_CONFIGURATION'
   readonly status = 500
 }
 
-/** A path or a value that a session cannot hold, or what is no session's id. It was refused before anything was sent. */
+/**
+ * A path or a value that a session cannot hold, a field that was read before the session was loaded, or assigned to, or what is
+ * no session's id. It was refused before anything was sent.
+ */
 export class FieldError extends SessionError {
   override readonly name = 'FieldError'
   readonly code = 'SESSION_FIELD'

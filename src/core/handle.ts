@@ -1,71 +1,149 @@
-import { inspect } from 'node:util'
 import { afterApplied, answerFor } from './answers.ts'
+import { callOptions, refuseCallback } from './calloptions.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
+import { ConfigurationError, FieldError } from './errors.ts'
 import { touchedPaths } from './fold.ts'
-import type { PathLike } from './paths.ts'
+import { describe, type PathLike } from './paths.ts'
 import { valueAt } from './picture.ts'
-import { type Regenerating, readFields, regenerate, sessionOf, touch } from './session.ts'
-import type { LoadedSession, LoadOptions, SessionHandle } from './types.ts'
+import { destroy, type Regenerating, readFields, regenerate, sessionOf, touch } from './session.ts'
+import type { SessionHandle } from './types.ts'
+import { isAskedOfAnything, notKept, notListed, notLoaded } from './unloaded.ts'
 import { copied } from './values.ts'
 import type { Visit } from './visit.ts'
 
-/** The session that is not loaded yet: a function that loads it, with every command beside. */
-export function handleOf<Data>(visit: Visit): SessionHandle<Data> {
-  let session: LoadedSession<Data> | undefined
-  const handle = (options?: LoadOptions) => {
-    if (options?.extend === false) visit.doNotExtend()
-    return visit.queue.watch(loaded())
-  }
-  const loaded = async () => {
-    await visit.load()
-    session ??= sessionOf<Data>(visit)
-    return session
-  }
-  new Visiting(handle, visit)
-  // An assignment would be lost.
-  return Object.preventExtensions(Object.setPrototypeOf(handle, members))
+/**
+ * The session that is not loaded yet: a function that loads it, with every command beside. `name` is what the app calls it,
+ * for messages.
+ */
+export function handleOf<Data>(visit: Visit, name: string): SessionHandle<Data> {
+  return new Proxy(session, new Handle(visit, name)) as unknown as SessionHandle<Data>
 }
 
-class Given {
-  constructor(object: object) {
-    // biome-ignore lint/correctness/noConstructorReturn: so that a subclass gives its private field to this object
-    return object
-  }
-}
+/** What a handle is a proxy for, so that it is a function; nobody calls it. */
+const session = () => {}
 
 /**
- * The visit of a handle, as a private field of that function: out of everybody's reach, as in a WeakMap, whose entries would
- * cost the garbage collector more than all else that a request does.
+ * A handle has its members and answers what is asked of any value. Whatever else is asked of it throws, since it would be
+ * taken for a field. (A proxy with an object of its own costs a request less than a function that is given a prototype and
+ * a private field; each call of a command costs a little more.)
  */
-class Visiting extends Given {
+class Handle implements ProxyHandler<typeof session> {
   readonly #visit: Visit
+  readonly #name: string
+  #session: unknown
 
-  constructor(handle: object, visit: Visit) {
-    super(handle)
+  constructor(visit: Visit, name: string) {
     this.#visit = visit
+    this.#name = name
   }
 
-  static visitOf(handle: object): Visit | undefined {
-    return #visit in handle ? handle.#visit : undefined
+  apply(_target: unknown, _self: unknown, args: readonly unknown[]): Promise<unknown> {
+    refuseCallback(this.#name, args)
+    return this.#visit.queue.watch(this.#loaded(args[0]))
+  }
+
+  async #loaded(options: unknown): Promise<unknown> {
+    const { extend = true } = callOptions(this.#name, options, ['extend'])
+    if (typeof extend !== 'boolean') {
+      throw new ConfigurationError(`${this.#name}({ extend }) takes true or false, not ${describe(extend)}`)
+    }
+    if (!extend) this.#visit.doNotExtend()
+    await this.#visit.load()
+    this.#session ??= sessionOf(this.#visit)
+    return this.#session
+  }
+
+  get(target: object, key: string | symbol): unknown {
+    if (key === itsVisit) {
+      visitAsked = this.#visit
+      return undefined
+    }
+    const member = members[key as string]
+    if (member) return member
+    if (typeof key === 'symbol') return Reflect.get(target, key)
+    this.#assertAskedOfAnything(key)
+    return Reflect.get(Object.prototype, key)
+  }
+
+  has(target: object, key: string | symbol): boolean {
+    if (typeof key === 'symbol') return key in target
+    if (key in members) return true
+    this.#assertAskedOfAnything(key)
+    return key in Object.prototype
+  }
+
+  getOwnPropertyDescriptor(target: object, key: string | symbol): PropertyDescriptor | undefined {
+    if (typeof key === 'symbol') return Reflect.getOwnPropertyDescriptor(target, key)
+    if (!(key in members)) this.#assertAskedOfAnything(key)
+    return undefined
+  }
+
+  ownKeys(): never {
+    throw notListed(this.#name)
+  }
+
+  set(_target: object, key: string | symbol): never {
+    throw notKept(this.#name, key)
+  }
+
+  defineProperty(_target: object, key: string | symbol): never {
+    throw notKept(this.#name, key)
+  }
+
+  deleteProperty(_target: object, key: string | symbol): never {
+    throw notKept(this.#name, key, true)
+  }
+
+  setPrototypeOf(): never {
+    throw new FieldError(`The prototype of ${this.#name} cannot be changed`, '')
+  }
+
+  preventExtensions(): never {
+    throw new FieldError(`${this.#name} is read-only as it is: it cannot be frozen`, '')
+  }
+
+  #assertAskedOfAnything(name: string): void {
+    if (!isAskedOfAnything(name)) throw notLoaded(this.#name, name, Object.getOwnPropertyNames(members))
   }
 }
 
-type Handle = () => Promise<unknown>
+const itsVisit = Symbol('visit')
+let visitAsked: Visit | undefined
 
-const members: Handle = Object.create(Function.prototype, {
-  get: visiting((visit, _, ...paths: PathLike[]) => visit.queue.watch(readFields(visit, paths))),
-  touch: visiting((visit, _, maxAge?: number | string) => visit.queue.watch(touch(visit, maxAge))),
-  destroy: visiting(visit => visit.queue.watch(visit.destroy())),
-  regenerate: visiting((visit, handle, options?: Regenerating) =>
-    visit.queue.watch(regenerate(visit, options).then(handle)),
+/** The visit of a handle, which it lays down here and hands to nobody: what leads to the cookie's secret stays in here. */
+function visitOf(self: Asked, member: string): Visit {
+  visitAsked = undefined
+  if (typeof self === 'function') void self[itsVisit]
+  const visit = visitAsked as Visit | undefined
+  visitAsked = undefined
+  if (!visit) {
+    throw new TypeError(`Call the commands on ctx.session itself: ctx.session.${member}(…)`)
+  }
+  return visit
+}
+
+/** What a member is called on: a handle, if it was not taken off it. */
+type Asked = (() => Promise<unknown>) & { readonly [itsVisit]?: undefined }
+
+type Member = (this: Asked, ...args: never[]) => unknown
+
+const members: Record<string, Member> = Object.assign(Object.create(null), {
+  get: asking('get', (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
+  touch: asking('touch', (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
+  destroy: asking('destroy', (visit, _, options?: unknown) => destroy(visit, options)),
+  regenerate: asking('regenerate', (visit, handle, options?: Regenerating) =>
+    regenerate(visit, options).then(() => handle()),
   ),
-  createCSRF: visiting(visit => createToken(visit.tokenKey())),
-  assertCSRF: visiting((visit, _, token: unknown) => assertToken(visit.tokenKeys, token)),
-  [inspect.custom]: { value: () => '[Function: session]' },
-})
+  createCSRF(this: Asked) {
+    return createToken(visitOf(this, 'createCSRF').tokenKey())
+  },
+  assertCSRF(this: Asked, token: unknown) {
+    assertToken(visitOf(this, 'assertCSRF').tokenKeys, token)
+  },
+} satisfies Record<string, Member>)
 
-defineCommands(members, handle => performerFor(visitOf(handle)))
+defineCommands(members, (handle, name) => performerFor(visitOf(handle as unknown as Asked, name)))
 
 /** Chains of the handle resolve to the fields touched, to what was taken, or to `null` where a guard did not hold. */
 function performerFor(visit: Visit): Performer {
@@ -82,18 +160,13 @@ function performerFor(visit: Visit): Performer {
   }
 }
 
-function visitOf(handle: Handle): Visit {
-  const visit = Visiting.visitOf(handle)
-  if (!visit) throw new TypeError('Call the commands on ctx.session itself: ctx.session.set(…)')
-  return visit
-}
-
-function visiting<A extends unknown[], R>(
-  act: (visit: Visit, handle: Handle, ...args: A) => R,
-): PropertyDescriptor {
-  return {
-    value(this: Handle, ...args: A): R {
-      return act(visitOf(this), this, ...args)
-    },
+function asking<A extends unknown[], R>(
+  name: string,
+  act: (visit: Visit, handle: Asked, ...args: A) => Promise<R>,
+) {
+  return function (this: Asked, ...args: A): Promise<R> {
+    const visit = visitOf(this, name)
+    refuseCallback(name, args)
+    return visit.queue.watch(act(visit, this, ...args))
   }
 }

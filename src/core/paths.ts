@@ -13,7 +13,7 @@ export const MAX_DEPTH = 16
 const own = [
   ...['set', 'unset', 'rename', 'inc', 'mul', 'min', 'max', 'currentDate', 'push', 'pushAll', 'addToSet'],
   ...['pop', 'pull', 'pullAll', 'take', 'if', 'get', 'update', 'touch', 'destroy', 'regenerate'],
-  ...['createCSRF', 'assertCSRF', 'id', 'isNew', 'created', 'expires', 'maxAge', 'then'],
+  ...['createCSRF', 'assertCSRF', 'id', 'isNew', 'created', 'expires', 'maxAge', 'then', 'toJSON'],
 ] as const
 
 /** Names that cannot be fields at compile time; the check at the call knows `Object.prototype` and `_…` too. */

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
 import { afterApplied, answerFor } from './answers.ts'
+import { callOptions, refuseCallback } from './calloptions.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { milliseconds } from './duration.ts'
@@ -64,23 +65,28 @@ class Session {
   }
 
   get(...paths: PathLike[]): Promise<unknown> {
+    refuseCallback('get', paths)
     return this.#visit.queue.watch(readFields(this.#visit, paths))
   }
 
   update(...result: unknown[]): Promise<Session> {
+    refuseCallback('update', result)
     if (result.length > 0) return Promise.resolve(this.#shown)
     return this.#refreshedBy(this.#visit.load(true))
   }
 
-  touch(maxAge?: number | string): Promise<Session> {
-    return this.#refreshedBy(touch(this.#visit, maxAge))
+  touch(...args: [maxAge?: number | string]): Promise<Session> {
+    refuseCallback('touch', args)
+    return this.#refreshedBy(touch(this.#visit, args[0]))
   }
 
-  destroy(): Promise<void> {
-    return this.#visit.queue.watch(this.#visit.destroy())
+  destroy(options?: unknown): Promise<void> {
+    refuseCallback('destroy', [options])
+    return this.#visit.queue.watch(destroy(this.#visit, options))
   }
 
   regenerate(options?: Regenerating): Promise<Session> {
+    refuseCallback('regenerate', [options])
     return this.#refreshedBy(regenerate(this.#visit, options))
   }
 
@@ -188,6 +194,11 @@ export async function readFields(visit: Visit, paths: readonly PathLike[]): Prom
 
 export async function touch(visit: Visit, maxAge: number | string | undefined): Promise<void> {
   await visit.touch(maxAge === undefined ? undefined : milliseconds('maxAge', maxAge))
+}
+
+export async function destroy(visit: Visit, options: unknown): Promise<void> {
+  callOptions('destroy', options, [])
+  await visit.destroy()
 }
 
 export async function regenerate(visit: Visit, options: Regenerating = {}): Promise<void> {

@@ -37,6 +37,9 @@ export type DefaultData = keyof SessionData extends never
  * A session that may not have been loaded: what `ctx.session` is. Commands and `get` act on the stored
  * session directly, in one round trip, and a command resolves to the fields it touched. Nothing is sent, and
  * no cookie set, unless it is used.
+ *
+ * It has no fields: reading one, or assigning to one, throws a `FieldError` that says what to use. Errors of
+ * commands are thrown at the call; calls that are no commands reject with theirs.
  */
 export interface SessionHandle<Data = DefaultData>
   extends Commands<Data, Nothing, 'touched'>,
@@ -182,7 +185,7 @@ export interface Reading<Data> {
    * Reads one field and no more of a stored session; from the picture if the session is loaded. `undefined`:
    * it is not there.
    *
-   * @throws {FieldError} at the call, for what is no path.
+   * @throws {FieldError} for what is no path: as a rejection, as all errors of calls that return a promise.
    * @throws {StoreUnavailableError}
    */
   get<const P extends PathLike>(path: PathTo<Data, P>): Promise<ReadAt<Data, P> | undefined>

@@ -87,7 +87,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       if (isOver) done()
       // Nobody will come for what fails from here on.
       if (isOver || ctx.res.headersSent) visit.queue.close(error => report(ctx, error))
-      ctx[used] = { visit, cookie, handle: handleOf(visit), done }
+      ctx[used] = { visit, cookie, handle: handleOf(visit, `ctx.${settings.property}`), done }
       return ctx[used]
     }
 

@@ -177,7 +177,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     const visit = new Visit(nobody, this.#parts.visit, checkedId(id))
     visit.doNotExtend()
     visit.queue.close(error => this.#parts.report(error as Error))
-    return handleOf<Data>(visit)
+    return handleOf<Data>(visit, 'sessions.open(id)')
   }
 
   /**
