@@ -13,8 +13,8 @@ interface Limits {
   readonly timeout: number
   /** Begins anew: what is known of a former store, or that it was closed, says nothing of the present one. */
   renew(): void
-  /** Refuses calls from now on; resolves once those under way have settled. */
-  drain(): Promise<void>
+  /** Refuses calls to the present store, once `requests` have ended; resolves once those under way have settled. */
+  drain(requests?: Promise<void>): Promise<void>
 }
 
 type Effect = StoreUnavailableError['outcome']
@@ -24,7 +24,7 @@ type Effect = StoreUnavailableError['outcome']
  * the store is known to be down, and is traced.
  */
 export function timed(store: () => Store | Promise<Store>, ms: number): TimedStore {
-  const line = new Line(store, ms)
+  let line = new Line(store, ms)
   const call = <T>(
     effect: Effect,
     method: StoreCall['method'],
@@ -37,8 +37,14 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
   }
   return {
     timeout: ms,
-    renew: () => line.renew(),
-    drain: () => line.drain(),
+    renew() {
+      line = new Line(store, ms)
+    },
+    async drain(requests) {
+      const present = line
+      if (requests) await requests
+      await present.drain()
+    },
     insert: record => call('unknown', 'insert', record.id, ready => ready.insert(record)),
     load: id => call('none', 'load', id, ready => ready.load(id)),
     read: (id, paths) => call('none', 'read', id, ready => ready.read(id, paths)),
@@ -49,8 +55,9 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
     delete: id => call('unknown', 'delete', id, ready => ready.delete(id)),
     async *find(path, value) {
       let found: AsyncIterator<SessionRecord> | undefined
+      const present = line
       const next = () =>
-        line.ask('none', ready => {
+        present.ask('none', ready => {
           if (!ready.find) throw new ConfigurationError('This store cannot find sessions by user')
           found ??= ready.find(path, value)[Symbol.asyncIterator]()
           return found.next()
@@ -69,12 +76,12 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
   }
 }
 
-/** One process's calls to its store. */
+/** One process's calls to one store. */
 class Line {
   readonly #store: () => Store | Promise<Store>
   readonly #ms: number
   readonly #deadlines: Deadlines
-  #breaker: Breaker
+  readonly #breaker: Breaker
   #isClosed = false
   #underWay = 0
   #waiting: (() => void)[] = []
@@ -84,11 +91,6 @@ class Line {
     this.#ms = ms
     this.#deadlines = new Deadlines(ms)
     this.#breaker = new Breaker(ms)
-  }
-
-  renew(): void {
-    this.#breaker = new Breaker(this.#ms)
-    this.#isClosed = false
   }
 
   async drain(): Promise<void> {
@@ -102,7 +104,6 @@ class Line {
    */
   ask<T>(effect: Effect, call: (store: Store) => Promise<T>): Promise<T> {
     const begun = performance.now()
-    // That of the store which is asked, should another be set meanwhile.
     const breaker = this.#breaker
     const { answers } = breaker
     if (this.#isClosed) return refused('The sessions have been closed')

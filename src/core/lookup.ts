@@ -11,15 +11,21 @@ export async function look(known: Known, store: Store): Promise<void> {
   else if (!found || !(await follow(known, store, found))) known.gone(found)
 }
 
-/** Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. */
-export async function follow(known: Known, store: Store, { next }: Tombstone): Promise<boolean> {
+/** So many sessions, each of which took the place of the one before it, may one request be led past. */
+const MOST_STEPS = 10
+
+/**
+ * Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. Who is further behind
+ * has ended: each step costs a call, and how many there are is a visitor's to say.
+ */
+export async function follow(known: Known, store: Store, { next }: Tombstone, steps = 1): Promise<boolean> {
   const { secret } = known
-  if (!secret || !next || !(isFollowable(next) || known.isHeir(next))) return false
+  if (!secret || !next || steps > MOST_STEPS || !(isFollowable(next) || known.isHeir(next))) return false
   const following = known.carrier.derive(secret, next)
   const found = await store.load(idOf(following))
   if (!found) return false
   known.succeed(following)
-  if (isEnded(found)) return follow(known, store, found)
+  if (isEnded(found)) return follow(known, store, found, steps + 1)
   known.see(found)
   known.lead()
   return true

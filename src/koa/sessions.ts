@@ -16,14 +16,13 @@ import { copied, literal } from '../core/values.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import type { CookieReader } from './cookie.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
+import { endOthers } from './endall.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
-import { atMost, Responses } from './responses.ts'
+import { Responses } from './responses.ts'
+import { type Eventual, isPromise, StoreSource } from './source.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
-
-/** A collection, now, later, or from a function that connects and is called again until it succeeds. */
-type Eventual<T> = T | Promise<T> | (() => Promise<T>)
 
 /** What `Session(app)` leaves to its `Sessions`. */
 export interface Parts {
@@ -59,8 +58,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   readonly #makeStore: StoreMaker<Collection>
   readonly #parts: Parts
   #collection: Eventual<Collection> | undefined
-  #store: Eventual<Store> | undefined
-  #connecting: Promise<Store> | undefined
+  #source: StoreSource | undefined
   /** @internal What `close()` waits for. */
   readonly responses = new Responses()
   #closing: Promise<void> | undefined
@@ -93,9 +91,9 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     this.#collection = collection
   }
 
-  /** Where the sessions live, or a promise of it. */
+  /** Where the sessions live, or a promise of it; `undefined` until a function given as `collection` has been called. */
   get store(): Store | Promise<Store> | undefined {
-    return typeof this.#store === 'function' ? this.ready() : this.#store
+    return this.#source?.present
   }
 
   set store(store: Store | Promise<Store>) {
@@ -140,20 +138,16 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    * request of any process. Resolves to how many were ended.
    *
    * @throws {FieldError} for an `except` that is no stored session and no id.
+   * @throws {StoreUnavailableError} once all others have been ended, where some could not be; and where there are always
+   * more, since somebody keeps signing in.
    */
   async endAll(user: unknown, options?: EndAllOptions): Promise<number> {
     const except = exceptIn(options)
-    let ended = 0
-    // Until two passes have found none: one of them may have been given a new id while the first was under way.
-    for (let passes = 0; passes < 2; passes++) {
-      for await (const { id } of this.find(user)) {
-        if (id === except) continue
-        await this.end(id)
-        ended++
-        passes = -1
-      }
-    }
-    return ended
+    return endOthers(
+      except,
+      () => this.find(user),
+      id => this.end(id),
+    )
   }
 
   /**
@@ -225,58 +219,26 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     return this.#closing
   }
 
+  /** Of the store that is there now: another may be set meanwhile, and is not closed. */
   async #close(): Promise<void> {
     const { store } = this.#parts
-    await this.responses.ended(store.timeout)
-    await store.drain()
-    const opened = this.#connecting ?? this.#store
-    if (typeof opened === 'object') await atMost(store.timeout, letGo(opened))
+    const source = this.#source
+    await store.drain(this.responses.ended(store.timeout))
+    await source?.close()
   }
 
   /** @internal The store, for a request that needs it now. */
   ready(): Store | Promise<Store> {
-    const store = this.#store
-    if (!store) {
-      const message = 'There is no session store yet: set sessions.collection or sessions.store'
-      return Promise.reject(new StoreUnavailableError(message, 'none'))
-    }
-    if (isPromise<Store>(store)) return store.catch(unconnected)
-    return typeof store === 'function' ? this.#connected(store) : store
+    if (this.#source) return this.#source.ready()
+    const message = 'There is no session store yet: set sessions.collection or sessions.store'
+    return Promise.reject(new StoreUnavailableError(message, 'none'))
   }
 
   #become(store: Eventual<Store>): void {
     this.#collection = undefined
-    this.#connecting = undefined
     this.#closing = undefined
     this.#parts.store.renew()
-    this.#store = store
-    if (isPromise<Store>(store)) this.#settle(store, store)
-    else if (typeof store === 'object') store.useTimeout?.(this.#parts.store.timeout)
-  }
-
-  /** One attempt at a time; after a failed one, the next request makes another. */
-  #connected(connect: () => Promise<Store>): Promise<Store> {
-    if (!this.#connecting) {
-      const connecting = connect()
-      this.#connecting = connecting
-      connecting.catch(() => {
-        if (this.#connecting === connecting) this.#connecting = undefined
-      })
-      this.#settle(connect, connecting)
-    }
-    return this.#connecting.catch(unconnected)
-  }
-
-  /** Once the store is there, calls need not wait for a promise. A failure is told to each request that needs it. */
-  #settle(from: Eventual<Store>, promise: Promise<Store>): void {
-    promise.then(
-      store => {
-        if (this.#store !== from) return
-        this.#store = store
-        store.useTimeout?.(this.#parts.store.timeout)
-      },
-      () => {},
-    )
+    this.#source = new StoreSource(store, this.#parts.store.timeout)
   }
 
   #byUser(user: unknown): [Path, unknown] {
@@ -308,21 +270,6 @@ const nobody: Carrier = {
   derive: secret => secret,
 }
 
-/** A store that is still on its way is let go of when it comes. */
-async function letGo(store: Store | Promise<Store>): Promise<void> {
-  const opened = await Promise.resolve(store).catch(() => undefined)
-  await opened?.close?.()
-}
-
 function shown(fields: Record<string, unknown>): Record<string, unknown> {
   return copied(Object.fromEntries(Object.entries(fields).filter(([name]) => isFieldName(name))))
-}
-
-function unconnected(cause: unknown): never {
-  if (cause instanceof ConfigurationError || cause instanceof StoreUnavailableError) throw cause
-  throw new StoreUnavailableError('The session store could not be connected', 'none', { cause })
-}
-
-function isPromise<T>(value: unknown): value is Promise<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

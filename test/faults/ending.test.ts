@@ -249,3 +249,44 @@ test('close() waits for calls that no request is waiting for', async t => {
   await ended
   await closing
 })
+
+test('a store that is set while another is being closed is neither closed nor refused', async t => {
+  const former = closable()
+  const next = closable()
+  const begun = gate()
+  const go = gate()
+  const { visitor, sessions } = await anApp(t, { store: former.store }, async ctx => {
+    if (ctx.path === '/inc') return ctx.session.inc('n')
+    await ctx.session.set('a', 1)
+    begun.open()
+    await go.opened
+    return 'done'
+  })
+  const asked = visitor().get('/')
+  await begun.opened
+  const closing = sessions.close()
+  sessions.store = next.store
+  go.open()
+  await Promise.all([asked, closing])
+  assert.deepEqual([former.closed(), next.closed()], [1, 0])
+  assert.deepEqual((await visitor().get('/inc')).json, { n: 1 })
+  await sessions.close()
+  assert.deepEqual([former.closed(), next.closed()], [1, 1])
+})
+
+test('looking at the store connects nothing', async t => {
+  const { sessions, visitor } = await anApp(t, {}, ctx => ctx.session.inc('n'))
+  assert.equal(sessions.store, undefined)
+  let connections = 0
+  sessions.collection = async () => {
+    connections++
+    throw new Error('away')
+  }
+  assert.equal(sessions.store, undefined)
+  assert.equal(typeof sessions.collection, 'function')
+  assert.equal(connections, 0)
+  assert.equal((await visitor().get('/')).status, 503)
+  assert.equal(connections, 1)
+  assert.equal(sessions.store, undefined)
+  assert.equal(connections, 1)
+})

@@ -297,6 +297,24 @@ onEachStore('through several rotations the oldest cookie still leads to the sess
   assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 2 }])
 })
 
+onEachStore(
+  'a cookie that is hundreds of rotations behind has ended, and costs a few calls',
+  async (t, watched) => {
+    const { ada } = await aVisit(t, watched.store)
+    const oldest = [ada.twin(), ada.twin(), ada.twin()]
+    for (let times = 0; times < 200; times++) await ada.get('/rotate')
+    const answers: number[] = []
+    for (const [index, path] of ['/read', '/inc', '/destroy'].entries()) {
+      watched.calls.length = 0
+      answers.push((await (oldest[index] as Visitor).get(path)).status)
+      assert.ok(watched.calls.length <= 15, `${path}: ${watched.calls.length} calls`)
+    }
+    assert.deepEqual(answers, [200, 401, 401])
+    assert.equal(secretOf(oldest[0] as Visitor) === secretOf(ada), false)
+    assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 1 }])
+  },
+)
+
 onEachStore('grace is for routine rotation only', async (t, watched) => {
   const refused: unknown[] = []
   const wrong: object[] = [

@@ -11,6 +11,7 @@ import {
   HeadersSentError,
   SessionEndedError,
   type Store,
+  StoreUnavailableError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
@@ -186,6 +187,51 @@ onEachStore(
     await p2.sessions.endAll('ada', { except: here.id })
     assert.deepEqual(await idsOf(p1, 'ada'), [here.id])
     assert.deepEqual((await ada.visitor.get('/read')).json, {})
+  },
+)
+
+onEachStore('one session that cannot be ended does not keep the user’s others', async (t, { store }) => {
+  let stuck: string | undefined
+  const failing = altered(store, (name, [id]) => {
+    if (name === 'delete' && id === stuck) throw new StoreUnavailableError('its shard is away', 'none')
+  })
+  const app = await aUsersApp(t, failing)
+  const ada = [await signedIn(app, 'ada'), await signedIn(app, 'ada'), await signedIn(app, 'ada')]
+  stuck = (await idsOf(app, 'ada'))[0] as string
+  await assert.rejects(app.sessions.endAll('ada'), (error: Error) => {
+    assert.ok(error instanceof StoreUnavailableError)
+    assert.equal(error.outcome, 'unknown')
+    assert.match(error.message, /^2 sessions of the user were ended, and 1 could not be/)
+    assert.equal((error.cause as Error).message, 'its shard is away')
+    return true
+  })
+  assert.deepEqual(await idsOf(app, 'ada'), [stuck])
+  stuck = undefined
+  assert.equal(await app.sessions.endAll('ada'), 1)
+  for (const { visitor } of ada) assert.deepEqual((await visitor.get('/read')).json, {})
+})
+
+onEachStore(
+  'where somebody keeps signing in, ending all sessions comes to an end and says so',
+  async (t, { store }) => {
+    const app = await aUsersApp(t, store)
+    let left = 1000
+    const busy = altered(store, async name => {
+      if (name === 'delete' && left-- > 0) await signedIn(app, 'ada')
+    })
+    const { sessions } = await aUsersApp(t, busy)
+    await signedIn(app, 'ada')
+    await assert.rejects(sessions.endAll('ada'), (error: Error) => {
+      assert.ok(error instanceof StoreUnavailableError)
+      assert.match(
+        error.message,
+        /^\d+ sessions of the user were ended, and there are always more: .* signing in/,
+      )
+      return true
+    })
+    assert.ok(left > 900, `${1000 - left} rounds`)
+    left = 0
+    assert.equal(await sessions.endAll('ada'), 1)
   },
 )
 
