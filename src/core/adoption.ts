@@ -38,7 +38,7 @@ export async function adopt(
   if (sizeOf(fields) > maxSize) return tell({ type: 'not adopted', error: new SessionTooLargeError() })
   const isBringing = Object.keys(fields).length > 0
   // A token that was made already is bound to the secret it was made with.
-  const fixed = key === undefined || known.secret ? undefined : known.carrier.derive(key, 'adopt')
+  const fixed = key === undefined || known.secret ? undefined : known.carrier.derive('adopt', key)
   const isMade = isBringing && (await createOrJoin(known, store, fields, fixed))
   // Taken back meanwhile: the other session is all there is.
   if (isBringing && known.state === 'new') return

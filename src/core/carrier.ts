@@ -23,8 +23,11 @@ export interface Verified extends Presented {
   readonly outdated: boolean
 }
 
-/** The secret of a session that follows from another, be it one of ours, by its tombstone's nonce, or another library's. */
-export type Derive = (secret: string, nonce: string) => Secret
+/**
+ * The secret of a session that follows from another: of the `heir` of one of ours, by its secret and its tombstone's nonce; or
+ * of the one that `adopt`s another library's, by that one's key.
+ */
+export type Derive = (what: 'heir' | 'adopt', from: string, nonce?: string) => Secret
 
 /** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
 export interface Carrier {
@@ -37,6 +40,6 @@ export interface Carrier {
   withdraw(): void
   /** Makes the visitor forget the id. */
   clear(): void
-  /** Nobody without the app's key can tell what it gives. */
+  /** Nobody without the app's key can tell what it gives. Another cookie's is another. */
   readonly derive: Derive
 }

@@ -21,7 +21,7 @@ const MOST_STEPS = 10
 export async function follow(known: Known, store: Store, { next }: Tombstone, steps = 1): Promise<boolean> {
   const { secret } = known
   if (!secret || !next || steps > MOST_STEPS || !(isFollowable(next) || known.isHeir(next))) return false
-  const following = known.carrier.derive(secret, next)
+  const following = known.carrier.derive('heir', secret, next)
   const found = await store.load(idOf(following))
   if (!found) return false
   known.succeed(following)

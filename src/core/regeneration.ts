@@ -40,7 +40,7 @@ export async function regenerate(
   const from = keep === false && !isLeading ? undefined : known.secret
   const next = follower(isLeading ? grace : 0)
   // One id for all tries: a response that has left meanwhile has told it to the visitor.
-  const secret = from ? known.carrier.derive(from, next) : newSecret()
+  const secret = from ? known.carrier.derive('heir', from, next) : newSecret()
   const plan: Plan = { lifetimes, keep, next, secret, from, isLeading }
   for (let tries = 1; !(await succeed(known, store, plan)); tries++) {
     await look(known, store)

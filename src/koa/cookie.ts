@@ -1,6 +1,7 @@
+import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
-import type { Carrier, Presented, Verified } from '../core/carrier.ts'
+import type { Carrier, Derive, Presented, Verified } from '../core/carrier.ts'
 import type { TokenKey } from '../core/csrf.ts'
 import { tell } from '../core/events.ts'
 import { idOf, type Secret, secretFrom } from '../core/ids.ts'
@@ -85,9 +86,13 @@ function signed(key: string, payload: string): string {
   return `${key}=${payload}`
 }
 
-/** A secret that follows from another, for who has the keys. Signed under no cookie's name, so none is one. */
-function derived(keys: Keys, secret: string, nonce: string): Secret {
-  return secretFrom(keys.sign(`grace ${secret} ${nonce}`))
+/**
+ * A secret that follows from what is given, for who has the keys: in JSON, so that no two lists are one text; with the
+ * cookie's name, so that two kinds of session never share one; and hashed, so that what is signed has no `=`, as all has that
+ * is signed for cookies.
+ */
+function derived(keys: Keys, key: string, ...from: Parameters<Derive>): Secret {
+  return secretFrom(keys.sign(`derived ${hash('sha256', JSON.stringify([key, ...from]), 'hex')}`))
 }
 
 /** The cookie of a request that has no response of Koa's: read, never set. */
@@ -100,7 +105,7 @@ export function cookieReader({ key }: Settings, keys: () => Keys): CookieReader 
     carry() {},
     withdraw() {},
     clear() {},
-    derive: (secret, nonce) => derived(keys(), secret, nonce),
+    derive: (...from) => derived(keys(), key, ...from),
   })
 }
 
@@ -170,8 +175,8 @@ export class SessionCookie implements Carrier {
     if (this.canCarry()) this.#set('', new Date(0))
   }
 
-  derive(secret: string, nonce: string): Secret {
-    return derived(this.#keys, secret, nonce)
+  derive(...from: Parameters<Derive>): Secret {
+    return derived(this.#keys, this.#settings.key, ...from)
   }
 
   #set(value: string, expires: Date | undefined): void {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import Koa from 'koa'
 import type { SessionId, SessionRecord } from '../../src/core/record.ts'
-import Session, { SessionTooLargeError, StoreUnavailableError } from '../../src/index.ts'
+import Session, { type SessionOptions, SessionTooLargeError, StoreUnavailableError } from '../../src/index.ts'
 import { koaSession } from '../../src/koa/adopt.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, answering, type Handler, KEY, listening } from '../support/app.ts'
@@ -212,6 +212,38 @@ onEachStore(
     assert.deepEqual((await ada.get('/read')).json, { user: 'ada', cart: 'tea' })
   },
 )
+
+onEachStore('two kinds of session that take over one other session do not share one', async (t, watched) => {
+  const adopt: SessionOptions['adopt'] = (_, onceStored) => {
+    onceStored(() => {}, 'the id of the other session')
+    return { user: 'ada' }
+  }
+  const app = new Koa()
+  app.keys = [KEY]
+  Session(app, { store: watched.store, adopt })
+  Session(app, { store: watched.store, adopt, property: 'admin', key: 'admin' })
+  app.use(
+    answering({
+      ...routes,
+      '/both': async ctx => [(await ctx.session()).id, (await ctx.admin()).id],
+      '/leave': ctx => ctx.admin.destroy(),
+    }),
+  )
+  const { visitor } = await listening(t, app)
+  const other = await anApp(t, { store: watched.store, adopt, key: 'other' }, routes)
+  const ada = visitor()
+  const [one, two] = (await ada.get('/both')).json as string[]
+  assert.notEqual(one, two)
+  assert.notEqual(ada.jar.get('sid')?.slice(0, 40), ada.jar.get('admin')?.slice(0, 40))
+  await other.visitor().get('/write')
+  assert.equal((await watched.records()).length, 3)
+  // What becomes of one is no business of the other.
+  await ada.get('/leave')
+  assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+  // Requests that bring it to one kind of session at once still make one of it.
+  assert.deepEqual((await visitor().get('/read')).json, { user: 'ada' })
+  assert.equal((await watched.records()).length, 2)
+})
 
 onEachStore('visitors who bring the same data do not share a session', async (t, watched) => {
   const { visitor } = await anApp(t, { store: watched.store, adopt: koaSession() }, routes)
