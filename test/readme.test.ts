@@ -203,7 +203,7 @@ function handlersFile(): File {
   const text = `
 import assert from 'node:assert/strict'
 import Koa from 'koa'
-import Session, { type SessionContext } from 'koa-atomic-session'
+import Session, { type SessionContext, SessionEndedError } from 'koa-atomic-session'
 import { memoryStore } from 'koa-atomic-session/memory'
 ${shared.join('\n')}
 const app = new Koa<Koa.DefaultState, SessionContext<Shop>>()

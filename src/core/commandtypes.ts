@@ -267,7 +267,8 @@ type SortOf<E> = unknown extends E
     ? never
     : { readonly [K in (keyof E & string) | `${keyof E & string}.${string}`]?: 1 | -1 }
 
-type FieldValues<Data, F> = F extends List
+/** What `set` takes for several fields: the names as they are given in `F`, with values that they can hold. */
+export type FieldValues<Data, F> = F extends List
   ? Fault<'A path needs a value: set(path, value)'>
   : [WrongName<Data, F>] extends [never]
     ? { readonly [K in keyof F]: Write<ValueAt<Data, K & string>> }
@@ -285,4 +286,4 @@ type TouchedFields<Data, F> = Merge<
 type OptionalKey<F> = { [K in keyof F]-?: Record<never, never> extends Pick<F, K> ? K : never }[keyof F]
 
 /** Paths are names too; these are for completions. */
-type FieldNames<Data> = { readonly [K in keyof Data]?: unknown } | object
+export type FieldNames<Data> = { readonly [K in keyof Data]?: unknown } | object

@@ -6,7 +6,7 @@ import { ConfigurationError, FieldError } from './errors.ts'
 import { touchedPaths } from './fold.ts'
 import { describe, type PathLike } from './paths.ts'
 import { valueAt } from './picture.ts'
-import { destroy, type Regenerating, readFields, regenerate, sessionOf, touch } from './session.ts'
+import { destroy, readFields, regenerate, sessionOf, touch } from './session.ts'
 import type { SessionHandle } from './types.ts'
 import { isAskedOfAnything, notKept, notListed, notLoaded } from './unloaded.ts'
 import { copied } from './values.ts'
@@ -132,7 +132,7 @@ const members: Record<string, Member> = Object.assign(Object.create(null), {
   get: asking('get', (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
   touch: asking('touch', (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
   destroy: asking('destroy', (visit, _, options?: unknown) => destroy(visit, options)),
-  regenerate: asking('regenerate', (visit, handle, options?: Regenerating) =>
+  regenerate: asking('regenerate', (visit, handle, options?: unknown) =>
     regenerate(visit, options).then(() => handle()),
   ),
   createCSRF(this: Asked) {

@@ -126,8 +126,11 @@ export class Known {
     else this.carrier.carry(this.#last.presented, this.#last.expires)
   }
 
-  /** A new session has been stored, under the secret that was offered or, if that was taken, under another. */
-  adopt(secret: Secret, picture: Picture): void {
+  /**
+   * A new session has been stored, under the secret that was offered or, if that was taken, under another. Unless it
+   * `isAlike`, it is read back otherwise than it was given.
+   */
+  adopt(secret: Secret, picture: Picture, isAlike = comesBackAlike(picture.fields)): void {
     const offered = this.#offered
     this.#tokens = offered?.tokens
     if (secret !== this.secret) this.hasTokens = false
@@ -136,7 +139,7 @@ export class Known {
     this.maxAge = picture.maxAge
     this.absolute = picture.absolute?.getTime()
     this.#picture = picture
-    this.stale = !comesBackAlike(picture.fields)
+    this.stale = !isAlike
     this.state = 'live'
     if (offered?.secret === secret) this.#carried(offered, picture.expires)
     else this.carry()
@@ -214,18 +217,23 @@ export class Known {
     this.#picture = undefined
     this.maxAge = this.#lifetimes.maxAge
     this.absolute = undefined
+    this.replaced = tombstone?.next !== undefined
     if (this.state === 'live' || !this.isVisitors) {
       this.state = 'ended'
       this.#tellNothing()
       throw new SessionEndedError()
     }
     this.state = tombstone ? 'late' : 'new'
-    this.replaced = tombstone?.next !== undefined
     if (tombstone) return
     this.#tokens = this.hasTokens ? this.tokens : undefined
     this.hasTokens = false
     this.secret = undefined
     this.id = undefined
+  }
+
+  /** Whether there was a session that has ended, by whomever. */
+  isOver(): boolean {
+    return this.state === 'late' || this.state === 'ended' || this.state === 'destroyed'
   }
 
   isStored(): boolean {

@@ -1,21 +1,77 @@
-import { StoreUnavailableError } from './errors.ts'
+import { callOptions } from './calloptions.ts'
+import type { Operation } from './change.ts'
+import { commands } from './commands.ts'
+import { milliseconds } from './duration.ts'
+import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
 import { tell } from './events.ts'
+import { Fold } from './fold.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import type { Known } from './known.ts'
 import { follow, look } from './lookup.ts'
-import type { Path } from './paths.ts'
+import { applied } from './operators.ts'
+import { describe, type Path, pathOf } from './paths.ts'
 import { excerpt, type Lifetimes, newPicture, type Picture } from './picture.ts'
 import { isEnded, type SessionId } from './record.ts'
+import { sizeOf } from './size.ts'
 import type { Store } from './store.ts'
-import { endOld, follower, insertNew, moveOn } from './succession.ts'
+import { endOld, follower, insertNew, MOST_GRACE, moveOn } from './succession.ts'
+import type { RegenerateOptions } from './types.ts'
+import { comesBackAlike, isPlain } from './values.ts'
 
 /** So often a session is copied anew because others wrote to it meanwhile. */
 const MOST_TRIES = 50
 
+/** What a call of `regenerate` asks for, checked. */
+export interface Regeneration {
+  readonly keep: boolean | readonly Path[]
+  /** What the new session has beside that, or instead. */
+  readonly set: readonly Operation[]
+  readonly maxAge: number | undefined
+  /** For how long who comes with the old id is led on to the new one, milliseconds. */
+  readonly grace: number
+}
+
+const names = ['keep', 'set', 'maxAge', 'grace'] satisfies (keyof RegenerateOptions)[]
+
+/** Checks what `regenerate` is given, and copies it: what counts is what it was at the call. */
+export function regenerationOf(options: unknown): Regeneration {
+  const { keep = false, set, maxAge, grace } = callOptions('regenerate', options, names)
+  if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
+    throw new FieldError('regenerate({ keep }) takes true, false or a list of the fields to keep', '')
+  }
+  if (set !== undefined && !isPlain(set)) {
+    throw new FieldError(`regenerate({ set }) takes an object of fields, not ${describe(set)}`, '')
+  }
+  if (grace !== undefined && (keep !== true || set !== undefined || maxAge !== undefined)) {
+    throw new FieldError(
+      'grace is for routine rotation, and goes with keep: true alone; a change of privilege has none',
+      '',
+    )
+  }
+  const fold = new Fold()
+  if (set) commands.set(fold, set)
+  return {
+    keep: typeof keep === 'boolean' ? keep : keep.map(pathOf),
+    set: fold.operations,
+    maxAge: maxAge === undefined ? undefined : milliseconds('maxAge', maxAge as number | string),
+    grace: grace === undefined ? 0 : graceOf(grace),
+  }
+}
+
+function graceOf(grace: unknown): number {
+  const ms = milliseconds('grace', grace as number | string)
+  if (ms > MOST_GRACE) throw new FieldError(`grace is at most ${MOST_GRACE} ms`, '')
+  return ms
+}
+
+export interface RegenerationSettings extends Lifetimes {
+  readonly maxSize: number
+}
+
 /** How one session is to take the place of another. */
 interface Plan {
-  readonly lifetimes: Lifetimes
-  readonly keep: boolean | readonly Path[]
+  readonly settings: RegenerationSettings
+  readonly asked: Regeneration
   /** What the tombstone says. */
   readonly next: string
   readonly secret: Secret
@@ -24,24 +80,39 @@ interface Plan {
   readonly isLeading: boolean
 }
 
-/**
- * A brand-new stored session under a new id, with the fields that `keep` names; the old one is ended. For `grace`
- * milliseconds, who comes with the old id is led on to the new one.
- */
+/** A brand-new stored session under a new id, as it was asked for; the old one is ended. */
 export async function regenerate(
   known: Known,
   store: Store,
-  lifetimes: Lifetimes,
-  keep: boolean | readonly Path[],
-  grace: number,
+  settings: RegenerationSettings,
+  asked: Regeneration,
 ): Promise<void> {
+  try {
+    if (asked.keep !== false && known.isStored() && !known.isPictured) await look(known, store)
+    // Nothing can be kept of what has ended, and the newer cookie that its visitor may have been given must stay.
+    if (known.state === 'ended' || (asked.keep !== false && known.isOver())) throw new SessionEndedError()
+    await replace(known, store, settings, asked)
+  } catch (error) {
+    // Who has been told so may sign its visitor in anew.
+    if (error instanceof SessionEndedError && known.state === 'ended') known.state = 'late'
+    throw error
+  }
+}
+
+async function replace(
+  known: Known,
+  store: Store,
+  settings: RegenerationSettings,
+  asked: Regeneration,
+): Promise<void> {
+  const { keep, grace } = asked
   const former = known.id
   const isLeading = grace > 0 && known.secret !== undefined
   const from = keep === false && !isLeading ? undefined : known.secret
   const next = follower(isLeading ? grace : 0)
   // One id for all tries: a response that has left meanwhile has told it to the visitor.
   const secret = from ? known.carrier.derive('heir', from, next) : newSecret()
-  const plan: Plan = { lifetimes, keep, next, secret, from, isLeading }
+  const plan: Plan = { settings, asked, next, secret, from, isLeading }
   for (let tries = 1; !(await succeed(known, store, plan)); tries++) {
     await look(known, store)
     // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
@@ -55,19 +126,21 @@ export async function regenerate(
 async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean> {
   const picture = successorOf(known, plan)
   const { from, next } = plan
+  // What is kept was read from the store.
+  const isAlike = comesBackAlike(applied({}, plan.asked.set))
   // A new id makes old tokens worthless, but routine rotation changes nothing for who has the old cookie.
   known.offer(plan.secret, picture, plan.isLeading ? known.tokens : undefined)
   try {
     const secret = await insertNew(store, picture, plan.secret, from !== undefined)
     const outcome = await endFormer(known, store, plan)
     if (outcome === true) {
-      known.adopt(secret, picture)
+      known.adopt(secret, picture, isAlike)
       if (plan.isLeading) known.told = known.issued
       return true
     }
     if (outcome !== false) {
       // The response has left meanwhile, with its cookie.
-      if (!known.carrier.canCarry()) known.adopt(secret, picture)
+      if (!known.carrier.canCarry()) known.adopt(secret, picture, isAlike)
       // Should the tombstone stand after all, its visitor, and nobody else, goes on in the new session.
       else if (outcome.outcome === 'unknown' && from && from === known.secret) known.fork(next)
       else await discard(store, secret)
@@ -83,19 +156,22 @@ async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean>
   return false
 }
 
-function successorOf(known: Known, { lifetimes, keep }: Plan): Picture {
-  const { fields, maxAge } = known.picture
+function successorOf(known: Known, { settings, asked: { keep, set, maxAge } }: Plan): Picture {
+  const { fields, maxAge: former } = known.picture
   const kept = keep === true ? fields : keep === false ? {} : excerpt(fields, keep)
+  const all = applied(kept, set)
+  const size = sizeOf(all)
+  if (size > settings.maxSize && size > sizeOf(kept)) throw new SessionTooLargeError()
+  const own = maxAge ?? (keep === true || known.state === 'new' ? former : undefined)
   // Rotation of the same session must not outlive its absolute limit.
-  const limit = keep === true ? known.absolute : undefined
-  return newPicture(lifetimes, keep === true || known.state === 'new' ? maxAge : undefined, kept, limit)
+  return newPicture(settings, own, all, keep === true ? known.absolute : undefined)
 }
 
 /** True if the old session is over now, false if it is not the one that was copied any more. */
 async function endFormer(
   known: Known,
   store: Store,
-  { keep, next }: Plan,
+  { asked: { keep }, next }: Plan,
 ): Promise<boolean | StoreUnavailableError> {
   const old = known.isStored() ? known.id : undefined
   if (!old) return true

@@ -7,17 +7,11 @@ import { milliseconds } from './duration.ts'
 import { FieldError } from './errors.ts'
 import { isFieldName, type PathLike, pathOf } from './paths.ts'
 import { valueAt } from './picture.ts'
-import { MOST_GRACE } from './succession.ts'
+import { regenerationOf } from './regeneration.ts'
 import type { LoadedSession } from './types.ts'
 import { copied } from './values.ts'
 import { notAssignable, viewOf } from './view.ts'
 import type { Visit } from './visit.ts'
-
-/** What `regenerate` is given, before it is checked. */
-export interface Regenerating {
-  readonly keep?: boolean | readonly PathLike[]
-  readonly grace?: number | string
-}
 
 /** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
 class Session {
@@ -85,9 +79,9 @@ class Session {
     return this.#visit.queue.watch(destroy(this.#visit, options))
   }
 
-  regenerate(options?: Regenerating): Promise<Session> {
-    refuseCallback('regenerate', [options])
-    return this.#refreshedBy(regenerate(this.#visit, options))
+  regenerate(...args: unknown[]): Promise<Session> {
+    refuseCallback('regenerate', args)
+    return this.#refreshedBy(regenerate(this.#visit, args[0]))
   }
 
   #refreshedBy(act: Promise<void>): Promise<Session> {
@@ -201,18 +195,6 @@ export async function destroy(visit: Visit, options: unknown): Promise<void> {
   await visit.destroy()
 }
 
-export async function regenerate(visit: Visit, options: Regenerating = {}): Promise<void> {
-  const { keep = false, grace } = options
-  if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
-    throw new FieldError('regenerate({ keep }) takes true, false or a list of the fields to keep', '')
-  }
-  if (grace !== undefined && keep !== true) {
-    throw new FieldError(
-      'grace is for routine rotation, and needs keep: true; a change of privilege has none',
-      '',
-    )
-  }
-  const ms = grace === undefined ? 0 : milliseconds('grace', grace)
-  if (ms > MOST_GRACE) throw new FieldError(`grace is at most ${MOST_GRACE} ms`, '')
-  await visit.regenerate(typeof keep === 'boolean' ? keep : keep.map(pathOf), ms)
+export async function regenerate(visit: Visit, options: unknown): Promise<void> {
+  await visit.regenerate(regenerationOf(options))
 }

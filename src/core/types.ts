@@ -1,4 +1,4 @@
-import type { Commands, Guards } from './commandtypes.ts'
+import type { Commands, FieldNames, FieldValues, Guards } from './commandtypes.ts'
 import type { PathLike } from './paths.ts'
 import type { PathTo, ReadAt } from './pathtypes.ts'
 import type { Read, Untyped, ValidData } from './valuetypes.ts'
@@ -76,11 +76,20 @@ export interface SessionHandle<Data = DefaultData>
    * A brand-new stored session with a new id; the old one is ended. For every change of privilege, signing in
    * above all (OWASP, session fixation).
    *
-   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it, and,
-   *   with `keep: true`, when it had ended before.
+   *     await ctx.session.regenerate({ keep: ['cart'], set: { user_id }, maxAge: '30 days' })
+   *
+   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it, and, with
+   *   `keep: true` or a list, when it had ended before: there is nothing to keep. Plain `regenerate()`, or one
+   *   with `set`, then signs in anew.
+   * @throws {FieldError} for a field or a value that a session cannot hold, and for `grace` with anything but
+   *   `keep: true`.
+   * @throws {SessionTooLargeError} when `set` would make the session larger than `maxSize`. Then, as for all
+   *   errors but `StoreUnavailableError` with an unknown outcome, the old session is as it was.
    * @throws {HeadersSentError}
    */
-  regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>
+  regenerate<F extends FieldNames<Data> = Partial<Data>>(
+    options?: RegenerateOptions<Data, F>,
+  ): Promise<LoadedSession<Data>>
 }
 
 /**
@@ -149,11 +158,20 @@ export interface SessionMembers<Data = DefaultData>
    * A brand-new stored session with a new id; the old one is ended. For every change of privilege, signing in
    * above all (OWASP, session fixation).
    *
-   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it, and,
-   *   with `keep: true`, when it had ended before.
+   *     await ctx.session.regenerate({ keep: ['cart'], set: { user_id }, maxAge: '30 days' })
+   *
+   * @throws {SessionEndedError} when somebody else ended the session after this request had seen it, and, with
+   *   `keep: true` or a list, when it had ended before: there is nothing to keep. Plain `regenerate()`, or one
+   *   with `set`, then signs in anew.
+   * @throws {FieldError} for a field or a value that a session cannot hold, and for `grace` with anything but
+   *   `keep: true`.
+   * @throws {SessionTooLargeError} when `set` would make the session larger than `maxSize`. Then, as for all
+   *   errors but `StoreUnavailableError` with an unknown outcome, the old session is as it was.
    * @throws {HeadersSentError}
    */
-  regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>
+  regenerate<F extends FieldNames<Data> = Partial<Data>>(
+    options?: RegenerateOptions<Data, F>,
+  ): Promise<LoadedSession<Data>>
 }
 
 export interface LoadOptions {
@@ -164,7 +182,8 @@ export interface LoadOptions {
   readonly extend?: boolean
 }
 
-export interface RegenerateOptions<Data = DefaultData> {
+/** `F` is what `set` names. */
+export interface RegenerateOptions<Data = DefaultData, F = Partial<Data>> {
   /**
    * What the new session takes over: everything, nothing, or the fields named. What is written meanwhile is
    * carried too.
@@ -172,8 +191,21 @@ export interface RegenerateOptions<Data = DefaultData> {
    */
   readonly keep?: boolean | readonly (keyof Data & string)[]
   /**
+   * Fields that the new session has from its first moment, such as who has signed in; they win over what is
+   * kept. Names are paths, as those of the command `set({ … })` are.
+   * @default none
+   */
+  readonly set?: FieldValues<Data, F>
+  /**
+   * How long the new session lives after its last use, from now on: milliseconds, or words such as
+   * `'30 days'`, for "remember me".
+   * @default the option `maxAge`; with `keep: true`, the old session's
+   */
+  readonly maxAge?: number | string
+  /**
    * For how long requests that are under way with the old cookie go on in the new session: milliseconds, or words such
-   * as `'30s'`; at most a minute. For routine rotation only, with `keep: true`, and never for a change of privilege.
+   * as `'30s'`; at most a minute. For routine rotation only, with `keep: true` and nothing else, and never for a change
+   * of privilege.
    * @default none
    */
   readonly grace?: number | string

@@ -15,7 +15,7 @@ import type { Path } from './paths.ts'
 import { answerable, excerpt, type Lifetimes, type Picture, valueAt } from './picture.ts'
 import { Queue } from './queue.ts'
 import { isEnded, type SessionId } from './record.ts'
-import { regenerate } from './regeneration.ts'
+import { type Regeneration, regenerate } from './regeneration.ts'
 import { growthOf, sizeOf } from './size.ts'
 import type { Answer, Applied, Store } from './store.ts'
 import { endOld } from './succession.ts'
@@ -151,20 +151,12 @@ export class Visit {
     })
   }
 
-  /**
-   * A brand-new stored session under a new id, with the fields that `keep` names; the old one is ended. For `grace`
-   * milliseconds, who comes with the old id is led on to the new one.
-   */
-  regenerate(keep: boolean | readonly Path[], grace = 0): Promise<void> {
+  /** A brand-new stored session under a new id, as it was asked for; the old one is ended. */
+  regenerate(asked: Regeneration): Promise<void> {
     return this.#replace(async () => {
-      if (this.#known.state === 'ended') throw new SessionEndedError()
       this.#known.assertCarries()
       await this.#adopt()
-      if (keep !== false && this.#known.isStored() && !this.#known.isPictured)
-        await look(this.#known, this.#store)
-      // Who rotates what others have ended would take the place of what its visitor has been given since.
-      if (keep === true && this.#known.state === 'late') throw new SessionEndedError()
-      await regenerate(this.#known, this.#store, this.#options, keep, grace)
+      await regenerate(this.#known, this.#store, this.#options, asked)
     })
   }
 

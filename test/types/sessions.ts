@@ -1,5 +1,11 @@
 import type { ObjectId } from 'bson'
-import type { LoadedSession, SessionHandle, Untyped, ValidData } from '../../src/core/types.ts'
+import type {
+  LoadedSession,
+  RegenerateOptions,
+  SessionHandle,
+  Untyped,
+  ValidData,
+} from '../../src/core/types.ts'
 import type { Bytes, Int64 } from '../../src/core/valuetypes.ts'
 import { type Folder, handle, index, is, type Shop, session, text } from './shop.ts'
 
@@ -67,6 +73,48 @@ export async function members() {
   handle.id
   // @ts-expect-error: the same
   handle.views
+}
+
+export async function regenerating() {
+  is<LoadedSession<Shop>>()(
+    await handle.regenerate({
+      keep: ['cart'],
+      set: { user_id: text as unknown as ObjectId },
+      maxAge: '30 days',
+    }),
+  )
+  is<LoadedSession<Shop>>()(await session.regenerate({ set: { name: text, 'cart.total': 1 } }))
+  is<LoadedSession<Shop>>()(await session.regenerate({ keep: true, set: { views: 0 }, maxAge: 1000 }))
+  is<LoadedSession<Shop>>()(await session.regenerate({ keep: true, grace: '30s' }))
+  is<LoadedSession<Shop>>()(await handle.regenerate({}))
+  is<LoadedSession<Shop>>()(await handle.regenerate({ set: {} }))
+  const named: RegenerateOptions<Shop> = { keep: ['cart'], set: { views: 1, role: 'user' }, maxAge: 1 }
+  await handle.regenerate(named)
+  const maybe: { views?: number } = {}
+  await handle.regenerate({ set: maybe })
+  await untyped.regenerate({ keep: ['a'], set: { a: 1, 'b.c': [text] } })
+  // @ts-expect-error: no such field
+  handle.regenerate({ set: { user: text } })
+  // @ts-expect-error: no such path
+  handle.regenerate({ set: { 'cart.totl': 1 } })
+  // @ts-expect-error: not a number
+  session.regenerate({ set: { views: '1' } })
+  // @ts-expect-error: not a role
+  handle.regenerate({ keep: ['cart'], set: { role: 'root' } })
+  // @ts-expect-error: reserved
+  handle.regenerate({ set: { destroy: 1 } })
+  // @ts-expect-error: reserved all the same
+  untyped.regenerate({ set: { destroy: 1 } })
+  // @ts-expect-error: fields with their values, not a path
+  handle.regenerate({ set: ['views', 1] })
+  // @ts-expect-error: the same
+  handle.regenerate({ set: 'views' })
+  // @ts-expect-error: milliseconds or words
+  handle.regenerate({ maxAge: new Date() })
+  // @ts-expect-error: no such option
+  handle.regenerate({ keeep: true })
+  // @ts-expect-error: it returns a promise
+  handle.regenerate(() => {})
 }
 
 export async function reading() {
