@@ -1,4 +1,6 @@
 import Router from '@koa/router'
+// In your app: import { SessionEndedError } from 'koa-atomic-session'
+import { SessionEndedError } from '../src/index.ts'
 import { deviceIn } from './device-list.ts'
 import { html } from './html.ts'
 import { show } from './page.ts'
@@ -29,13 +31,23 @@ account.get('/sign-in', ctx =>
 account.post('/sign-in', async ctx => {
   const user = field(ctx, 'name').trim()
   if (user === '' || user.length > 50) ctx.throw(400, 'A name has 1 to 50 characters')
-  // A new id for a new privilege; the cart comes along.
-  await ctx.session.regenerate({ keep: ['cart'] })
+  const set = {
+    user,
+    device: deviceIn(ctx.get('User-Agent')),
+    signedIn: new Date(),
+    flash: `Welcome, ${user}!`,
+  }
   // The session keeps this lifetime, and its cookie then outlives the browser's window.
-  if (field(ctx, 'remember') === 'yes') await ctx.session.touch('1 month')
-  await ctx.session
-    .set({ user, device: deviceIn(ctx.get('User-Agent')), flash: `Welcome, ${user}!` })
-    .currentDate('signedIn')
+  const lifetime = field(ctx, 'remember') === 'yes' ? { maxAge: '1 month' } : {}
+  try {
+    // A new id for a new privilege; the cart comes along.
+    await ctx.session.regenerate({ keep: ['cart'], set, ...lifetime })
+  } catch (error) {
+    if (!(error instanceof SessionEndedError)) throw error
+    // The form was sent twice, or from a page of a session that is over: its cart is not here to be kept.
+    const flash = `Welcome, ${user}! You had signed in or out with that page before. If it had a cart, that is where you signed in first: see "Your devices".`
+    await ctx.session.regenerate({ set: { ...set, flash }, ...lifetime })
+  }
   goTo(ctx, '/')
 })
 
