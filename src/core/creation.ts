@@ -1,10 +1,20 @@
+import { callOptions } from './calloptions.ts'
+import type { Carrier } from './carrier.ts'
+import { commands } from './commands.ts'
+import { milliseconds } from './duration.ts'
+import { FieldError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
+import { Fold } from './fold.ts'
 import { newSecret, type Secret } from './ids.ts'
-import type { Known } from './known.ts'
+import { Known } from './known.ts'
+import { applied } from './operators.ts'
+import { describe } from './paths.ts'
+import type { Lifetimes } from './picture.ts'
 import type { SessionId } from './record.ts'
+import { sizeOf } from './size.ts'
 import type { Store } from './store.ts'
 import { insertNew } from './succession.ts'
-import type { Fields } from './values.ts'
+import { type Fields, isPlain } from './values.ts'
 
 /** Stores a new session. With `fixed` under that secret's id and no other: rejects with `IdTakenError` if it is taken. */
 export async function create(known: Known, store: Store, fields: Fields, fixed?: Secret): Promise<void> {
@@ -23,4 +33,38 @@ export async function create(known: Known, store: Store, fields: Fields, fixed?:
     throw error
   }
   tell({ type: 'created', id: known.id as SessionId })
+}
+
+export interface CreateOptions {
+  /**
+   * The session's own lifetime, as `touch(maxAge)` gives it: milliseconds, or words such as `'30 days'`.
+   * @default the option `maxAge` of `Session`
+   */
+  readonly maxAge?: number | string
+}
+
+interface CreationSettings extends Lifetimes {
+  readonly store: Store
+  /** The largest that its fields may be, bytes of BSON. */
+  readonly maxSize: number
+}
+
+/** Stores a session outside of any request, be there fields or none. */
+export async function createFor(
+  carrier: Carrier,
+  settings: CreationSettings,
+  fields: unknown,
+  options: unknown,
+): Promise<SessionId> {
+  const { maxAge } = callOptions('create', options, ['maxAge'])
+  const known = new Known(carrier, settings)
+  if (maxAge !== undefined) known.remember(milliseconds('maxAge', maxAge as number | string))
+  if (!isPlain(fields))
+    throw new FieldError(`create() takes an object of fields, not ${describe(fields)}`, '')
+  const fold = new Fold()
+  commands.set(fold, fields)
+  const checked = applied({}, fold.operations)
+  if (sizeOf(checked) > settings.maxSize) throw new SessionTooLargeError()
+  await create(known, settings.store, checked)
+  return known.id as SessionId
 }

@@ -68,12 +68,17 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
   return one
 }
 
-function payloadOf({ secret, issued, maxAge, absolute, heir, tokens }: Presented): string {
+function cookieValue(
+  { secret, issued, maxAge, absolute, heir, tokens }: Presented,
+  key: string,
+  keys: Keys,
+): string {
   const parts = [secret, issued.toString(36), maxAge.toString(36)]
   if (absolute !== undefined) parts.push(`a-${absolute.toString(36)}`)
   if (heir !== undefined) parts.push(`h-${heir}`)
   if (tokens !== undefined) parts.push(`t-${tokens}`)
-  return parts.join('.')
+  const payload = parts.join('.')
+  return `${payload}.${keys.sign(signed(key, payload))}`
 }
 
 /** A part of a header keeps all of the header in memory. */
@@ -107,6 +112,36 @@ export function cookieReader({ key }: Settings, keys: () => Keys): CookieReader 
     clear() {},
     derive: (...from) => derived(keys(), key, ...from),
   })
+}
+
+/** The cookie of a session that is made outside of any request: nobody has one yet, and `header` is what there is to send. */
+export class NewCookie implements Carrier {
+  readonly #key: string
+  readonly #keys: Keys
+  header = ''
+
+  constructor(key: string, keys: Keys) {
+    this.#key = key
+    this.#keys = keys
+  }
+
+  presented(): undefined {}
+
+  canCarry(): boolean {
+    return true
+  }
+
+  carry(presented: Presented): void {
+    this.header = `${this.#key}=${cookieValue(presented, this.#key, this.#keys)}`
+  }
+
+  withdraw(): void {}
+
+  clear(): void {}
+
+  derive(...from: Parameters<Derive>): Secret {
+    return derived(this.#keys, this.#key, ...from)
+  }
 }
 
 /** The session's cookie of one request and its response: read once, set at most once. */
@@ -158,8 +193,7 @@ export class SessionCookie implements Carrier {
 
   carry(presented: Presented, expires: Date): void {
     const { key, cookie, maxAge: usual } = this.#settings
-    const payload = payloadOf(presented)
-    const value = `${payload}.${this.#keys.sign(signed(key, payload))}`
+    const value = cookieValue(presented, key, this.#keys)
     this.#set(value, cookie.persistent || presented.maxAge !== usual ? latest(expires) : undefined)
   }
 

@@ -7,7 +7,7 @@ import { handleOf } from '../core/handle.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import { adopting } from './adopting.ts'
-import { cookieReader, SessionCookie } from './cookie.ts'
+import { cookieReader, NewCookie, SessionCookie } from './cookie.ts'
 import { keysOf } from './keys.ts'
 import { type SessionOptions, settle } from './options.ts'
 import { Sessions, type StoreMaker } from './sessions.ts'
@@ -64,6 +64,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       store,
       visit: visitOptions,
       cookies: cookieReader(settings, keys),
+      newCookie: () => new NewCookie(settings.key, keys()),
       request: (request: IncomingMessage) => app.createContext(request, new ServerResponse(request)).request,
       tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,
       user: settings.user,

@@ -2,6 +2,8 @@ import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import { callOptions, namedOptions, refuseCallback } from '../core/calloptions.ts'
 import type { Carrier } from '../core/carrier.ts'
+import type { FieldNames, FieldValues } from '../core/commandtypes.ts'
+import { type CreateOptions, createFor } from '../core/creation.ts'
 import type { TimedStore } from '../core/deadline.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
@@ -14,7 +16,7 @@ import type { Store } from '../core/store.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../core/types.ts'
 import { copied, literal } from '../core/values.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
-import type { CookieReader } from './cookie.ts'
+import type { CookieReader, NewCookie } from './cookie.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
 import { endOthers } from './endall.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
@@ -30,6 +32,7 @@ export interface Parts {
   readonly store: TimedStore
   readonly visit: VisitOptions
   readonly cookies: CookieReader
+  readonly newCookie: () => NewCookie
   /** What Koa knows of a request that it does not serve. */
   readonly request: (request: IncomingMessage) => Koa.Request
   readonly tokens: (ctx: Koa.Context) => Tokens
@@ -46,6 +49,14 @@ export interface FoundSession<Data = DefaultData> {
   readonly created: Date
   readonly expires: Date
   readonly fields: SessionFields<Data>
+}
+
+/** What `create` has made. */
+export interface CreatedSession {
+  /** What `end`, `open` and `except` take. */
+  readonly id: SessionId
+  /** `name=value`, as in the header `Cookie` of a request. It is secret. */
+  readonly cookie: string
 }
 
 export interface EndAllOptions {
@@ -172,6 +183,27 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
     visit.doNotExtend()
     visit.queue.close(error => this.#parts.report(error as Error))
     return handleOf<Data>(visit, 'sessions.open(id)')
+  }
+
+  /**
+   * Stores a new session with these fields, for tests that begin with a visitor who is signed in, and for jobs. `cookie`, its
+   * name and its value, is what a request sends as its header `Cookie`; whoever has it is the visitor.
+   *
+   *     const { cookie } = await sessions.create({ user_id: 'ada' })
+   *     await fetch(url, { headers: { cookie } })
+   *
+   * @throws {FieldError} for a field or a value that a session cannot hold.
+   * @throws {SessionTooLargeError}
+   * @throws {ConfigurationError} without `app.keys`, and for options that cannot work.
+   * @throws {StoreUnavailableError}
+   */
+  async create<F extends FieldNames<Data>>(
+    fields: FieldValues<Data, F>,
+    options?: CreateOptions,
+  ): Promise<CreatedSession> {
+    const cookie = this.#parts.newCookie()
+    const id = await createFor(cookie, this.#parts.visit, fields, options)
+    return { id, cookie: cookie.header }
   }
 
   /**

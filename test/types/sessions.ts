@@ -7,9 +7,11 @@ import type {
   ValidData,
 } from '../../src/core/types.ts'
 import type { Bytes, Int64 } from '../../src/core/valuetypes.ts'
+import type { CreatedSession, Sessions } from '../../src/index.ts'
 import { type Folder, handle, index, is, type Shop, session, text } from './shop.ts'
 
 declare function Session<Data extends ValidData<Data>>(): SessionHandle<Data>
+declare const sessions: Sessions<Shop>
 declare const untyped: SessionHandle<Untyped>
 
 export async function loading() {
@@ -155,6 +157,34 @@ export async function anythingGoes() {
   untyped.set('destroy', 1)
   // @ts-expect-error: the same
   untyped.set('_id', 1)
+}
+
+export async function creation() {
+  is<CreatedSession>()(await sessions.create({ views: 1, 'cart.total': 2 }))
+  sessions.create({ name: 'Ada' }, { maxAge: '30 days' })
+  sessions.create({})
+  // @ts-expect-error: no number
+  sessions.create({ views: '1' })
+  // @ts-expect-error: no such field
+  sessions.create({ view: 1 })
+  // @ts-expect-error: reserved
+  sessions.create({ id: 'a' })
+  // @ts-expect-error: no such option
+  sessions.create({}, { maxage: 1 })
+  // @ts-expect-error: an object of fields
+  sessions.create()
+}
+
+export async function except(handle: SessionHandle<Shop>) {
+  sessions.endAll('ada', { except: text })
+  sessions.endAll('ada', { except: await handle() })
+  sessions.endAll('ada', { except: (await handle()).id })
+  // @ts-expect-error: not loaded
+  sessions.endAll('ada', { except: handle })
+  // @ts-expect-error: not awaited
+  sessions.endAll('ada', { except: handle() })
+  // @ts-expect-error: under except
+  sessions.endAll('ada', text)
 }
 
 /** Fields of any name beside those declared. */
