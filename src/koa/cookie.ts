@@ -5,6 +5,8 @@ import type { Carrier, Derive, Presented, Verified } from '../core/carrier.ts'
 import type { TokenKey } from '../core/csrf.ts'
 import { tell } from '../core/events.ts'
 import { idOf, type Secret, secretFrom } from '../core/ids.ts'
+import type { CookieSettings } from './cookie-options.ts'
+import { beforeHeadersLeave, keepFromSharedCaches, linesOf, varyByCookie } from './headers.ts'
 import type { Keys } from './keys.ts'
 import { MOST_DAYS, type Settings } from './options.ts'
 
@@ -144,43 +146,29 @@ export class NewCookie implements Carrier {
   }
 }
 
-/** The session's cookie of one request and its response: read once, set at most once. */
+/** The session's cookie of one request and its response: read once, sent at most once, as the headers leave. */
 export class SessionCookie implements Carrier {
   readonly #ctx: Koa.Context
   readonly #settings: Settings
   readonly #keys: Keys
-  #header: string | undefined
+  #line: string | undefined
+  /** What `adopt` has set: the other library's cookie must go when ours comes, whatever else becomes of the request. */
   readonly #adopting: string[] = []
 
   constructor(ctx: Koa.Context, settings: Settings, keys: Keys) {
     this.#ctx = ctx
     this.#settings = settings
     this.#keys = keys
+    const look = () => this.#look()
+    if (this.canCarry()) beforeHeadersLeave(ctx.res, look)
   }
 
-  /** The `Set-Cookie` lines to be sent even if an error drops all headers. */
-  get headers(): string[] {
-    if (this.#header === undefined) return []
-    const sent = this.#headers()
-    return [...new Set([...this.#adopting.filter(header => sent.includes(header)), this.#header])]
-  }
-
-  /** Notes what `adopt` sets: the other library's cookie must go when ours comes, whatever else becomes of the request. */
   async adopting<T>(adopt: () => Promise<T>): Promise<T> {
-    const before = new Set(this.#headers())
-    const ours = this.#header
+    const before = new Set(linesOf(this.#ctx.res, 'Set-Cookie'))
     const adopted = await adopt()
-    this.#adopting.push(...this.#headers().filter(header => !before.has(header)))
-    // Where the other cookie had our name, ours has taken its place.
-    if (ours && ours === this.#header && !this.#headers().includes(ours) && this.canCarry())
-      this.#restore(ours)
+    const after = linesOf(this.#ctx.res, 'Set-Cookie')
+    this.#adopting.push(...after.filter(line => !before.has(line)))
     return adopted
-  }
-
-  #restore(ours: string): void {
-    const { key } = this.#settings
-    const others = this.#headers().filter(header => !header.startsWith(`${key}=`))
-    this.#ctx.res.setHeader('Set-Cookie', [...others, ours])
   }
 
   presented(): Verified | undefined {
@@ -198,15 +186,11 @@ export class SessionCookie implements Carrier {
   }
 
   withdraw(): void {
-    if (!this.canCarry()) return
-    const others = this.#headers().filter(header => header !== this.#header)
-    if (others.length > 0) this.#ctx.res.setHeader('Set-Cookie', others)
-    else this.#ctx.res.removeHeader('Set-Cookie')
-    this.#header = undefined
+    this.#line = undefined
   }
 
   clear(): void {
-    if (this.canCarry()) this.#set('', new Date(0))
+    this.#set('', new Date(0))
   }
 
   derive(...from: Parameters<Derive>): Secret {
@@ -216,35 +200,46 @@ export class SessionCookie implements Carrier {
   #set(value: string, expires: Date | undefined): void {
     // What is stored by now is stored; only its visitor cannot be told any more.
     if (!this.canCarry()) return
-    const { cookies, res, secure } = this.#ctx
     const { key, cookie } = this.#settings
-    if (cookie.secure && !secure) warnOfProxy(this.#settings)
-    const { secure: before } = cookies
-    // Koa would refuse to send it over what it takes for plain HTTP; the browser knows better what it is connected by.
-    cookies.secure = cookie.secure ?? secure
-    try {
-      cookies.set(key, value, {
-        ...(expires && { expires }),
-        httpOnly: true,
-        overwrite: true,
-        path: cookie.path,
-        ...(cookie.domain !== undefined && { domain: cookie.domain }),
-        sameSite: cookie.sameSite,
-        secure: cookie.secure ?? secure,
-        partitioned: cookie.partitioned,
-        // The value carries its own signature, over the name too.
-        signed: false,
-      })
-    } finally {
-      cookies.secure = before
-    }
-    this.#header = this.#headers().find(header => header.startsWith(`${key}=`))
-    if (!res.hasHeader('Cache-Control')) res.setHeader('Cache-Control', 'no-store')
+    const { secure } = this.#ctx
+    if (!secure) warnOfProxy(this.#settings, this.#ctx.get('X-Forwarded-Proto'))
+    this.#line = setCookie(key, value, expires, { ...cookie, secure: cookie.secure ?? secure })
   }
 
-  #headers(): string[] {
-    return [this.#ctx.res.getHeader('Set-Cookie') ?? []].flat().map(String)
+  /** The app has done its part: what it has set whole, and what Koa drops when it answers an error, is put back here. */
+  #look(): void {
+    const { res } = this.#ctx
+    varyByCookie(res)
+    if (this.#line === undefined) return
+    const others = linesOf(res, 'Set-Cookie').filter(line => nameIn(line) !== this.#settings.key)
+    const names = new Set([...others.map(nameIn), this.#settings.key])
+    const lost = this.#adopting.filter(line => !names.has(nameIn(line)))
+    res.setHeader('Set-Cookie', [...others, ...lost, this.#line])
+    keepFromSharedCaches(res)
   }
+}
+
+function nameIn(line: string): string {
+  return line.slice(0, line.indexOf('=')).trim()
+}
+
+/** Names, values and attributes are safe: they are ours, or were checked as options. */
+function setCookie(
+  name: string,
+  value: string,
+  expires: Date | undefined,
+  { path, domain, sameSite, secure, partitioned }: CookieSettings,
+): string {
+  return [
+    `${name}=${value}`,
+    `path=${path}`,
+    ...(expires ? [`expires=${expires.toUTCString()}`] : []),
+    ...(domain === undefined ? [] : [`domain=${domain}`]),
+    `samesite=${sameSite}`,
+    ...(secure ? ['secure'] : []),
+    'httponly',
+    ...(partitioned ? ['partitioned'] : []),
+  ].join('; ')
 }
 
 /** When the cookie ends: in whole seconds, as cookies count, and not before its session. */
@@ -255,13 +250,19 @@ function latest(expires: Date): Date {
 
 const warned = new WeakSet<Settings>()
 
-function warnOfProxy(settings: Settings): void {
-  if (warned.has(settings)) return
+/** Over plain HTTP, as far as Koa knows: `forwarded` is what a proxy says that Koa was not told to trust, or its visitor. */
+function warnOfProxy(settings: Settings, forwarded: string): void {
+  const { key, cookie } = settings
+  const isByTLS = /^https[ \t]*(?:,|$)/i.test(forwarded)
+  if (warned.has(settings) || !(cookie.secure ?? isByTLS)) return
   warned.add(settings)
   process.emitWarning(
-    `The session cookie ${settings.key} is secure, and a request that needs it came over plain HTTP as far as Koa knows: ` +
-      'browsers drop it unless they are connected by TLS. If a proxy ends TLS, set app.proxy = true and have the proxy ' +
-      'send X-Forwarded-Proto',
+    cookie.secure
+      ? `The session cookie ${key} is secure, and a request that needs it came over plain HTTP as far as Koa knows: browsers ` +
+          'drop it unless they are connected by TLS. If a proxy ends TLS, set app.proxy = true and have the proxy send ' +
+          'X-Forwarded-Proto'
+      : `The session cookie ${key} is not secure, though X-Forwarded-Proto says that its visitor is connected by TLS: if a ` +
+          'proxy ends TLS, set app.proxy = true, so that Koa trusts this header, or cookie: { secure: true }',
     'SessionWarning',
   )
 }

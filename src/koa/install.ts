@@ -1,5 +1,4 @@
 import { type IncomingMessage, ServerResponse } from 'node:http'
-import { format } from 'node:util'
 import type Koa from 'koa'
 import { timed } from '../core/deadline.ts'
 import { ConfigurationError, FieldError } from '../core/errors.ts'
@@ -11,6 +10,7 @@ import { cookieReader, NewCookie, SessionCookie } from './cookie.ts'
 import { keysOf } from './keys.ts'
 import { type SessionOptions, settle } from './options.ts'
 import { Sessions, type StoreMaker } from './sessions.ts'
+import { answerable } from './thrown.ts'
 
 declare module 'koa' {
   interface DefaultContext {
@@ -37,7 +37,6 @@ type AnyApp = Koa<any, any>
 /** What one request uses of its session, once it has asked for it. */
 interface Use {
   readonly visit: Visit
-  readonly cookie: SessionCookie
   readonly handle: SessionHandle<unknown>
   /** Nobody works at the response any more. */
   readonly done: () => void
@@ -81,14 +80,12 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       const cookie = new SessionCookie(ctx, settings, keys())
       const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
       const visit = new Visit(cookie, asked)
-      if (!ctx.res.headersSent) varyByCookie(ctx)
-      deliverWithError(ctx, cookie)
       const done = sessions.responses.add(ctx.res)
       const isOver = ctx[used] === null
       if (isOver) done()
       // Nobody will come for what fails from here on.
       if (isOver || ctx.res.headersSent) visit.queue.close(error => report(ctx, error))
-      ctx[used] = { visit, cookie, handle: handleOf(visit, `ctx.${settings.property}`), done }
+      ctx[used] = { visit, handle: handleOf(visit, `ctx.${settings.property}`), done }
       return ctx[used]
     }
 
@@ -170,58 +167,9 @@ async function failed(ctx: Koa.Context, { visit, done }: Use, error: unknown): P
   queue.close(late => report(ctx, late))
   done()
   for (const other of others) report(ctx, other)
-  // Koa never answers where nothing at all is thrown.
-  throw error ?? new Error(format('non-error thrown: %j', error))
-}
-
-/** Koa parses what there is, which is nothing nearly always. */
-function varyByCookie(ctx: Koa.Context): void {
-  if (ctx.res.hasHeader('Vary')) ctx.vary('Cookie')
-  else ctx.res.setHeader('Vary', 'Cookie')
+  throw answerable(error, ctx.headerSent || !ctx.writable)
 }
 
 function report(ctx: Koa.Context, error: unknown): void {
   ctx.app.emit('error', error, ctx)
-}
-
-/**
- * Koa drops all headers when it answers an error, except those the error has: what was stored must reach its visitor. The
- * error has them only while it is answered, since an app may throw the same one to many visitors.
- */
-function deliverWithError(ctx: Koa.Context, cookie: SessionCookie): void {
-  const answer = ctx.onerror
-  // Not assigned as it is written: V8 would make it among old objects, where it keeps the whole request for long.
-  const deliver: typeof answer = thrown => {
-    if (thrown === null || thrown === undefined || ctx.res.headersSent) return answer.call(ctx, thrown)
-    // As Koa itself would make of it, but here it gets headers.
-    const error: Error = thrown instanceof Error ? thrown : new Error(format('non-error thrown: %j', thrown))
-    const own = Object.getOwnPropertyDescriptor(error, 'headers')
-    if (!Object.isExtensible(error) || own?.configurable === false) return answer.call(ctx, error)
-    // Not enumerable, so that who logs the error does not log the cookie.
-    const value = headersWith(error, ctx, cookie)
-    Object.defineProperty(error, 'headers', { value, configurable: true, writable: true, enumerable: false })
-    try {
-      answer.call(ctx, error)
-    } finally {
-      Reflect.deleteProperty(error, 'headers')
-      if (own) Object.defineProperty(error, 'headers', own)
-    }
-  }
-  ctx.onerror = deliver
-}
-
-function headersWith(error: Error, ctx: Koa.Context, cookie: SessionCookie): Record<string, unknown> {
-  // In lower case, as they are the same headers in any.
-  const headers: Record<string, unknown> = {}
-  if ('headers' in error && typeof error.headers === 'object') {
-    for (const [name, value] of Object.entries(error.headers ?? {})) headers[name.toLowerCase()] = value
-  }
-  const vary = [headers.vary ?? [], ctx.response.get('Vary')].flat().filter(Boolean)
-  if (vary.length > 0) headers.vary = [...new Set(vary.join(', ').split(/ *, */))].join(', ')
-  const cookies = cookie.headers
-  if (cookies.length > 0) {
-    headers['cache-control'] ??= 'no-store'
-    headers['set-cookie'] = [headers['set-cookie'] ?? [], cookies].flat(2)
-  }
-  return headers
 }

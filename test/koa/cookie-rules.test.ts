@@ -517,6 +517,34 @@ test('a trusted proxy’s X-Forwarded-Proto counts, the first of a list, and not
   assert.deepEqual(warnings, [])
 })
 
+test('a proxy that ends TLS and is not trusted is warned of once, where the cookie is as the request is', async t => {
+  const warnings = warningsOf(t)
+  const https = { 'X-Forwarded-Proto': 'https' }
+  const { visitor } = await anApp(t, { store: aStore() }, routes)
+  await visitor().get('/write')
+  // Which uses no session's cookie.
+  await visitor().get('/noop', https)
+  await visitor().get('/read', https)
+  await visitor().get('/write', { 'X-Forwarded-Proto': 'http, https' })
+  await aTick()
+  assert.deepEqual(warnings, [])
+  for (const proto of ['https', 'HTTPS , http', 'https']) {
+    const answer = await visitor().get('/write', { 'X-Forwarded-Proto': proto })
+    assert.equal(onlyCookie(answer).attributes.secure, undefined)
+  }
+  await aTick()
+  assert.equal(warnings.length, 1)
+  assert.match(warnings[0] ?? '', /cookie sid is not secure.*app\.proxy = true/)
+
+  const trusting = { prepare: (app: Koa) => Object.assign(app, { proxy: true }) }
+  for (const options of [trusting, { cookie: { secure: false } }]) {
+    const settled = await anApp(t, { store: aStore(), ...options }, routes)
+    await settled.visitor().get('/write', https)
+  }
+  await aTick()
+  assert.equal(warnings.length, 1)
+})
+
 const rotated: [string, AppOptions][] = [
   ['as it is by default', {}],
   [

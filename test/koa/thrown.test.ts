@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { anApp } from '../support/app.ts'
+
+interface Thrown {
+  readonly error: unknown
+  readonly status: number
+  /** What the visitor may read. */
+  readonly text?: string
+  /** Whether the app's `error` event has the very thing that was thrown. */
+  readonly isItself: boolean
+}
+
+const teapot = { status: 418, expose: true }
+
+function anError(properties: object = teapot): Error {
+  return Object.assign(new Error('A teapot'), properties)
+}
+
+class ReadOnly extends Error {
+  get status(): number {
+    return 418
+  }
+}
+
+/** A proxy of an error, one of whose traps throws. */
+function aProxyThatThrows(trap: 'get' | 'set' | 'has' | 'getPrototypeOf' | 'isExtensible'): unknown {
+  return new Proxy(anError(), {
+    [trap]() {
+      throw new Error('Nobody may touch this')
+    },
+  })
+}
+
+const headersOf = (error: Error, descriptor: PropertyDescriptor) =>
+  Object.defineProperty(error, 'headers', descriptor)
+
+const things: Record<string, Thrown> = {
+  'a plain error': { error: anError(), status: 418, text: 'A teapot', isItself: true },
+  'a sealed error': { error: Object.seal(anError()), status: 418, text: 'A teapot', isItself: true },
+  'a frozen error': { error: Object.freeze(anError()), status: 418, text: 'A teapot', isItself: false },
+  'a sealed error without a status': { error: Object.seal(anError({})), status: 500, isItself: false },
+  'a frozen error without a status': { error: Object.freeze(anError({})), status: 500, isItself: false },
+  'an error that takes no more': {
+    error: Object.preventExtensions(anError({})),
+    status: 500,
+    isItself: false,
+  },
+  'an error whose status is only read': { error: new ReadOnly('x'), status: 418, isItself: false },
+  'an error whose headers are fixed': {
+    error: headersOf(anError(), { value: { 'X-Reason': 'because' } }),
+    status: 418,
+    isItself: true,
+  },
+  'an error whose headers are computed': {
+    error: headersOf(anError(), { get: () => ({ 'X-Reason': 'because' }) }),
+    status: 418,
+    isItself: true,
+  },
+  'an error whose headers cannot be read': {
+    error: headersOf(anError(), {
+      get() {
+        throw new Error('no headers')
+      },
+    }),
+    status: 500,
+    isItself: false,
+  },
+  'a text': { error: 'A teapot', status: 500, isItself: false },
+  'a number': { error: 418, status: 500, isItself: false },
+  'a bigint': { error: 418n, status: 500, isItself: false },
+  'a symbol': { error: Symbol('teapot'), status: 500, isItself: false },
+  null: { error: null, status: 500, isItself: false },
+  nothing: { error: undefined, status: 500, isItself: false },
+  'an object that cannot be written out': { error: { n: 1n }, status: 500, isItself: false },
+  'a frozen object': { error: Object.freeze({ status: 418 }), status: 500, isItself: false },
+  'a proxy': { error: new Proxy(anError(), {}), status: 418, isItself: true },
+  'a proxy that cannot be read': { error: aProxyThatThrows('get'), status: 500, isItself: false },
+  'a proxy that cannot be written to': { error: aProxyThatThrows('set'), status: 500, isItself: false },
+  'a proxy that hides its kind': { error: aProxyThatThrows('getPrototypeOf'), status: 500, isItself: false },
+  'a proxy that hides its state': { error: aProxyThatThrows('isExtensible'), status: 500, isItself: false },
+  'an error of another realm': {
+    error: Object.assign(runInNewContext('new Error("A teapot")'), teapot),
+    status: 418,
+    text: 'A teapot',
+    isItself: true,
+  },
+  'a type error of another realm': {
+    error: runInNewContext('new TypeError("x")'),
+    status: 500,
+    isItself: true,
+  },
+  'a frozen error of another realm': {
+    error: runInNewContext(
+      'Object.freeze(Object.assign(new Error("A teapot"), { status: 418, expose: true }))',
+    ),
+    status: 418,
+    text: 'A teapot',
+    isItself: false,
+  },
+}
+
+test('whatever is thrown, the answer has the cookie of what was stored', async t => {
+  const { visitor, errors } = await anApp(
+    t,
+    { store: memoryStore() },
+    {
+      '/': async ctx => {
+        await ctx.session.set('name', 'Ada')
+        throw things[String(ctx.query.what)]?.error
+      },
+      '/read': async ctx => ({ ...(await ctx.session()) }),
+    },
+  )
+  for (const [what, { error, status, text, isItself }] of Object.entries(things)) {
+    const ada = visitor()
+    const answer = await ada.get(`/?what=${encodeURIComponent(what)}`)
+    assert.equal(answer.status, status, what)
+    if (text) assert.equal(answer.text, text, what)
+    assert.equal(answer.setCookies.length, 1, what)
+    assert.equal(answer.headers['cache-control'], 'no-store', what)
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' }, what)
+    const [told, ...others] = errors.splice(0)
+    assert.equal(told === error, isItself, what)
+    if (!isItself && typeof error === 'object' && error && told instanceof Error && told.cause)
+      assert.equal(told.cause, error, what)
+    assert.deepEqual(others, [], what)
+  }
+})
+
+test('an error’s own headers are sent, and it is left as it was', async t => {
+  const error = headersOf(anError(), { value: Object.freeze({ 'X-Reason': 'because' }) })
+  const before = Object.getOwnPropertyDescriptors(error)
+  const { visitor } = await anApp(t, { store: memoryStore() }, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    throw error
+  })
+  const { headers, setCookies } = await visitor().get('/')
+  assert.equal(headers['x-reason'], 'because')
+  assert.equal(setCookies.length, 1)
+  assert.deepEqual(Object.getOwnPropertyDescriptors(error), before)
+})
+
+test('an error that takes nothing more does no harm once the response has begun', async t => {
+  const thrown = [Object.seal(anError()), Object.freeze(anError())]
+  const { visitor, errors } = await anApp(t, { store: memoryStore() }, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    ctx.respond = false
+    ctx.res.write('begun ')
+    // Koa answers no more, so this does.
+    setImmediate(() => ctx.res.end('and ended'))
+    throw thrown.pop()
+  })
+  for (let times = thrown.length; times > 0; times--) {
+    const { text, setCookies } = await visitor().get('/')
+    assert.equal(text, 'begun and ended')
+    assert.equal(setCookies.length, 1)
+  }
+  assert.deepEqual(
+    errors.map(error => (error as Error).message),
+    ['A teapot', 'A teapot'],
+  )
+})
