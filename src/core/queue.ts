@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from './errors.ts'
+import { isReporting } from './reports.ts'
 
 /** One request's store calls, one after another, and what came of those that nobody awaits. */
 export class Queue {
@@ -44,8 +45,9 @@ export class Queue {
     return act
   }
 
-  /** Counts `work`, which never rejects, as pending; `failure` tells afterwards of one that nobody handled. */
-  track(work: Promise<unknown>, failure: () => unknown): void {
+  /** Counts `work`, which never rejects, as pending; `failed` tells afterwards of a failure that nobody handled. */
+  track(work: Promise<unknown>, failed: () => unknown): void {
+    const failure = isReporting() ? nothing : failed
     this.#pending++
     if (!this.#report) this.#failures.add(failure)
     work.then(() => {

@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import { timed } from '../core/deadline.ts'
 import { ConfigurationError, FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
+import { onceAMinute, onceOfAKind, whileReporting } from '../core/reports.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import { adopting } from './adopting.ts'
@@ -67,8 +68,9 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       request: (request: IncomingMessage) => app.createContext(request, new ServerResponse(request)).request,
       tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,
       user: settings.user,
-      report: (error: Error) =>
-        app.listenerCount('error') > 0 ? app.emit('error', error) : app.onerror(error),
+      report: onceAMinute(error =>
+        app.listenerCount('error') > 0 ? app.emit('error', error) : app.onerror(error as Error),
+      ),
     }
     const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
     const { adopt } = options
@@ -84,7 +86,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       const isOver = ctx[used] === null
       if (isOver) done()
       // Nobody will come for what fails from here on.
-      if (isOver || ctx.res.headersSent) visit.queue.close(error => report(ctx, error))
+      if (isOver || ctx.res.headersSent) visit.queue.close(reporterOf(ctx))
       ctx[used] = { visit, handle: handleOf(visit, `ctx.${settings.property}`), done }
       return ctx[used]
     }
@@ -119,6 +121,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
         },
       ),
     )
+    noteReports(app)
     return sessions
   }
 }
@@ -139,21 +142,20 @@ function claimKey(app: AnyApp, key: string): void {
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
 async function answered(ctx: Koa.Context, { visit, done }: Use): Promise<void> {
   const { queue } = visit
+  const failures: unknown[] = []
   const unfinished: unknown[] = []
   do {
     await queue.settled()
-    try {
-      await visit.finish()
-    } catch (error) {
-      unfinished.push(error)
-    }
+    await visit.finish().catch(error => unfinished.push(error))
     // Something may have been begun while the store was asked.
+    if (queue.isPending) continue
+    failures.push(...queue.failures(), ...unfinished.splice(0))
+    for (const other of failures.splice(1)) report(ctx, other)
+    // Or by who is told of a failure.
   } while (queue.isPending)
-  const [failure, ...others] = [...queue.failures(), ...unfinished]
-  queue.close(error => report(ctx, error))
+  queue.close(reporterOf(ctx))
   done()
-  for (const other of others) report(ctx, other)
-  if (failure !== undefined) throw failure
+  if (failures.length > 0) throw failures[0]
 }
 
 /** The handler's own error is the response's; what went wrong beside it is reported. */
@@ -162,14 +164,27 @@ async function failed(ctx: Koa.Context, { visit, done }: Use, error: unknown): P
   do {
     await queue.settled()
     await visit.recheck()
+    if (queue.isPending) continue
+    for (const other of queue.failures()) if (other !== error) report(ctx, other)
   } while (queue.isPending)
-  const others = queue.failures().filter(failure => failure !== error)
-  queue.close(late => report(ctx, late))
+  queue.close(reporterOf(ctx))
   done()
-  for (const other of others) report(ctx, other)
   throw answerable(error, ctx.headerSent || !ctx.writable)
 }
 
+/** Of what fails once the response has left. */
+function reporterOf(ctx: Koa.Context): (error: unknown) => void {
+  return onceOfAKind(error => report(ctx, error))
+}
+
 function report(ctx: Koa.Context, error: unknown): void {
-  ctx.app.emit('error', error, ctx)
+  whileReporting(() => ctx.app.emit('error', error, ctx))
+}
+
+/** Koa and the app report failures too. */
+function noteReports(app: AnyApp): void {
+  const { emit } = app
+  const noting = (event: string | symbol, ...args: unknown[]): boolean =>
+    event === 'error' ? whileReporting(() => emit.call(app, event, ...args)) : emit.call(app, event, ...args)
+  Object.defineProperty(app, 'emit', { value: noting, configurable: true, writable: true })
 }

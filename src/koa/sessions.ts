@@ -38,8 +38,8 @@ export interface Parts {
   readonly tokens: (ctx: Koa.Context) => Tokens
   /** The field that names a session's user. */
   readonly user: Path | undefined
-  /** Where a failure goes that no request can be failed for. */
-  readonly report: (error: Error) => void
+  /** Where a failure goes that no request can be failed for, and of which session it is. */
+  readonly report: (error: unknown, of: string) => void
 }
 
 /** A session as `find` gives it: a picture of a moment. */
@@ -181,7 +181,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   open(id: SessionId): SessionHandle<Data> {
     const visit = new Visit(nobody, this.#parts.visit, checkedId(id))
     visit.doNotExtend()
-    visit.queue.close(error => this.#parts.report(error as Error))
+    visit.queue.close(error => this.#parts.report(error, id))
     return handleOf<Data>(visit, 'sessions.open(id)')
   }
 
@@ -222,7 +222,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
       'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
     assertOrigin(this.#parts.request(request), trustedOrigins('load()', origins), message)
     const visit = new Visit(this.#parts.cookies(request), this.#parts.visit)
-    visit.queue.close(error => this.#parts.report(error as Error))
+    visit.queue.close(error => this.#parts.report(error, visit.id ?? ''))
     await visit.load()
     return sessionOf<Data>(visit)
   }

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { type TestContext, test } from 'node:test'
+import { setImmediate as aTurn } from 'node:timers/promises'
+import Koa from 'koa'
+import Session, {
+  CommandError,
+  HeadersSentError,
+  SessionEndedError,
+  StoreUnavailableError,
+} from '../../src/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { anApp, answering, KEY, listening, type Routes } from '../support/app.ts'
+import { gate } from '../support/gate.ts'
+import { altered } from '../support/watchedstore.ts'
+
+/** Of the failure of a session that was opened there is no `ctx`. */
+type Listener = (
+  error: unknown,
+  ctx: Koa.Context | undefined,
+  sessions: ReturnType<typeof Session>,
+) => unknown
+
+/** Nobody's session. */
+const DEAD = 'd'.repeat(64)
+
+/** Far more turns of the event loop than any report takes. */
+async function enough(): Promise<void> {
+  for (let turns = 0; turns < 200; turns++) await aTurn()
+}
+
+/** An app that is told of errors by what uses sessions, and what it was told. */
+async function aListeningApp(
+  t: TestContext,
+  { store = memoryStore(), listener, routes }: { store?: object; listener: Listener; routes: Routes },
+) {
+  const app = new Koa()
+  app.keys = [KEY]
+  const sessions = Session(app, { store: store as ReturnType<typeof memoryStore> })
+  const told: unknown[] = []
+  app.on('error', (error, ctx) => {
+    told.push(error)
+    // Or the test would not end.
+    if (told.length < 50) listener(error, ctx, sessions)
+  })
+  app.use(answering(routes))
+  return { ...(await listening(t, app)), app, sessions, told }
+}
+
+const routes: Routes = {
+  '/fine': () => 'fine',
+  '/write': ctx => ctx.session.set('name', 'Ada'),
+  '/read': async ctx => ({ ...(await ctx.session()) }),
+  '/fail': ctx => ctx.throw(400, 'one'),
+  '/write-and-fail': async ctx => {
+    await ctx.session.set('name', 'Ada')
+    ctx.throw(400, 'one')
+  },
+  // Fails in Koa, when the app has done its part.
+  '/body': ctx => {
+    ctx.body = { n: 1n }
+  },
+}
+
+/** What fails for a visitor without a session, once a response is on its way. */
+const listeners: Record<string, Listener> = {
+  'changes the session': (_, ctx) => void ctx?.session.inc('errors'),
+  'chains several changes': (_, ctx) => void ctx?.session.inc('errors').push('log', 1).then(),
+  'changes the session and renews it': (_, ctx) => {
+    ctx?.session.inc('errors')
+    ctx?.session.regenerate()
+  },
+  'opens a session that is over': (_, __, sessions) => void sessions.open(DEAD).inc('errors'),
+  'does all of it': (_, ctx, sessions) => {
+    ctx?.session.inc('errors')
+    ctx?.session.inc('name')
+    sessions.open(DEAD).inc('errors')
+    sessions.open(DEAD).destroy()
+  },
+}
+
+for (const [what, listener] of Object.entries(listeners)) {
+  test(`a listener that ${what} is told of no failure of its own`, async t => {
+    const { visitor, told } = await aListeningApp(t, { listener, routes })
+    for (const path of ['/fail', '/write-and-fail', '/body']) {
+      await visitor().get(path)
+      await enough()
+      assert.equal(told.splice(0).length, 1, path)
+    }
+    assert.equal((await visitor().get('/fine')).status, 200)
+  })
+
+  test(`a listener that waits first and then ${what} is told of one failure of each kind`, async t => {
+    const { visitor, told } = await aListeningApp(t, {
+      listener: async (...given) => {
+        await aTurn()
+        listener(...given)
+      },
+      routes,
+    })
+    await visitor().get('/fail')
+    await enough()
+    const codes = told.slice(1).map(error => (error as { code?: unknown }).code)
+    assert.deepEqual(codes, [...new Set(codes)])
+    assert.equal((await visitor().get('/fine')).status, 200)
+  })
+}
+
+test('a listener’s change that can be made is made', async t => {
+  const { visitor, told } = await aListeningApp(t, {
+    listener: (_, ctx) => void ctx?.session.inc('errors'),
+    routes,
+  })
+  const ada = visitor()
+  await ada.get('/write')
+  await ada.get('/fail')
+  await ada.get('/fail')
+  await enough()
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', errors: 2 })
+  assert.equal(told.length, 2)
+})
+
+test('what an app tells of itself while it answers may be counted in a new session', async t => {
+  const { visitor, told } = await aListeningApp(t, {
+    listener: (_, ctx) => void ctx?.session.inc('errors'),
+    routes: (ctx, next) => {
+      if (ctx.path !== '/handled')
+        return (routes as Record<string, (c: unknown, n: unknown) => unknown>)[ctx.path]?.(ctx, next)
+      ctx.app.emit('error', new Error('one'), ctx)
+      return 'handled'
+    },
+  })
+  const ada = visitor()
+  const { json, setCookies } = await ada.get('/handled')
+  assert.equal(json, 'handled')
+  assert.equal(setCookies.length, 1)
+  assert.deepEqual((await ada.get('/read')).json, { errors: 1 })
+  assert.equal(told.length, 1)
+})
+
+test('of what fails in one request after its response one of each kind is told', async t => {
+  let go = gate()
+  let done = gate()
+  const { visitor, errors } = await anApp(
+    t,
+    { store: memoryStore() },
+    {
+      '/write': ctx => ctx.session.set('name', 'Ada'),
+      '/late': ctx => {
+        go.opened.then(async () => {
+          for (let times = 0; times < 10; times++) ctx.session.inc('name')
+          for (let times = 0; times < 10; times++) ctx.session.regenerate()
+          await ctx.session.get('name')
+          done.open()
+        })
+      },
+    },
+  )
+  const ada = visitor()
+  await ada.get('/write')
+  for (let times = 0; times < 2; times++) {
+    go = gate()
+    done = gate()
+    await ada.get('/late')
+    go.open()
+    await done.opened
+    await enough()
+    const told = errors.splice(0)
+    assert.equal(told.length, 2)
+    assert.ok(told[0] instanceof CommandError)
+    assert.ok(told[1] instanceof HeadersSentError)
+  }
+})
+
+test('each session that was opened tells one failure of a kind a minute', async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  const { sessions, errors } = await anApp(t, { store: memoryStore() }, {})
+  const fail = async () => {
+    for (const id of [DEAD, DEAD, 'e'.repeat(64)]) sessions.open(id).inc('n')
+    await enough()
+    return errors.splice(0).map(error => error instanceof SessionEndedError)
+  }
+  assert.deepEqual(await fail(), [true, true])
+  assert.deepEqual(await fail(), [])
+  t.mock.timers.tick(60_000)
+  assert.deepEqual(await fail(), [true, true])
+})
+
+test('while the store is down a listener that uses it is told once of each failing request', async t => {
+  let isDown = false
+  const store = altered(memoryStore(), () => {
+    if (isDown) throw new StoreUnavailableError('It is down', 'none')
+  })
+  const { app, visitor, told } = await aListeningApp(t, {
+    store,
+    listener: (_, ctx, sessions) => {
+      ctx?.session.inc('errors')
+      sessions.open(DEAD).inc('errors')
+    },
+    routes,
+  })
+  const ada = visitor()
+  await ada.get('/write')
+  isDown = true
+  const answers = [ada.get('/read'), ada.get('/write'), ada.get('/fail')]
+  await once(app, 'error')
+  assert.deepEqual((await Promise.all(answers)).map(({ status }) => status).sort(), [400, 503, 503])
+  await enough()
+  assert.equal(told.length, 3)
+  isDown = false
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+})
