@@ -3,12 +3,13 @@ import type Koa from 'koa'
 import { timed } from '../core/deadline.ts'
 import { ConfigurationError, FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
-import { onceAMinute, onceOfAKind, whileReporting } from '../core/reports.ts'
+import { isReporting, onceAMinute, onceOfAKind, whileReporting } from '../core/reports.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import { adopting } from './adopting.ts'
 import { cookieReader, NewCookie, SessionCookie } from './cookie.ts'
 import { keysOf } from './keys.ts'
+import { type AnyApp, claimKey, Mounting, useAround } from './mounting.ts'
 import { type SessionOptions, settle } from './options.ts'
 import { Sessions, type StoreMaker } from './sessions.ts'
 import { answerable } from './thrown.ts'
@@ -30,10 +31,6 @@ export interface SessionContext<Data> {
   /** The visitor's session: call it to load it, or call its commands on it. */
   readonly session: SessionHandle<Data>
 }
-
-/** Any app, of whatever state and context. */
-// biome-ignore lint/suspicious/noExplicitAny: a Koa app is invariant in both
-type AnyApp = Koa<any, any>
 
 /** What one request uses of its session, once it has asked for it. */
 interface Use {
@@ -75,15 +72,16 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
     const { adopt } = options
     const used = Symbol(settings.property)
-    // `null`: it was never asked for, and the app has done its part.
-    type UsingContext = Koa.Context & { [used]?: Use | null }
+    type UsingContext = Koa.Context & { [used]?: Use | 'unused' | 'over' }
 
     const use = (ctx: UsingContext): Use => {
+      // A listener that is told of an error cannot help where it was raised.
+      if (ctx[used] === undefined && !isReporting()) throw unseen(settings.property)
       const cookie = new SessionCookie(ctx, settings, keys())
       const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
       const visit = new Visit(cookie, asked)
       const done = sessions.responses.add(ctx.res)
-      const isOver = ctx[used] === null
+      const isOver = ctx[used] !== 'unused'
       if (isOver) done()
       // Nobody will come for what fails from here on.
       if (isOver || ctx.res.headersSent) visit.queue.close(reporterOf(ctx))
@@ -91,12 +89,13 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       return ctx[used]
     }
 
-    Object.defineProperty(app.context, settings.property, {
+    const property: PropertyDescriptor = {
       configurable: true,
       get(this: UsingContext) {
         if (!this.req) return undefined
         const ctx = this.request.ctx as UsingContext
-        return (ctx[used] ?? use(ctx)).handle
+        const usage = ctx[used]
+        return (typeof usage === 'object' ? usage : use(ctx)).handle
       },
       set() {
         throw new FieldError(
@@ -104,39 +103,39 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
           settings.property,
         )
       },
-    })
+    }
+    Object.defineProperty(app.context, settings.property, property)
 
-    // First of all, whenever this is called: a change made by any middleware is waited for.
-    app.middleware.unshift((ctx: UsingContext, next) =>
-      next().then(
+    const waitFor = (ctx: UsingContext, next: Koa.Next): Promise<void> => {
+      ctx[used] = 'unused'
+      return next().then(
         () => {
-          if (ctx[used]) return answered(ctx, ctx[used])
-          ctx[used] = null
+          if (typeof ctx[used] === 'object') return answered(ctx, ctx[used])
+          ctx[used] = 'over'
           return undefined
         },
         error => {
-          if (ctx[used]) return failed(ctx, ctx[used], error)
-          ctx[used] = null
+          if (typeof ctx[used] === 'object') return failed(ctx, ctx[used], error)
+          ctx[used] = 'over'
           throw error
         },
-      ),
-    )
+      )
+    }
+    /** An app may be mounted twice, and come upon itself: what it does is the first one's to wait for. */
+    const waitAgain = (ctx: UsingContext, next: Koa.Next): Promise<void> =>
+      next().finally(() => typeof ctx[used] === 'object' && ctx[used].visit.queue.settled())
+
+    const mounting = new Mounting(settings.key, settings.property, property)
+    // First of all, whenever this is called: a change made by any middleware is waited for.
+    const first = (ctx: UsingContext, next: Koa.Next): Promise<void> => {
+      if (ctx.app === app) return waitFor(ctx, next)
+      return mounting.inside(ctx, () => (ctx[used] === undefined ? waitFor : waitAgain)(ctx, next))
+    }
+    const last: Koa.Middleware = (ctx, next) => (ctx.app === app ? next() : mounting.outside(ctx, next))
+    useAround(app, first, last)
     noteReports(app)
     return sessions
   }
-}
-
-const keysIn = new WeakMap<AnyApp, Set<string>>()
-
-/** Two kinds of session under one cookie's name would each undo what the other gives. */
-function claimKey(app: AnyApp, key: string): void {
-  const taken = keysIn.get(app) ?? new Set()
-  if (taken.has(key)) {
-    throw new ConfigurationError(
-      `key: this app has sessions with the cookie ${key} already; give these another name`,
-    )
-  }
-  keysIn.set(app, taken.add(key))
 }
 
 /** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
@@ -187,4 +186,12 @@ function noteReports(app: AnyApp): void {
   const noting = (event: string | symbol, ...args: unknown[]): boolean =>
     event === 'error' ? whileReporting(() => emit.call(app, event, ...args)) : emit.call(app, event, ...args)
   Object.defineProperty(app, 'emit', { value: noting, configurable: true, writable: true })
+}
+
+function unseen(property: string): ConfigurationError {
+  return new ConfigurationError(
+    `ctx.${property} was used in a request that Session(app) does not see, so that no response would wait for it: call ` +
+      'Session(app) before app.callback(), app.listen() or the mounting of the app, and use the session in middleware that ' +
+      'comes after; outside of them use sessions.load(request)',
+  )
 }
