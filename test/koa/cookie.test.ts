@@ -507,5 +507,13 @@ test('the database holds the SHA-256 of the secret and nothing that works as a c
   assert.equal(document?._id, createHash('sha256').update(secret).digest('hex'))
   const stored = JSON.stringify(document)
   assert.ok(!stored.includes(secret) && !stored.includes(signature))
-  assert.deepEqual(Object.keys(document ?? {}).sort(), ['_id', 'created', 'data', 'expires', 'maxAge', 'rev'])
+  assert.deepEqual(Object.keys(document ?? {}).sort(), [
+    '_id',
+    'created',
+    'data',
+    'expires',
+    'maxAge',
+    'rev',
+    'v',
+  ])
 })

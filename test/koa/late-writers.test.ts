@@ -105,7 +105,7 @@ async function assertTombstone(collection: Collection<Stored>, id: string): Prom
     Object.keys(left ?? {})
       .filter(name => name !== 'next')
       .sort(),
-    ['_id', 'ended', 'expires'],
+    ['_id', 'ended', 'expires', 'v'],
   )
 }
 

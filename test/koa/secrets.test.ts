@@ -162,7 +162,8 @@ async function aWalk(
   const note = ({ jar }: Visitor) => {
     const value = jar.get('sid')
     if (value === undefined) return
-    const [secret = '', , , signature = ''] = value.split('.')
+    const parts = value.split('.')
+    const [secret = '', signature = ''] = [parts[0], parts.at(-1)]
     assert.ok(secret.length === 40 && signature.length === 43)
     for (const hidden of [value, secret, signature]) secrets.add(hidden)
     // Koa's routes answer with a session's id, so that would be found if anything was.

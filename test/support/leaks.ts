@@ -10,7 +10,8 @@ const told: string[] = []
 
 /** Notes the secret and the signature of a session's cookie. */
 export function noteCookie(value: string): void {
-  const [secret = '', , , signature = ''] = value.split('.')
+  const parts = value.split('.')
+  const [secret = '', signature = ''] = [parts[0], parts.at(-1)]
   if (/^[0-9a-f]{40}$/.test(secret)) secrets.add(secret).add(signature)
 }
 
