@@ -21,8 +21,10 @@ export class Breaker {
   #answers = 0
   #failures = 0
   #isOpen = false
-  /** When the next call may be made to a store that is down. */
+  #openedAt = 0
+  /** When the next call may be made to a store that is down, and how many such are under way. */
   #next = 0
+  #asking = 0
 
   constructor(timeout: number) {
     this.pause = Math.max(SHORTEST_PAUSE, timeout / 10)
@@ -39,6 +41,7 @@ export class Breaker {
     if (!this.#isOpen) return true
     if (now < this.#next) return false
     this.#next = now + this.pause
+    this.#asking++
     return true
   }
 
@@ -53,11 +56,19 @@ export class Breaker {
 
   /** A call failed for want of the store; `answers` is how many there had been when it was begun. */
   failed(error: unknown, begun: number, answers: number): void {
+    const now = performance.now()
+    if (this.#isOpen) {
+      // A visitor who is alone would otherwise be the one who asks, and waits in vain, each time.
+      if (begun >= this.#openedAt && --this.#asking === 0) this.#next = now + this.pause
+      return
+    }
     // Others were answered meanwhile: it was the call's fault.
-    if (this.#isOpen || answers !== this.#answers || performance.now() - begun < this.#slow) return
+    if (answers !== this.#answers || now - begun < this.#slow) return
     if (++this.#failures < FAILURES) return
     this.#isOpen = true
+    this.#openedAt = now
     this.#next = 0
+    this.#asking = 0
     tell({ type: 'store down', error })
   }
 }

@@ -116,6 +116,21 @@ test('a store that is down is asked by one call in a while, and any answer bring
   assert.deepEqual(await Promise.all(later), Array(10).fill('answered'))
 })
 
+test('who asks alone, and waits in vain, is then answered at once for a while', async t => {
+  const { calls, ask, fail, pass } = held(t)
+  await fail(3)
+  for (let probe = 1; probe <= 3; probe++) {
+    const asked = ask()
+    await pass(TIMEOUT)
+    assert.match(await asked, /did not answer within/)
+    for (let time = 0; time < 5; time++) {
+      assert.equal(await ask(), refused)
+      await pass(PAUSE / 5)
+    }
+    assert.equal(calls.length, probe)
+  }
+})
+
 test('those that ask in vain are few at any time, however long each may wait', async t => {
   for (const timeout of [1000, TIMEOUT, 60_000]) {
     await t.test(`timeout ${timeout}`, async t => {
