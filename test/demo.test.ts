@@ -8,7 +8,7 @@ import { aFolder, type RunningShop, startShop } from './support/shop.ts'
 const phone = { width: 390, height: 844 }
 const desktop = { width: 1280, height: 800 }
 
-suite('the example shop in a browser', { skip: withoutChromium, timeout: 180_000 }, () => {
+suite('the example shop in a browser', { skip: withoutChromium }, () => {
   let folder: Awaited<ReturnType<typeof aFolder>>
   let shop: RunningShop
   let browser: Browser

@@ -50,7 +50,8 @@ test('a connection that dies while nobody uses it costs nobody a change', { skip
   for (let time = 1; time <= 3; time++) {
     const noticed = once(app.client, 'connectionClosed')
     await app.proxy.cut()
-    await noticed
+    // The oldest drivers say nothing of it until they look for a connection; they know before other requests are answered.
+    await Promise.race([noticed, ada.get('/plain').then(() => ada.get('/plain'))])
     assert.deepEqual((await ada.get('/inc')).json, { done: true })
     assert.equal((await fieldsIn(app)).n, time)
   }

@@ -63,7 +63,10 @@ async function importedBy(pair: Pair, path: string): Promise<Record<string, stri
   const files = await filesMatching(path, ['test/**/*.ts', 'example/**/*.ts'])
   const sources = await Promise.all(files.map(file => readFile(join(path, file), 'utf8')))
   const names = sources.flatMap(source =>
-    Array.from(source.matchAll(/(?:\sfrom |\bimport\()'((?:@[\w-]+\/)?[\w-]+)/g), ([, name = '']) => name),
+    Array.from(
+      source.matchAll(/(?:\sfrom |\b(?:import|require)\()'((?:@[\w-]+\/)?[\w-]+)/g),
+      ([, name = '']) => name,
+    ),
   )
   const versions = [...names, 'tsx', '@types/node'].map(name => [name, versionOf(name, pair)] as const)
   return Object.fromEntries(versions.flatMap(([name, version]) => (version ? [[name, version]] : [])))

@@ -50,6 +50,9 @@ function fail(counts: Counts, why: string): void {
   counts.failures.push(why)
 }
 
+/** Of a file, milliseconds: what hangs is told apart from what a busy machine does slowly. */
+const TIMEOUT = 15 * 60_000
+
 function runNode(
   files: readonly string[],
   results: string,
@@ -63,7 +66,16 @@ function runNode(
   ]
   const child = spawn(
     node,
-    ['--import', 'tsx', '--test', '--test-concurrency=2', ...reporters, ...options, ...files],
+    [
+      '--import',
+      'tsx',
+      '--test',
+      '--test-concurrency=2',
+      `--test-timeout=${TIMEOUT}`,
+      ...reporters,
+      ...options,
+      ...files,
+    ],
     { cwd, stdio: ['inherit', 'pipe', 'pipe'], env: { ...process.env, ...env } },
   )
   const printed: Buffer[] = []
