@@ -73,6 +73,25 @@ function visits(where: string, start: Start, skip: string | false): void {
       assert.match(await browser.open('/'), /Sign in and put something into the cart first/, 'to the second')
     })
 
+    test('who sends the sign-in form twice is signed in, and told where the cart is', async t => {
+      const browser = new Browser(await start(t))
+      await browser.open('/')
+      await browser.submit('/cart/sencha/add')
+      const anonymous = browser.cookie
+      await browser.open('/sign-in')
+      assert.equal((await browser.post('/sign-in', { name: 'Ada' })).status, 303)
+      const first = browser.cookie
+      // Sent before the first was answered.
+      browser.cookie = anonymous
+      const page = await browser.submit('/sign-in', { name: 'Ada' })
+      assert.match(page, /class="user">Ada</)
+      assert.match(page, /class="flash">Welcome, Ada! You had signed in [^<]*: see &#34;Your devices&#34;/)
+      assert.deepEqual(cartOf(page), [])
+      assert.match(await browser.open('/devices'), /name="id" value="[0-9a-f]{64}"/, 'the first is there')
+      browser.cookie = first
+      assert.deepEqual(cartOf(await browser.open('/')), ['1 Sencha € 8.50'])
+    })
+
     test('a form without its token is refused, and so is what the shop does not have', async t => {
       const url = await start(t)
       const browser = new Browser(url)
