@@ -54,7 +54,10 @@ export interface Change {
   readonly expires?: Date
   /** The session's own idle lifetime from now on, milliseconds. */
   readonly maxAge?: number
-  /** With `expires` and without `maxAge`: the end stays where it is if the session's lifetime is another than this by now. */
+  /**
+   * With `expires` and without `maxAge`: the end stays where it is if the session's lifetime is another than this by now, and
+   * the outcome says so.
+   */
   readonly whileMaxAge?: number
   /** Applied only while the record is at this revision; otherwise it is refused, as by a guard. */
   readonly rev?: number

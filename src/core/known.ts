@@ -32,6 +32,8 @@ export class Known {
   issued: number
   /** The idle lifetime: the session's own, or what `touch(maxAge)` asked of one that is not stored yet. */
   maxAge: number
+  /** The one that the visitor's cookie says. */
+  #cookieMaxAge: number
   /** The absolute limit that the session has, milliseconds since the epoch: the cookie or the store has told it. */
   absolute: number | undefined
   /** The picture is behind what this request has written, or what others were seen to have written. */
@@ -67,6 +69,7 @@ export class Known {
     this.id = presented?.id ?? id
     this.issued = presented?.issued ?? 0
     this.maxAge = presented?.maxAge ?? lifetimes.maxAge
+    this.#cookieMaxAge = this.maxAge
     this.absolute = presented?.absolute
     this.outdated = presented?.outdated ?? false
     this.#heir = presented?.heir
@@ -87,7 +90,7 @@ export class Known {
   }
 
   /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
-  note(change: Change, { rev, fields }: Applied, answer: Answer | undefined): void {
+  note(change: Change, { rev, fields, maxAge: other }: Applied, answer: Answer | undefined): void {
     const { operations, expires, maxAge } = change
     const picture = this.#picture
     const next = picture && rev === picture.rev + 1
@@ -98,6 +101,12 @@ export class Known {
       this.#picture = { ...picture, rev, fields: applied(picture.fields, operations) }
     } else {
       this.stale = true
+    }
+    if (other !== undefined) {
+      // Others have given the session another lifetime; its end is where they have left it.
+      this.maxAge = other
+      this.stale = true
+      return
     }
     if (maxAge !== undefined) this.maxAge = maxAge
     if (!expires) return
@@ -260,11 +269,15 @@ export class Known {
    */
   extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge' | 'rev'> {
     const expires = new Date(this.#endAfter(Date.now(), maxAge))
-    return {
-      expires,
-      ...(maxAge === undefined ? { whileMaxAge: this.maxAge } : { maxAge }),
-      ...(!this.isVisitors && { rev: this.picture.rev }),
-    }
+    if (maxAge !== undefined)
+      return this.isVisitors ? { expires, maxAge } : { expires, maxAge, rev: this.picture.rev }
+    return this.isVisitors ? { expires, whileMaxAge: this.maxAge } : { expires, rev: this.picture.rev }
+  }
+
+  /** Whether the cookie is so old that its session is to be extended. One with a shorter life of its own is the sooner. */
+  isDue(touchAfter: number): boolean {
+    const life = Math.min(this.maxAge, this.#cookieMaxAge)
+    return Date.now() - this.issued >= touchAfter * Math.min(1, life / this.#lifetimes.maxAge)
   }
 
   /** When the life that begins with a use of the session would end. */
@@ -274,18 +287,19 @@ export class Known {
 
   carry(expires = this.picture.expires): void {
     this.issued = Date.now()
+    this.#cookieMaxAge = this.maxAge
     // What was written since leaves nothing for an end of before.
     this.#heir = undefined
     this.reissue(expires)
   }
 
   /** The cookie as it is, signed anew. */
-  reissue(expires = new Date(this.#endAfter(this.issued))): void {
-    const { issued, maxAge, absolute } = this
+  reissue(expires = new Date(this.#endAfter(this.issued, this.#cookieMaxAge))): void {
+    const { issued, absolute } = this
     const presented = {
       secret: this.secret as Secret,
       issued,
-      maxAge,
+      maxAge: this.#cookieMaxAge,
       absolute,
       heir: this.#heir,
       tokens: this.#tokens,
@@ -307,6 +321,7 @@ export class Known {
 
   #carried(presented: Presented, expires: Date): void {
     this.issued = presented.issued
+    this.#cookieMaxAge = presented.maxAge
     this.outdated = false
     this.#offered = undefined
     this.#last = { presented, expires }

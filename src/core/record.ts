@@ -55,8 +55,17 @@ export function toStored({ id, fields, ...rest }: SessionRecord): StoredRecord {
 type Life = { readonly expires: number; readonly maxAge: number }
 
 /** The idle life of a record after a change. */
-export function lifeAfter(life: Life, { expires, maxAge, whileMaxAge = life.maxAge }: Change): Life {
+export function lifeAfter(life: Life, change: Change): Life {
+  const { expires, maxAge } = change
   if (maxAge !== undefined) return { expires: expires?.getTime() ?? life.expires, maxAge }
-  if (!expires || whileMaxAge !== life.maxAge) return life
+  if (!expires || otherLifetime(change, life.maxAge)) return life
   return { expires: Math.max(life.expires, expires.getTime()), maxAge: life.maxAge }
+}
+
+/** What an update has to say of a record's lifetime: that it is another than the change goes by, so that its end stays. */
+export function otherLifetime(
+  { whileMaxAge }: Change,
+  maxAge: number,
+): { readonly maxAge: number } | undefined {
+  return whileMaxAge === undefined || whileMaxAge === maxAge ? undefined : { maxAge }
 }

@@ -71,6 +71,11 @@ export interface Excerpt {
 export type Outcome = Applied | 'refused' | 'ended' | 'absent'
 
 export interface Applied {
+  /**
+   * The record's idle lifetime, where it is another than `whileMaxAge`: then all of the change was applied but its end, which
+   * has not moved. Never there otherwise, whatever was asked.
+   */
+  readonly maxAge?: number
   /** Present if the caller asked for an answer. */
   readonly rev?: number
   readonly fields?: Fields

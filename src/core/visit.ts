@@ -34,6 +34,13 @@ export interface VisitOptions extends Lifetimes {
 /** Milliseconds after which a cookie is looked at once more before it leaves: its session may have ended meanwhile. */
 const PROMPT = 5
 
+/** What is asked of a touch: a lifetime that the session has from now on, or none. */
+interface Touch {
+  readonly maxAge: number | undefined
+}
+
+const nothing: Change = { guards: [], operations: [] }
+
 /** So often a session is touched anew because others wrote to it meanwhile. */
 const MOST_TRIES = 50
 
@@ -127,8 +134,8 @@ export class Visit {
       // Without a cookie, only the store knows the session's own lifetime and its limit.
       if (!this.#known.isVisitors && (tries > 1 || !this.#known.isPictured))
         await look(this.#known, this.#store)
-      const change = { guards: [], operations: [], ...this.#known.extension(maxAge) }
-      if (await this.apply(change, { paths: [], when: 'after' })) return
+      const outcome = await this.apply(nothing, { paths: [], when: 'after' }, { maxAge })
+      if (outcome && outcome.maxAge === undefined) return
     }
     throw new StoreUnavailableError('Others keep writing to the session', 'none')
   }
@@ -213,7 +220,10 @@ export class Visit {
     if (this.#known.state !== 'live' || this.queue.isAway) return
     if (this.#isDue()) {
       await this.queue
-        .run(() => this.apply({ guards: [], operations: [] }))
+        .run(async () => {
+          const outcome = await this.apply(nothing)
+          if (outcome?.maxAge !== undefined) await this.apply(nothing)
+        })
         .catch(error => {
           // Where the store cannot, the next request tries again: this one may go by what it has read.
           if (!(error instanceof SessionEndedError || error instanceof StoreUnavailableError)) throw error
@@ -239,32 +249,35 @@ export class Visit {
     return this.queue.run(async () => act(await stillLives(this.#known, this.#store))).catch(() => {})
   }
 
-  /** In its turn: carries out a change, and keeps the picture up to date. `null`: a guard did not hold. */
-  async apply(change: Change, answer?: Answer): Promise<Applied | null> {
+  /**
+   * In its turn: carries out a change, and keeps the picture up to date. `null`: a guard, or the revision that a touch goes
+   * by, did not hold.
+   */
+  async apply(change: Change, answer?: Answer, touch?: Touch): Promise<Applied | null> {
     this.#used = true
     await this.#adopt()
     if (this.#known.state === 'new') return this.#createBy(change, answer)
     const id = this.#known.id
     if (!id || !this.#known.isStored()) throw new SessionEndedError()
-    const sent = this.#sent(change)
+    const sent = this.#sent(change, touch)
     // A picture needs the revision, too.
     const known = answer?.when === 'after' && !this.#known.isPictured ? foreseen(change) : undefined
     const outcome = await this.#store.update(id, sent, known ? undefined : answer)
     if (outcome === 'ended') {
       await look(this.#known, this.#store)
-      if (this.#known.isStored()) return this.apply(change, answer)
+      if (this.#known.isStored()) return this.apply(change, answer, touch)
       throw new SessionEndedError()
     }
     if (outcome === 'absent') {
       this.#known.gone()
       await this.#adopt()
-      if (this.#known.isStored()) return this.apply(change, answer)
-      return change.expires ? {} : this.#createBy(change, answer)
+      if (this.#known.isStored()) return this.apply(change, answer, touch)
+      return touch ? {} : this.#createBy(change, answer)
     }
     this.#known.state = 'live'
     if (outcome === 'refused') return null
     this.#known.note(sent, outcome, answer)
-    return known ? { fields: known } : outcome
+    return known ? { ...outcome, fields: known } : outcome
   }
 
   /** The first change of a new session: stored if it leaves something, since an empty session is as good as none. */
@@ -289,29 +302,22 @@ export class Visit {
   }
 
   /** The change as it is sent: extending the session if that is due, and held to a size if it can grow it. */
-  #sent(change: Change): Change {
-    const { guards, operations } = change
+  #sent({ guards, operations }: Change, touch: Touch | undefined): Change {
     const { maxSize } = this.#options
-    const { expires, maxAge, whileMaxAge, rev } =
-      change.expires || !this.#isDue() ? change : this.#known.extension()
+    const isExtending = touch !== undefined || this.#isDue()
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
     const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
     if (growth > maxSize && operations.some(isTooLarge)) throw new SessionTooLargeError()
     return {
       guards,
       operations,
-      ...(expires && { expires }),
-      ...(maxAge !== undefined && { maxAge }),
-      ...(whileMaxAge !== undefined && { whileMaxAge }),
-      ...(rev !== undefined && { rev }),
+      ...(isExtending && this.#known.extension(touch?.maxAge)),
       ...(growth > 0 && { maxSize }),
     }
   }
 
   #isDue(): boolean {
     if (!this.#used || !this.#extend || !this.#known.carrier.canCarry()) return false
-    const { touchAfter, maxAge } = this.#options
-    // One that has a shorter life of its own is extended the sooner.
-    return Date.now() - this.#known.issued >= touchAfter * Math.min(1, this.#known.maxAge / maxAge)
+    return this.#known.isDue(this.#options.touchAfter)
   }
 }

@@ -3,7 +3,14 @@ import { IdTakenError, SessionTooLargeError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import type { Path } from '../core/paths.ts'
 import { excerpt } from '../core/picture.ts'
-import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../core/record.ts'
+import {
+  isEnded,
+  lifeAfter,
+  otherLifetime,
+  type SessionId,
+  type SessionRecord,
+  type Tombstone,
+} from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
 import { bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 
@@ -75,8 +82,10 @@ class MemoryStore implements Store {
     const { expires, maxAge } = lifeAfter({ expires: found.expires.getTime(), maxAge: found.maxAge }, change)
     const rev = found.rev + 1
     this.#kept.set(id, { ...found, expires: new Date(expires), maxAge, rev, data })
-    if (!answer) return {}
-    return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
+    const other = otherLifetime(change, found.maxAge)
+    if (!answer) return { ...other }
+    const fields = excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths)
+    return { rev, fields, ...other }
   }
 
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {

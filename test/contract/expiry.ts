@@ -110,18 +110,54 @@ export function expiry(open: OpenStore): void {
     const store = await open(t)
     const { id, expires } = await aSession(store, { n: 1 }, { maxAge: 5000 })
     const later = new Date(Date.now() + 7_200_000)
-    await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 7_200_000 })
+    const blind = await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 7_200_000 })
+    assert.deepEqual(blind, { maxAge: 5000 })
     const answer = { paths: ['n'], when: 'after' } as const
     const applied = await store.update(
       id,
       { ...aChange(inc('n')), expires: later, whileMaxAge: 7_200_000 },
       answer,
     )
-    assert.deepEqual(applied, { rev: 3, fields: { n: 3 } })
+    assert.deepEqual(applied, { rev: 3, fields: { n: 3 }, maxAge: 5000 })
     assert.deepEqual((await recordOf(store, id)).expires, expires)
-    await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 5000 })
+    assert.deepEqual(await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 5000 }), {})
     const found = await recordOf(store, id)
     assert.deepEqual([found.expires, found.maxAge, found.fields], [later, 5000, { n: 4 }])
+  })
+
+  test('of many changes at once each is told whether it has extended its session', async t => {
+    const store = await open(t)
+    const later = new Date(Date.now() + 7_200_000)
+    const sessions = await together(100, index =>
+      aSession(store, { n: 0 }, { maxAge: index % 2 ? 5000 : 6000 }),
+    )
+    const outcomes = await together(100, index =>
+      store.update(sessions[index]?.id ?? '', { ...aChange(inc('n')), expires: later, whileMaxAge: 5000 }),
+    )
+    for (const [index, { id, expires }] of sessions.entries()) {
+      assert.deepEqual(outcomes[index], index % 2 ? {} : { maxAge: 6000 })
+      const found = await recordOf(store, id)
+      assert.deepEqual([found.expires, found.fields], [index % 2 ? later : expires, { n: 1 }])
+    }
+  })
+
+  test('no extension that goes by an older lifetime undoes a newer one, and each says so', async t => {
+    const store = await open(t)
+    const { id } = await aSession(store, { n: 0 }, { maxAge: 5000 })
+    const later = new Date(Date.now() + 7_200_000)
+    const expires = inAnHour()
+    const outcomes = await together(100, index =>
+      index === 50
+        ? store.update(id, { ...aChange(inc('n')), expires, maxAge: 6000 })
+        : store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 5000 }),
+    )
+    const told = new Set(outcomes.map(outcome => JSON.stringify(outcome)))
+    for (const one of told) assert.match(one, /^{("maxAge":6000)?}$/)
+    const found = await recordOf(store, id)
+    assert.deepEqual([found.expires, found.maxAge, found.fields], [expires, 6000, { n: 100 }])
+    // Whoever comes afterwards comes too late for sure.
+    const late = { ...aChange(), expires: later, whileMaxAge: 5000 }
+    assert.deepEqual(await store.update(id, late), { maxAge: 6000 })
   })
 
   test('a lifetime of its own may shorten the life of a session', async t => {

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
 import fc from 'fast-check'
-import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
+import { StoreUnavailableError } from '../../src/index.ts'
+import { type AppOptions, anApp, type Handler, KEY, type RunningApp } from '../support/app.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
 import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 const HOUR = 60 * MINUTE
+const YOUNG = 'another key that is known to the tests only, and long enough'
 
 const routes: Record<string, Handler> = {
   '/begin': ctx => ctx.session.set({ name: 'Ada', n: 0 }),
@@ -17,6 +19,11 @@ const routes: Record<string, Handler> = {
   '/write': ctx => ctx.session.inc('n'),
   '/touch': ctx => ctx.session.touch().then(() => undefined),
   '/remember': ctx => ctx.session.touch(String(ctx.query.for)).then(() => undefined),
+  '/blind': ctx => {
+    ctx.session.set('seen', true)
+    return 'done'
+  },
+  '/poll': async ctx => ({ ...(await ctx.session({ extend: false })) }),
   '/rotate': ctx => ctx.session.regenerate({ keep: true }).then(() => undefined),
 }
 
@@ -190,5 +197,148 @@ onEachStore(
       for (const { id } of await watched.records()) await sessions.end(id)
     })
     await fc.assert(property, { numRuns: 25, endOnFailure: true })
+  },
+)
+
+/** Those who give a session another lifetime than its visitor's cookie says. */
+const others: [who: string, touch: (visit: Visit, maxAge: string) => Promise<unknown>][] = [
+  ['a job', async ({ sessions, id }, maxAge) => sessions.open(await id()).touch(maxAge)],
+  ['a socket', async ({ sessions, ada }, maxAge) => (await sessions.load(upgradeOf(ada))).touch(maxAge)],
+]
+
+for (const [who, touch] of others) {
+  for (const [path, ...calls] of [
+    ['/write', 'update', 'update'],
+    ['/blind', 'update', 'update'],
+    ['/touch', 'update', 'update'],
+    ['/get', 'read', 'update', 'update'],
+    ['/read', 'load', 'update'],
+  ] as const) {
+    onEachStore(
+      `a session to which ${who} has given a longer life is extended by that: ${path}`,
+      async (t, watched) => {
+        const visit = await aVisit(t, watched, { maxAge: '1h' })
+        const { ada, start, pass } = visit
+        await touch(visit, '10h')
+        pass(HOUR / 2)
+        watched.calls.length = 0
+        const answer = await ada.get(path)
+        assert.equal(answer.status, 200, answer.text)
+        assert.deepEqual(watched.calls.splice(0), calls)
+        sameSecond(cookieUntil(answer), start + 10.5 * HOUR)
+        const { maxAge, expires } = await onlyRecord(watched)
+        assert.deepEqual([maxAge, expires.getTime()], [10 * HOUR, start + 10.5 * HOUR])
+        // From then on the cookie says so.
+        pass(HOUR)
+        cookieUntil(await ada.get('/write'))
+        assert.deepEqual(watched.calls, ['update'])
+      },
+    )
+
+    onEachStore(
+      `a session to which ${who} has given a shorter life lives while it is used: ${path}`,
+      async (t, watched) => {
+        const visit = await aVisit(t, watched, { maxAge: '1h', touchAfter: '1m' })
+        const { ada, start, pass } = visit
+        await touch(visit, '10m')
+        for (let minutes = 5; minutes <= 60; minutes += 5) {
+          pass(minutes * MINUTE)
+          const answer = await ada.get(path)
+          sameSecond(cookieUntil(answer), start + (minutes + 10) * MINUTE)
+          assert.equal((await onlyRecord(watched)).expires.getTime(), start + (minutes + 10) * MINUTE)
+        }
+        pass(70 * MINUTE)
+        assert.deepEqual(await watched.records(), [])
+      },
+    )
+  }
+}
+
+onEachStore('who cannot extend a session gives no cookie that says so', async (t, watched) => {
+  let isFull = false
+  const store = altered(watched.store, (name, args) => {
+    const { operations = [] } = Object(args[1])
+    if (isFull && name === 'update' && operations.length === 0)
+      throw new StoreUnavailableError('It is full', 'none')
+  })
+  const visit = await aVisit(t, { ...watched, store }, { maxAge: '1h' })
+  const { ada, sessions, id, start, pass, errors } = visit
+  await sessions.open(await id()).touch('10h')
+  pass(HOUR / 2)
+  isFull = true
+  // What was asked for is made; it is only not extended yet.
+  for (const path of ['/write', '/blind']) {
+    const { status, setCookies } = await ada.get(path)
+    assert.deepEqual([status, setCookies], [200, []])
+  }
+  assert.equal((await ada.get('/touch')).status, 503)
+  assert.equal((await onlyRecord(watched)).expires.getTime(), start + 10 * HOUR)
+  assert.equal(errors.length, 1)
+  isFull = false
+  sameSecond(cookieUntil(await ada.get('/write')), start + 10.5 * HOUR)
+})
+
+onEachStore('a cookie that is only signed anew says what it has said', async (t, watched) => {
+  const visit = await aVisit(t, watched, { maxAge: '1h' })
+  const { ada, start, pass } = visit
+  const young = await anApp(t, { store: watched.store, maxAge: '1h', keys: [YOUNG, KEY] }, routes)
+  pass(20 * MINUTE)
+  await visit.sessions.open(await visit.id()).touch('10m')
+  pass(25 * MINUTE)
+  const there = young.visitor()
+  const answer = await there.get('/poll', { Cookie: `sid=${ada.jar.get('sid')}` })
+  assert.deepEqual(answer.json, { name: 'Ada', n: 0 })
+  sameSecond(cookieUntil(answer), start + HOUR)
+})
+
+/** What its visitor and others may do to a session that is used all the time. */
+const someUse = fc.oneof(
+  fc.constantFrom(
+    '/read',
+    '/get',
+    '/write',
+    '/blind',
+    '/touch',
+    '/remember?for=10m',
+    '/remember?for=2h',
+    '/rotate',
+  ),
+  fc.constantFrom('open 10m', 'open 3h', 'load 20m', 'load 5h', 'open'),
+)
+const someHours = fc.array(fc.record({ use: someUse, after: fc.integer({ min: 2, max: 4 }) }), {
+  minLength: 5,
+  maxLength: 25,
+})
+
+onEachStore(
+  'a session in use lives, and no cookie says more of its life than the store',
+  async (t, watched) => {
+    const start = Date.now()
+    t.mock.timers.enable({ apis: ['Date'], now: start })
+    const options = { store: watched.store, maxAge: '1h', touchAfter: '1m', absoluteMaxAge: '90 days' }
+    const { sessions, visitor } = await anApp(t, options, routes)
+    const property = fc.asyncProperty(someHours, async hours => {
+      t.mock.timers.setTime(start)
+      let now = start
+      const ada = visitor()
+      await ada.get('/begin')
+      for (const { use, after } of hours) {
+        const [kind, maxAge] = use.split(' ')
+        const { id } = await onlyRecord(watched)
+        if (kind === 'open') await sessions.open(id).touch(maxAge)
+        if (kind === 'load') await (await sessions.load(upgradeOf(ada))).touch(maxAge)
+        now += after * MINUTE
+        t.mock.timers.setTime(now)
+        const answer = await ada.get(use.startsWith('/') ? use : '/blind')
+        assert.equal(answer.status, 200, answer.text)
+        const record = await onlyRecord(watched)
+        assert.equal(record.fields.name, 'Ada')
+        assert.ok(cookieUntil(answer) - SECOND < record.expires.getTime(), use)
+        assert.equal(Number.parseInt(ada.jar.get('sid')?.split('.')[2] ?? '', 36), record.maxAge, use)
+        assert.equal(record.expires.getTime(), Math.max(record.expires.getTime(), now + record.maxAge), use)
+      }
+      for (const { id } of await watched.records()) await sessions.end(id)
+    })
+    await fc.assert(property, { numRuns: 20, endOnFailure: true })
   },
 )

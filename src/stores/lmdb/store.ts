@@ -5,7 +5,14 @@ import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../co
 import { holds } from '../../core/guard.ts'
 import { overlap, type Path } from '../../core/paths.ts'
 import { excerpt } from '../../core/picture.ts'
-import { isEnded, lifeAfter, type SessionId, type SessionRecord, type Tombstone } from '../../core/record.ts'
+import {
+  isEnded,
+  lifeAfter,
+  otherLifetime,
+  type SessionId,
+  type SessionRecord,
+  type Tombstone,
+} from '../../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
 import { bsonFor, changed, decode, decodeExactly } from '../bson.ts'
 import { Entries } from './entries.ts'
@@ -99,8 +106,10 @@ class LMDBStore implements Store {
       const rev = found.rev + 1
       const next = { ...found, ...lifeAfter(found, change), rev, data }
       this.#entries.replace(key, found, next, path => change.operations.some(one => touches(one, path)))
-      if (!answer) return {}
-      return { rev, fields: excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths) }
+      const other = otherLifetime(change, found.maxAge)
+      if (!answer) return { ...other }
+      const fields = excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths)
+      return { rev, fields, ...other }
     })
   }
 

@@ -101,10 +101,9 @@ function creates({ op }: Operation): boolean {
   return op !== '$unset' && op !== '$rename' && op !== '$pop' && op !== '$pull' && op !== '$pullAll'
 }
 
-/** The change as it is to be applied to a record whose lifetime is this: without the extension that another has superseded. */
-export function forLifetime(change: Change, maxAge: number): Change {
-  const { whileMaxAge, expires: _, ...rest } = change
-  return whileMaxAge === undefined || whileMaxAge === maxAge ? change : rest
+/** The change as it is to be applied to a record whose lifetime is another than it goes by. */
+export function withoutExtension({ whileMaxAge: _, expires: __, ...rest }: Change): Change {
+  return rest
 }
 
 /** The change as MongoDB's update document. */

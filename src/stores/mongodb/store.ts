@@ -15,13 +15,14 @@ import {
   ENDED_FORM,
   FORM,
   isEnded,
+  otherLifetime,
   type SessionId,
   type SessionRecord,
   type Tombstone,
   toStored,
 } from '../../core/record.ts'
 import { growthOf, sizeOf } from '../../core/size.ts'
-import type { Answer, Outcome, Store } from '../../core/store.ts'
+import type { Answer, Applied, Outcome, Store } from '../../core/store.ts'
 import { isPlain } from '../../core/values.ts'
 import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
@@ -31,7 +32,6 @@ import { found } from './finding.ts'
 import { canMeasure, ensureIndexes } from './indexes.ts'
 import {
   filterOf,
-  forLifetime,
   inData,
   live,
   matchedOrFailing,
@@ -39,6 +39,7 @@ import {
   readable,
   unwritten,
   updateOf,
+  withoutExtension,
 } from './language.ts'
 import { warnOfWaits } from './timeouts.ts'
 
@@ -139,11 +140,13 @@ class MongoDBStore implements JoinableStore {
   /** A change whose tries before this one have found nothing to apply it to. */
   async #change({ id, change, answer }: Update, tries: number): Promise<Outcome> {
     let wanted = change
+    let other: ReturnType<typeof otherLifetime>
     for (let rev: number | undefined; ; tries++) {
       if (tries > 1) {
         const reason = await this.#reasonFor(id, change, tries)
         if (typeof reason === 'string') return reason
-        wanted = forLifetime(change, reason.maxAge)
+        other = otherLifetime(change, reason.maxAge)
+        wanted = other ? withoutExtension(change) : change
         // The revision may have gone by; meanwhile the general conditions may have come to hold.
         rev = tries % 2 === 0 ? reason.rev : undefined
       }
@@ -152,7 +155,7 @@ class MongoDBStore implements JoinableStore {
       const sending = new Sending()
       try {
         const outcome = await this.#updateOnce(sending.part(filter), updateOf(wanted), answer)
-        if (outcome) return outcome
+        if (outcome) return { ...outcome, ...other }
       } catch (error) {
         const failure = mongoError(error, sending.outcome)
         if (!(failure instanceof CommandError)) throw failure
@@ -195,7 +198,7 @@ class MongoDBStore implements JoinableStore {
     )
   }
 
-  async #updateOnce(filter: object, update: object, answer?: Answer): Promise<Outcome | undefined> {
+  async #updateOnce(filter: object, update: object, answer?: Answer): Promise<Applied | undefined> {
     if (!answer) {
       const { matchedCount } = await this.#collection.updateOne(filter, update)
       return matchedCount === 1 ? {} : undefined

@@ -85,6 +85,67 @@ export const brokenStores: BrokenStore[] = [
     updating((sound, id, { whileMaxAge: _, ...change }, answer) => sound.update(id, change, answer)),
   ),
   broken(
+    'it does not say that it has not extended',
+    expiry,
+    'extending leaves a session alone whose lifetime is another',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (typeof outcome !== 'object') return outcome
+      const { maxAge: _, ...rest } = outcome
+      return rest
+    }),
+  ),
+  broken(
+    'it says always that it has not extended',
+    expiry,
+    'of many changes at once each is told whether it has extended its session',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      const record = await livingRecord(sound, id)
+      return typeof outcome === 'object' && record ? { ...outcome, maxAge: record.maxAge } : outcome
+    }),
+  ),
+  broken(
+    'it tells the lifetime that the change goes by',
+    expiry,
+    'extending leaves a session alone whose lifetime is another',
+    updating(async (sound, id, change, answer) => {
+      const outcome = await sound.update(id, change, answer)
+      if (typeof outcome !== 'object' || outcome.maxAge === undefined) return outcome
+      return { ...outcome, maxAge: change.whileMaxAge ?? outcome.maxAge }
+    }),
+  ),
+  broken(
+    'it compares the lifetime before it changes',
+    expiry,
+    'no extension that goes by an older lifetime undoes a newer one',
+    updating(async (sound, id, { whileMaxAge, ...change }, answer) => {
+      const record = await livingRecord(sound, id)
+      await setImmediate()
+      if (!record || whileMaxAge === undefined || whileMaxAge === record.maxAge) {
+        return sound.update(id, change, answer)
+      }
+      const { expires: _, ...rest } = change
+      const outcome = await sound.update(id, rest, answer)
+      return typeof outcome === 'object' ? { ...outcome, maxAge: record.maxAge } : outcome
+    }),
+  ),
+  broken(
+    'it takes those that go together for extended',
+    expiry,
+    'of many changes at once each is told whether it has extended its session',
+    joinedWith(sound => ({
+      updateMany: async updates => {
+        const results = await joinable(sound).updateMany(updates)
+        return results.map(result =>
+          result.status === 'fulfilled' && typeof result.value === 'object'
+            ? { ...result, value: {} }
+            : result,
+        )
+      },
+    })),
+  ),
+  broken(
     'extending shortens',
     expiry,
     'extending a session does not shorten the life',
