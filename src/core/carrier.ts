@@ -43,3 +43,13 @@ export interface Carrier {
   /** Nobody without the app's key can tell what it gives. Another cookie's is another. */
   readonly derive: Derive
 }
+
+/** Nobody's cookie, for sessions opened by their id. */
+export const nobody: Carrier = {
+  presented: () => undefined,
+  canCarry: () => false,
+  carry() {},
+  withdraw() {},
+  clear() {},
+  derive: (_, from) => from,
+}

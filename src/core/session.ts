@@ -147,13 +147,13 @@ const showing: ProxyHandler<Session> = {
     }
   },
   set(_session, key) {
-    throw notAssignable(String(key))
+    throw notAssignable(key)
   },
   defineProperty(_session, key) {
-    throw notAssignable(String(key))
+    throw notAssignable(key)
   },
   deleteProperty(_session, key) {
-    throw notAssignable(String(key), true)
+    throw notAssignable(key, true)
   },
   setPrototypeOf() {
     throw new FieldError("A session's prototype cannot be changed", '')

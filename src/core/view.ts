@@ -26,7 +26,9 @@ const ways = new Map([
 ])
 
 /** Says what to do in place of what was tried: an assignment would be lost, since only commands reach the store. */
-export function notAssignable(path: string, removing = false): FieldError {
+export function notAssignable(path: string | symbol, removing = false): FieldError {
+  if (typeof path === 'symbol')
+    return new FieldError('A session has no symbols: fields have names', String(path))
   if (!isFieldName(path) && isVisibleKey(path) && !path.startsWith('_')) {
     const way = ways.get(path) ?? 'it is a member of every session, so no field can have its name'
     return new FieldError(`session.${path} is read-only: ${way}`, path)
@@ -89,15 +91,15 @@ class Viewing implements ProxyHandler<object> {
   }
 
   set(target: object, key: string | symbol): never {
-    throw this.#refusal(target, String(key))
+    throw this.#refusal(target, key)
   }
 
   defineProperty(target: object, key: string | symbol): never {
-    throw this.#refusal(target, String(key))
+    throw this.#refusal(target, key)
   }
 
   deleteProperty(_target: object, key: string | symbol): never {
-    throw notAssignable(`${this.#path}.${String(key)}`, true)
+    throw notAssignable(this.#below(key), true)
   }
 
   setPrototypeOf(): never {
@@ -108,11 +110,15 @@ class Viewing implements ProxyHandler<object> {
     throw notAssignable(this.#path)
   }
 
-  #refusal(target: object, key: string): FieldError {
+  #refusal(target: object, key: string | symbol): FieldError {
     const isThere = Object.hasOwn(target, key) && key !== 'length'
-    return Array.isArray(target) && !isThere
+    return Array.isArray(target) && !isThere && typeof key === 'string'
       ? notResizable(this.#path, key)
-      : notAssignable(`${this.#path}.${key}`)
+      : notAssignable(this.#below(key))
+  }
+
+  #below(key: string | symbol): string | symbol {
+    return typeof key === 'symbol' ? key : `${this.#path}.${key}`
   }
 }
 

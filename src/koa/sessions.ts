@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import { callOptions, namedOptions, refuseCallback } from '../core/calloptions.ts'
-import type { Carrier } from '../core/carrier.ts'
+import { nobody } from '../core/carrier.ts'
 import type { FieldNames, FieldValues } from '../core/commandtypes.ts'
 import { type CreateOptions, createFor } from '../core/creation.ts'
 import type { TimedStore } from '../core/deadline.ts'
@@ -290,16 +290,6 @@ function exceptIn(options: unknown): SessionId | undefined {
   refuseCallback('endAll', [options])
   const { except } = namedOptions('endAll', options, ['except'])
   return except === undefined ? undefined : idFrom(except)
-}
-
-/** Nobody's cookie, for sessions opened by their id. */
-const nobody: Carrier = {
-  presented: () => undefined,
-  canCarry: () => false,
-  carry() {},
-  withdraw() {},
-  clear() {},
-  derive: (_, from) => from,
 }
 
 function shown(fields: Record<string, unknown>): Record<string, unknown> {

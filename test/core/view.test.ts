@@ -123,6 +123,14 @@ test('what cannot be assigned is told what works, and never a command that would
   }
 })
 
+test('a symbol is no name of a field', () => {
+  const view = aView() as unknown as Record<symbol, unknown>
+  const key = Symbol('total')
+  for (const attempt of [() => (view[key] = 1), () => Reflect.deleteProperty(view, key)]) {
+    assert.throws(attempt, { name: 'FieldError', message: /no symbols/, path: 'Symbol(total)' })
+  }
+})
+
 test('a date is handed out as a copy', () => {
   const view = aView()
   view.when.setFullYear(1999)
