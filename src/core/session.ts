@@ -10,7 +10,7 @@ import { valueAt } from './picture.ts'
 import { regenerationOf } from './regeneration.ts'
 import type { LoadedSession } from './types.ts'
 import { copied } from './values.ts'
-import { notAssignable, viewOf } from './view.ts'
+import { notAssignable, plain, viewOf } from './view.ts'
 import type { Visit } from './visit.ts'
 
 /** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
@@ -94,6 +94,10 @@ class Session {
 
   assertCSRF(token: unknown): void {
     assertToken(this.#visit.tokenKeys, token)
+  }
+
+  toJSON(): Record<string, unknown> {
+    return plain(this.#visit.picture.fields)
   }
 
   /** Fields only: neither the cookie's secret nor anything that leads to it. */

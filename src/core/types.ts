@@ -1,7 +1,7 @@
 import type { Commands, FieldNames, FieldValues, Guards } from './commandtypes.ts'
 import type { PathLike } from './paths.ts'
 import type { PathTo, ReadAt } from './pathtypes.ts'
-import type { Read, Untyped, ValidData } from './valuetypes.ts'
+import type { Plain, Read, Untyped, ValidData } from './valuetypes.ts'
 
 export type { Chain, GuardedChain } from './commandtypes.ts'
 export type { ValueAt } from './pathtypes.ts'
@@ -103,6 +103,9 @@ export type LoadedSession<Data = DefaultData> = SessionFields<Data> & SessionMem
  */
 export type SessionFields<Data> = { readonly [K in keyof Data]?: Read<Exclude<Data[K], undefined>> }
 
+/** A session's fields as `toJSON` copies them: plain data, and one's own to change. */
+export type PlainFields<Data> = { -readonly [K in keyof Data]?: Plain<Exclude<Data[K], undefined>> }
+
 /** What a loaded session has beside its fields; no field may have one of these names. */
 export interface SessionMembers<Data = DefaultData>
   extends Commands<Data, LoadedSession<Data>, 'session'>,
@@ -122,6 +125,12 @@ export interface SessionMembers<Data = DefaultData>
   readonly expires: Date
   /** How long the session lives after its last use, milliseconds. */
   readonly maxAge: number
+
+  /**
+   * The fields as plain data: a deep copy that may be changed, kept or sent to a worker. What the session shows is a
+   * read-only view, which `structuredClone`, workers and Immer refuse.
+   */
+  toJSON(this: void): PlainFields<Data>
 
   /**
    * Reads the session again. A command refreshes its session by itself, so this is for what others have

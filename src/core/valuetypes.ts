@@ -57,6 +57,17 @@ export type Read<T> = unknown extends T
             : { readonly [I in keyof T]: Read<T[I]> }
           : { readonly [K in keyof T]: Read<T[K]> }
 
+/** A value as it is read, and one's own to change. */
+export type Plain<T> = unknown extends T
+  ? T
+  : T extends Leaf
+    ? Read<T>
+    : T extends readonly unknown[]
+      ? number extends T['length']
+        ? Plain<T[number]>[]
+        : { -readonly [I in keyof T]: Plain<T[I]> }
+      : { -readonly [K in keyof T]: Plain<T[K]> }
+
 /** A value as it is given: whatever is stored as a `T`, read-only or not, such as what was read. */
 export type Write<T> = unknown extends T
   ? T

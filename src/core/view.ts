@@ -1,6 +1,6 @@
 import { FieldError } from './errors.ts'
 import { isFieldName, isVisibleKey, pathOf, quote } from './paths.ts'
-import { type Fields, isContainer } from './values.ts'
+import { copied, type Fields, isContainer } from './values.ts'
 
 const views = new WeakMap<object, object>()
 
@@ -14,6 +14,11 @@ export function viewOf(value: unknown, path: string): unknown {
   const view = new Proxy(value, new Viewing(path))
   views.set(value, view)
   return view
+}
+
+/** Stored fields as plain data that is the caller's own. */
+export function plain(fields: Fields): Fields {
+  return copied(Object.fromEntries(Object.entries(fields).filter(([name]) => isFieldName(name))))
 }
 
 /** What to do in place of assigning a member of the session. */

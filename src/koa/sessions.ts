@@ -9,12 +9,13 @@ import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/e
 import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
 import { checkedId, idFrom, isId } from '../core/ids.ts'
-import { isFieldName, type Path } from '../core/paths.ts'
+import type { Path } from '../core/paths.ts'
 import type { SessionId } from '../core/record.ts'
 import { sessionOf } from '../core/session.ts'
 import type { Store } from '../core/store.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../core/types.ts'
-import { copied, literal } from '../core/values.ts'
+import { literal } from '../core/values.ts'
+import { plain } from '../core/view.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import type { CookieReader, NewCookie } from './cookie.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
@@ -140,7 +141,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
       const { id, created, expires, fields } = record
       // Somebody else's, under a name that no session of ours can have: nobody can come with it, or end it by it.
       if (!isId(id)) continue
-      yield { id, created, expires, fields: shown(fields) as SessionFields<Data> }
+      yield { id, created, expires, fields: plain(fields) as SessionFields<Data> }
     }
   }
 
@@ -290,8 +291,4 @@ function exceptIn(options: unknown): SessionId | undefined {
   refuseCallback('endAll', [options])
   const { except } = namedOptions('endAll', options, ['except'])
   return except === undefined ? undefined : idFrom(except)
-}
-
-function shown(fields: Record<string, unknown>): Record<string, unknown> {
-  return copied(Object.fromEntries(Object.entries(fields).filter(([name]) => isFieldName(name))))
 }

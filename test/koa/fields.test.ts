@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
-import { inspect } from 'node:util'
+import { inspect, types } from 'node:util'
+import { receiveMessageOnPort } from 'node:worker_threads'
 import { FieldError, type SessionHandle } from '../../src/index.ts'
 import { anApp, type Handler } from '../support/app.ts'
 import { lifecycle } from '../support/lifecycle.ts'
@@ -466,6 +467,35 @@ onEachStore('a loaded session’s own enumerable properties are exactly its fiel
     answer.json,
     JSON.parse(JSON.stringify({ name: 'Eve', cart: before.cart, when: before.when })),
   )
+})
+
+onEachStore('toJSON() gives the fields as plain data, which is the caller’s own', async (t, watched) => {
+  const { errors, fields } = await aVisit(t, watched, async ctx => {
+    const session = await ctx.session()
+    assert.throws(() => structuredClone(session.cart), { name: 'DataCloneError' })
+    const data = session.toJSON() as typeof before
+    assert.deepEqual(data, before)
+    assert.deepEqual(structuredClone(data), before)
+    const { port1, port2 } = new MessageChannel()
+    port1.postMessage(data)
+    assert.deepEqual(receiveMessageOnPort(port2), { message: before })
+    port1.close()
+    const inner = [data, data.cart, data.cart.lines, data.cart.lines[0], data.list, data.when]
+    for (const object of inner) assert.ok(!types.isProxy(object))
+    Object.assign(data.cart.lines[0] ?? {}, { qty: 5 })
+    data.list.push(4)
+    data.when.setTime(1)
+    data.name = 'Eve'
+    assert.deepEqual({ ...session }, before)
+    assert.deepEqual(session.toJSON(), before)
+    const { toJSON } = session
+    assert.deepEqual(toJSON(), before)
+    // @ts-expect-error: the compiler refuses it too
+    assert.throws(() => ctx.session.set('toJSON', 1), FieldError)
+    assert.equal(JSON.stringify(session), JSON.stringify({ ...session }))
+  })
+  assert.deepEqual(errors, [])
+  assert.deepEqual(await fields(), before)
 })
 
 onEachStore('an older picture is left alone by what comes after it', async (t, watched) => {

@@ -1,6 +1,7 @@
 import type { ObjectId } from 'bson'
 import type {
   LoadedSession,
+  PlainFields,
   RegenerateOptions,
   SessionHandle,
   Untyped,
@@ -117,6 +118,27 @@ export async function regenerating() {
   handle.regenerate({ keeep: true })
   // @ts-expect-error: it returns a promise
   handle.regenerate(() => {})
+}
+
+export function plainData() {
+  const data = session.toJSON()
+  is<PlainFields<Shop>>()(data)
+  is<number | undefined>()(data.views)
+  is<string[] | undefined>()(data.tags)
+  is<[string, number] | undefined>()(data.pair)
+  is<Date | undefined>()(data.seen)
+  is<Bytes | undefined>()(data.key)
+  is<number | Int64 | undefined>()(data.big)
+  is<string | undefined>()(data.folder?.folders[0]?.folders[0]?.name)
+  data.views = 1
+  data.tags?.push('a')
+  if (data.cart) data.cart.lines = []
+  // What was copied may be written.
+  if (data.cart) handle.set('cart', data.cart)
+  // @ts-expect-error: no such field
+  data.view
+  // @ts-expect-error: it has not been loaded
+  handle.toJSON()
 }
 
 export async function reading() {
