@@ -147,15 +147,17 @@ onEachStore(
 )
 
 onEachStore('with grace, what has no response of its own is led on too', async (t, watched) => {
-  const { sessions, visitor } = await anApp(t, { store: watched.store }, routes)
-  const ada = visitor()
-  await ada.get('/fill')
-  const upgrade = { headers: { cookie: `sid=${ada.jar.get('sid')}` } } as IncomingMessage
-  await ada.get('/rotate')
-  const session = await sessions.load(upgrade)
-  await session.inc('n')
-  assert.deepEqual({ ...session }, { name: 'Ada', n: 2 })
-  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 2 })
+  for (const key of ['sid', 'shop']) {
+    const { sessions, visitor } = await anApp(t, { store: watched.store, key }, routes)
+    const ada = visitor()
+    await ada.get('/fill')
+    const upgrade = { headers: { cookie: `${key}=${ada.jar.get(key)}` } } as IncomingMessage
+    await ada.get('/rotate')
+    const session = await sessions.load(upgrade)
+    await session.inc('n')
+    assert.deepEqual({ ...session }, { name: 'Ada', n: 2 })
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 2 })
+  }
 })
 
 for (const path of ['/rotate', '/renew', '/sign-in']) {
