@@ -412,6 +412,28 @@ for (const keep of [true, ['cart'], [], false]) {
   )
 }
 
+onEachStore(
+  'what is put into the cart while its owner signs in is in the cart, or refused',
+  async (t, watched) => {
+    const { ada } = await aShopper(t, watched, {
+      '/add': ctx => ctx.session.push('cart', Number(ctx.query.n)),
+    })
+    const twins = Array.from({ length: 40 }, () => ada.twin())
+    const signingIn = ada.twin()
+    const [signedIn, ...added] = await Promise.all([
+      signingIn.get('/sign-in?as=ada'),
+      ...twins.map((twin, n) => twin.get(`/add?n=${n}`)),
+    ])
+    assert.equal(signedIn.status, 200)
+    const { cart, user_id } = (await signingIn.get('/read')).json as { cart: unknown[]; user_id: string }
+    assert.equal(user_id, 'ada')
+    const acknowledged = added.flatMap(({ status }, n) => (status === 200 ? n : []))
+    assert.ok(added.every(({ status }) => status === 200 || status === 401))
+    assert.deepEqual(new Set(cart), new Set(['tea', ...acknowledged]))
+    assert.equal(cart.length, acknowledged.length + 1)
+  },
+)
+
 onEachStore('an expired session leaves nothing to keep, and signing in goes on', async (t, watched) => {
   const { ada } = await aShopper(t, watched)
   await watched.expire()
