@@ -226,8 +226,8 @@ test('attributes that a browser would refuse, or that would break the header, ar
     ['cookie.partitioned', { partitioned: true }],
     ['cookie.partitioned', { partitioned: 1, secure: true }],
     ['cookie.persistent', { persistent: 'yes' }],
-    ['cookie.httpOnly', { httpOnly: false }],
-    ['cookie.maxAge', { maxAge: 1 }],
+    ['httpOnly', { httpOnly: false }],
+    ['maxAge', { maxAge: 1 }],
     ['key', undefined],
   ]
   for (const [name, cookie] of wrong) {
