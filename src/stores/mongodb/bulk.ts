@@ -1,6 +1,7 @@
-import type { Change } from '../../core/change.ts'
+import type { Change, Operation } from '../../core/change.ts'
 import { type SessionError, StoreUnavailableError } from '../../core/errors.ts'
 import type { Loaded } from '../../core/joining.ts'
+import { isIndex, partsOf } from '../../core/paths.ts'
 import type { SessionId } from '../../core/record.ts'
 import { sizeOf } from '../../core/size.ts'
 import { codeOf, isOfDriver, mongoError, type Sending } from './errors.ts'
@@ -8,9 +9,19 @@ import { codeOf, isOfDriver, mongoError, type Sending } from './errors.ts'
 /** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
 const MOST_BYTES = 16 * 1024
 
-export function isSmall({ operations }: Change): boolean {
+const cheap: ReadonlySet<Operation['op']> = new Set(['$set', '$unset', '$inc'])
+
+/**
+ * Whether a change is small and costs the server as little whatever the session holds: a server may carry out a bulk one
+ * change after another, and one that takes long must not delay the visitors whose changes go with it.
+ */
+export function isCheap({ operations }: Change): boolean {
   let size = 0
-  for (const operation of operations) if ('arg' in operation) size += sizeOf(operation.arg)
+  for (const operation of operations) {
+    // Whether an array has such an element is asked of all its elements.
+    if (!cheap.has(operation.op) || partsOf(operation.path).some(isIndex)) return false
+    if ('arg' in operation) size += sizeOf(operation.arg)
+  }
   return size <= MOST_BYTES
 }
 

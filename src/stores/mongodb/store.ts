@@ -24,7 +24,7 @@ import {
 import { growthOf, sizeOf } from '../../core/size.ts'
 import type { Answer, Applied, Outcome, Store } from '../../core/store.ts'
 import { isPlain } from '../../core/values.ts'
-import { isSmall, type Verdict, verdictsOf } from './bulk.ts'
+import { isCheap, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'
 import { isIdTaken, isOfConnection, mongoError, Sending } from './errors.ts'
@@ -167,10 +167,10 @@ class MongoDBStore implements JoinableStore {
 
   /**
    * What only the server knows is not answered to a bulk; and a guard that does not hold, as is common, would be an error in
-   * the server's log. So small they are that many are one command.
+   * the server's log.
    */
   isJoinable({ change, answer }: Update): boolean {
-    return !answer && change.guards.length === 0 && isSmall(change)
+    return !answer && change.guards.length === 0 && isCheap(change)
   }
 
   async updateMany(updates: readonly Update[]): Promise<PromiseSettledResult<Outcome>[]> {

@@ -9,7 +9,7 @@ import {
   MongoNetworkError,
   MongoServerError,
 } from 'mongodb'
-import type { Change } from '../../../src/core/change.ts'
+import type { Change, Operation } from '../../../src/core/change.ts'
 import {
   CommandError,
   ConfigurationError,
@@ -768,6 +768,29 @@ test('a change that is large, or whose result only the server knows, goes alone'
     store.update(sessions[index]?.id ?? '', aChange(inc('n')), { paths: ['n'], when: 'after' }),
   )
   assert.equal(sent.all.length, 40)
+})
+
+test('a change that is slow where a session holds much delays no other visitor’s', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, sent } = opened(t)
+  const sessions = await together(20, () => aSession(store, { n: 0, list: [1, 2], text: 'a' }))
+  const slow: Operation[] = [
+    push('list', 3),
+    { op: '$push', path: 'list', arg: [3], modifiers: { sort: 1 } },
+    { op: '$addToSet', path: 'list', arg: [3] },
+    { op: '$pull', path: 'list', comparator: '=', arg: 1 },
+    { op: '$pullAll', path: 'list', arg: [1] },
+    { op: '$pop', path: 'list', arg: 1 },
+    { op: '$rename', path: 'text', to: 'name' },
+    set('list.0', 1),
+  ]
+  for (const operation of slow) {
+    sent.clear()
+    await together(20, index => store.update(sessions[index]?.id ?? '', aChange(inc('n'), operation)))
+    const many = sent.all.filter(({ command }) => command.updates.length > 1)
+    assert.deepEqual(many, [], operation.op)
+  }
 })
 
 for (const [what, error] of [
