@@ -1,5 +1,5 @@
 import { Breaker } from './breaker.ts'
-import { ConfigurationError, StoreUnavailableError } from './errors.ts'
+import { ConfigurationError, FieldError, StoreUnavailableError } from './errors.ts'
 import { type StoreCall, tell } from './events.ts'
 import type { SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
@@ -131,7 +131,7 @@ class Line {
         if (error instanceof StoreUnavailableError) {
           tell({ type: 'store error', error })
           breaker.failed(error, begun, answers)
-        } else if (!(error instanceof ConfigurationError)) {
+        } else if (!(error instanceof ConfigurationError || error instanceof FieldError)) {
           breaker.answered()
         }
         reject(error)

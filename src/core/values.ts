@@ -11,7 +11,7 @@ const MAX_INT64 = 2n ** 63n - 1n
 
 /** BSON's types that a session holds. `Binary` is what bytes come back as; a UUID is one. */
 const bsonTypes = new Set(['ObjectId', 'Long', 'Decimal128', 'Binary'])
-const bsonVersion = Symbol.for('@@mdb.bson.version')
+export const bsonVersion = Symbol.for('@@mdb.bson.version')
 
 /** An instance of one of BSON's own classes: known by what only its prototype has, so no JSON can pass for it. */
 export interface BSONInstance {

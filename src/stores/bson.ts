@@ -1,6 +1,7 @@
 import type { Change } from '../core/change.ts'
+import { foreignValue, type Given } from '../core/encoding.ts'
 import { applied } from '../core/operators.ts'
-import type { Fields } from '../core/values.ts'
+import { bsonVersion, type Fields } from '../core/values.ts'
 import { neededPackage } from './packages.ts'
 import { requireBSON } from './require.cjs'
 
@@ -17,6 +18,12 @@ export function bsonFor(store: string): typeof import('bson') {
 
 function bson(): typeof import('bson') {
   return bsonFor('This store')
+}
+
+/** Refuses values of another version of `bson` before anything is done, as MongoDB's driver does. */
+export function assertEncodable(given: Given): void {
+  const fault = foreignValue(given, Reflect.get(bson().ObjectId.prototype, bsonVersion))
+  if (fault) throw fault
 }
 
 /** Fields as BSON, so that what comes back is what MongoDB would give, types included. */

@@ -1,4 +1,5 @@
 import type { Change, Guard } from '../core/change.ts'
+import { givenBy, givenIn } from '../core/encoding.ts'
 import { IdTakenError, SessionTooLargeError } from '../core/errors.ts'
 import { holds } from '../core/guard.ts'
 import type { Path } from '../core/paths.ts'
@@ -12,7 +13,7 @@ import {
   type Tombstone,
 } from '../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
-import { bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
+import { assertEncodable, bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 
 export interface MemoryStoreOptions {
   /**
@@ -51,6 +52,7 @@ class MemoryStore implements Store {
   }
 
   async insert({ fields, ...record }: SessionRecord): Promise<void> {
+    assertEncodable(givenIn(fields))
     if (++this.#inserts % INSERTS_PER_SWEEP === 0) this.#sweep()
     if (this.#kept.has(record.id)) throw new IdTakenError('The id is taken')
     this.#kept.set(record.id, { ...structuredClone(record), data: encode(fields) })
@@ -70,6 +72,7 @@ class MemoryStore implements Store {
   }
 
   async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+    assertEncodable(givenBy(change))
     const found = this.#standing(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
@@ -101,6 +104,7 @@ class MemoryStore implements Store {
 
   /** By looking at all: a store for tests needs no index. */
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    assertEncodable([[path, value]])
     const guards: Guard[] = [{ path, comparator: '=', arg: value }]
     for (const id of [...this.#kept.keys()]) {
       const record = await this.load(id)

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Binary, Decimal128, Long, ObjectId, UUID } from 'mongodb'
+import type { Change } from '../../src/core/change.ts'
+import { FieldError } from '../../src/core/errors.ts'
 import type { Fields } from '../../src/core/values.ts'
+import { otherValues } from '../support/otherbson.ts'
 import type { OpenStore } from './open.ts'
-import { aChange, aSession, fieldsOf, push, set } from './records.ts'
+import { aChange, aRecord, aSession, fieldsOf, guarded, inc, push, set } from './records.ts'
 
 const text = 'ASCII, umlaut ü, 名前, emoji 😀, \u0001\n\t"\\ and \u2028'
 const objectId = new ObjectId('65a000000000000000000001')
@@ -80,6 +83,36 @@ export function values(open: OpenStore): void {
     })
   }
 
+  test('a value that another version of bson made is refused by its path, wherever it is, and nothing is written', async t => {
+    const store = await open(t)
+    const record = await aSession(store, { n: 1, list: [] })
+    const { id } = record
+    for (const [type, value] of otherValues) {
+      const changes: [path: string, change: Change][] = [
+        ['user', aChange(inc('n'), set('user', value))],
+        ['cart.lines.0.sku', aChange(inc('n'), set('cart', { lines: [{ sku: value }] }))],
+        ['list.0', aChange(inc('n'), push('list', value))],
+        ['user', guarded({ path: 'user', comparator: '!=', arg: value }, inc('n'))],
+        ['user.1', guarded({ path: 'user', comparator: 'in', arg: [1, value] }, inc('n'))],
+      ]
+      for (const [path, change] of changes) {
+        for (const answer of [undefined, { paths: ['n'], when: 'after' }] as const) {
+          await assert.rejects(store.update(id, change, answer), isFieldError(path, type))
+        }
+      }
+      const fields = { a: 1, deep: { list: [{ value }] } }
+      await assert.rejects(store.insert(aRecord(fields)), isFieldError('deep.list.0.value', type))
+      if (!store.find) continue
+      await assert.rejects(
+        async () => {
+          for await (const _ of store.find?.('user', value) ?? []);
+        },
+        isFieldError('user', type),
+      )
+    }
+    assert.deepEqual(await store.load(id), record)
+  })
+
   test('the keys of an object keep their order', async t => {
     const store = await open(t)
     const object = { z: 1, a: 2, m: { y: 1, b: 2 } }
@@ -115,6 +148,15 @@ export function values(open: OpenStore): void {
       decimal: Decimal128.fromString('0.3'),
     })
   })
+}
+
+function isFieldError(path: string, type: string): (error: unknown) => boolean {
+  return error => {
+    assert.ok(error instanceof FieldError, `not a FieldError: ${String(error)}`)
+    assert.equal(error.path, path)
+    assert.ok(error.message.includes(`make it with the ${type} `), error.message)
+    return true
+  }
 }
 
 function nest(levels: number): Fields {

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Change, Guard, Operation } from '../../core/change.ts'
 import { milliseconds } from '../../core/duration.ts'
+import { givenBy, givenIn } from '../../core/encoding.ts'
 import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../core/errors.ts'
 import { holds } from '../../core/guard.ts'
 import { overlap, type Path } from '../../core/paths.ts'
@@ -14,7 +15,7 @@ import {
   type Tombstone,
 } from '../../core/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
-import { bsonFor, changed, decode, decodeExactly } from '../bson.ts'
+import { assertEncodable, bsonFor, changed, decode, decodeExactly } from '../bson.ts'
 import { Entries } from './entries.ts'
 import { SessionFile } from './file.ts'
 import { after, idOfKey, type Range, sessionKey, sessions } from './keys.ts'
@@ -71,6 +72,7 @@ class LMDBStore implements Store {
   }
 
   async insert(record: SessionRecord): Promise<void> {
+    assertEncodable(givenIn(record.fields))
     const key = sessionKey(record.id)
     const entry = entryOfRecord(record)
     return this.#file.write(() => {
@@ -91,7 +93,8 @@ class LMDBStore implements Store {
     return found.isEnded ? tombstoneOf(found) : { rev: found.rev, fields: excerpt(decode(found.data), paths) }
   }
 
-  update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+  async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+    assertEncodable(givenBy(change))
     const key = sessionKey(id)
     return this.#file.write(() => {
       const found = this.#entries.standing(key)
@@ -131,6 +134,7 @@ class LMDBStore implements Store {
 
   /** Without a complete index, by looking at all sessions. */
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    assertEncodable([[path, value]])
     const guards: Guard[] = [{ path, comparator: '=', arg: value }]
     const index = this.#file.readMeta().indexes.find(one => one.path === path)
     for (const range of (index?.isComplete && userRanges(path, value)) || [sessions]) {

@@ -1,3 +1,4 @@
+import type { BSONOptions } from './driver.ts'
 import type { ClientOptions } from './timeouts.ts'
 
 /** Where a read goes: none where the collection has it by itself, since the driver makes a new preference of each that it is given. */
@@ -5,12 +6,19 @@ export interface ReadOptions {
   readonly readPreference?: 'primary'
 }
 
+interface Client {
+  readonly options?: ClientOptions
+}
+
 /** What the store asks of the driver's `Collection`, which comes connected from the app. */
 export interface MongoDBCollection {
   readonly collectionName: string
   readonly readPreference?: { readonly mode?: unknown } | undefined
   readonly writeConcern?: { readonly w?: unknown } | undefined
-  readonly db?: { readonly client?: { readonly options?: ClientOptions } }
+  readonly bsonOptions?: BSONOptions
+  readonly client?: Client | undefined
+  readonly db?: { readonly client?: Client }
+  readonly s?: { readonly db?: { readonly s?: { readonly client?: Client } } }
   findOne(filter: object, options?: object): Promise<object | null>
   find(filter: object, options: object): AsyncIterable<object> & { toArray(): Promise<object[]> }
   findOneAndUpdate(filter: object, update: object, options: object): Promise<object | null>

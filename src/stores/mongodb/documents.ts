@@ -6,14 +6,14 @@ import type { Excerpt } from '../../core/store.ts'
 import { type Fields, isPlain } from '../../core/values.ts'
 
 /** What a document that a filter has found is to a session. The filter has decided that it is one of ours, and stands. */
-export function loadedOf(found: unknown): Loaded {
-  if (!isPlain(found)) return undefined
+export function loadedOf(found: Fields | undefined): Loaded {
+  if (!found) return undefined
   return isTombstone(found) ? tombstoneOf(found) : recordOf(found)
 }
 
 /** What a projection leaves of it. */
-export function readOf(found: unknown, paths: readonly Path[]): Read {
-  if (!isPlain(found)) return undefined
+export function readOf(found: Fields | undefined, paths: readonly Path[]): Read {
+  if (!found) return undefined
   return isTombstone(found) ? tombstoneOf(found) : excerptOf(found, paths)
 }
 

@@ -1,9 +1,15 @@
+import type { Change } from '../../core/change.ts'
+import { foreignValue, type Given } from '../../core/encoding.ts'
 import {
   CommandError,
-  type SessionError,
+  FieldError,
+  SessionError,
   SessionTooLargeError,
   StoreUnavailableError,
 } from '../../core/errors.ts'
+import type { Loaded } from '../../core/joining.ts'
+import { applied } from '../../core/operators.ts'
+import { isEnded } from '../../core/record.ts'
 
 /** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights, a full disk. */
 const unavailable = new Set([
@@ -46,6 +52,7 @@ export class Sending {
  * is known of the call where the server did not say that it refused it.
  */
 export function mongoError(error: unknown, outcome: 'none' | 'unknown'): SessionError {
+  if (error instanceof SessionError) return error
   const { name, code, message } = error as { name?: string; code?: unknown; message?: string }
   if (typeof code === 'number' && tooLarge.has(code)) {
     return new SessionTooLargeError('The session would become larger than MongoDB stores', { cause: error })
@@ -62,6 +69,28 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   return new StoreUnavailableError('MongoDB could not be reached, or did not confirm', known, {
     cause: error,
   })
+}
+
+/** The error of whoever gave a value that the driver refuses to encode, which it does before it sends anything. */
+export function encodingError(error: unknown, given: Given): FieldError | undefined {
+  const { name, message } = error as { name?: unknown; message?: unknown }
+  if (name !== 'BSONVersionError') return undefined
+  const [major] = /\d+/.exec(String(message)) ?? []
+  return (
+    foreignValue(given, Number(major)) ??
+    new FieldError("MongoDB's driver cannot encode a value of another version of bson", given[0]?.[0] ?? '')
+  )
+}
+
+/** MongoDB's own message quotes stored values; ours names the path and the reason, as every store does. */
+export function explained(refused: CommandError, found: Loaded, { operations }: Change): CommandError {
+  try {
+    if (found && !isEnded(found)) applied(found.fields, operations)
+    return refused
+  } catch (error) {
+    if (!(error instanceof CommandError)) return refused
+    return new CommandError(error.message, error.path, { cause: refused.cause })
+  }
 }
 
 /** Whether an error is the driver's or the server's: others are of encoding, decoding, or of the app's listeners. */

@@ -1,11 +1,58 @@
-import type { MongoDBCollection } from './collection.ts'
-import { isOfDriver } from './errors.ts'
+import type { Path } from '../../core/paths.ts'
+import { FORM, isEnded, type SessionId, type SessionRecord } from '../../core/record.ts'
+import { type Fields, isPlain } from '../../core/values.ts'
+import type { MongoDBCollection, ReadOptions } from './collection.ts'
+import { loadedOf } from './documents.ts'
+import { decoded } from './driver.ts'
+import { encodingError, isOfConnection, isOfDriver, mongoError } from './errors.ts'
+import { inData } from './language.ts'
+
+/** The sessions whose field at `path` is `value`. */
+export async function* findSessions(
+  collection: MongoDBCollection,
+  path: Path,
+  value: unknown,
+  options: ReadOptions,
+): AsyncGenerator<SessionRecord> {
+  const filter = { [inData(path)]: { $eq: value }, v: FORM, expires: { $gt: new Date() } }
+  try {
+    for await (const answered of found(collection, filter, options)) {
+      const document = decoded(answered)
+      // In a list that somebody has put in their place, no field is the session's.
+      if (document && 'data' in document && !isPlain(document.data)) continue
+      const loaded = loadedOf(document)
+      if (loaded && !isEnded(loaded)) yield loaded
+    }
+  } catch (error) {
+    throw encodingError(error, [[path, value]]) ?? mongoError(error, 'none')
+  }
+}
+
+/** What `of` makes of each session's document; `alone` asks for one of them anew. */
+export async function findMany<T>(
+  collection: MongoDBCollection,
+  ids: readonly SessionId[],
+  filter: object,
+  options: object,
+  of: (found: Fields | undefined) => T,
+  alone: (id: SessionId) => Promise<T>,
+): Promise<PromiseSettledResult<T>[]> {
+  try {
+    const documents = (await collection.find(filter, options).toArray()).map(decoded)
+    const byId = new Map(documents.map(document => [document?._id, document]))
+    return ids.map(id => ({ status: 'fulfilled', value: of(byId.get(id)) }))
+  } catch (error) {
+    // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.
+    if (!isOfConnection(error)) return Promise.allSettled(ids.map(alone))
+    return ids.map(() => ({ status: 'rejected', reason: mongoError(error, 'none') }))
+  }
+}
 
 /**
  * The documents that a filter finds. Those among which one cannot be decoded are read one by one, and that one without its
  * fields: whoever ends all sessions of a user must come by it.
  */
-export async function* found(
+async function* found(
   collection: MongoDBCollection,
   filter: object,
   options: object,

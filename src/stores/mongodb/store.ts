@@ -1,4 +1,5 @@
 import type { Change } from '../../core/change.ts'
+import { givenBy, givenIn } from '../../core/encoding.ts'
 import {
   CommandError,
   ConfigurationError,
@@ -13,7 +14,6 @@ import { applied } from '../../core/operators.ts'
 import type { Path } from '../../core/paths.ts'
 import {
   ENDED_FORM,
-  FORM,
   isEnded,
   otherLifetime,
   type SessionId,
@@ -23,16 +23,16 @@ import {
 } from '../../core/record.ts'
 import { growthOf, sizeOf } from '../../core/size.ts'
 import type { Answer, Applied, Outcome, Store } from '../../core/store.ts'
-import { isPlain } from '../../core/values.ts'
+import type { Fields } from '../../core/values.ts'
 import { isCheap, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'
-import { isIdTaken, isOfConnection, mongoError, Sending } from './errors.ts'
-import { found } from './finding.ts'
+import { assertReadable, clientOptionsOf, decoded } from './driver.ts'
+import { encodingError, explained, isIdTaken, isOfConnection, mongoError, Sending } from './errors.ts'
+import { findMany, findSessions } from './finding.ts'
 import { canMeasure, ensureIndexes } from './indexes.ts'
 import {
   filterOf,
-  inData,
   live,
   matchedOrFailing,
   projectionOf,
@@ -60,6 +60,7 @@ export function mongoStore({ collection }: MongoDBStoreOptions): Store {
       'collection has write concern w: 0, under which nothing is acknowledged; use majority',
     )
   }
+  assertReadable(collection)
   return joined(new MongoDBStore(collection))
 }
 
@@ -84,7 +85,7 @@ class MongoDBStore implements JoinableStore {
       await this.#collection.insertOne(sending.part(toStored(record)))
     } catch (error) {
       if (isIdTaken(error)) throw new IdTakenError('The id is taken', { cause: error })
-      throw mongoError(error, sending.outcome)
+      throw encodingError(error, givenIn(record.fields)) ?? mongoError(error, sending.outcome)
     }
   }
 
@@ -93,9 +94,8 @@ class MongoDBStore implements JoinableStore {
   }
 
   loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
-    return this.#findMany(ids, readable({ $in: ids }, new Date()), this.#primary, loadedOf, id =>
-      this.load(id),
-    )
+    const filter = readable({ $in: ids }, new Date())
+    return findMany(this.#collection, ids, filter, this.#primary, loadedOf, id => this.load(id))
   }
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
@@ -105,32 +105,14 @@ class MongoDBStore implements JoinableStore {
 
   readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<PromiseSettledResult<Read>[]> {
     const projection = { ...projectionOf(paths), _id: 1, v: 1, ended: 1, next: 1 }
-    return this.#findMany(
+    return findMany(
+      this.#collection,
       ids,
       readable({ $in: ids }, new Date()),
       { ...this.#primary, projection },
       found => readOf(found, paths),
       id => this.read(id, paths),
     )
-  }
-
-  /** What `of` makes of each session's document; `alone` asks for one of them anew. */
-  async #findMany<T>(
-    ids: readonly SessionId[],
-    filter: object,
-    options: object,
-    of: (found: unknown) => T,
-    alone: (id: SessionId) => Promise<T>,
-  ): Promise<PromiseSettledResult<T>[]> {
-    try {
-      const found = await this.#collection.find(filter, options).toArray()
-      const byId = new Map(found.filter(isPlain).map(document => [document._id, document]))
-      return ids.map(id => ({ status: 'fulfilled', value: of(byId.get(id)) }))
-    } catch (error) {
-      // One that cannot be decoded, or that is where the server cannot reach it, must not be the others' concern.
-      if (!isOfConnection(error)) return Promise.allSettled(ids.map(alone))
-      return ids.map(() => ({ status: 'rejected', reason: mongoError(error, 'none') }))
-    }
   }
 
   update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
@@ -157,7 +139,7 @@ class MongoDBStore implements JoinableStore {
         const outcome = await this.#updateOnce(sending.part(filter), updateOf(wanted), answer)
         if (outcome) return { ...outcome, ...other }
       } catch (error) {
-        const failure = mongoError(error, sending.outcome)
+        const failure = encodingError(error, givenBy(change)) ?? mongoError(error, sending.outcome)
         if (!(failure instanceof CommandError)) throw failure
         const { found, isRepaired } = await this.#repaired(id).catch(() => unread)
         if (!isRepaired) throw explained(failure, found, change)
@@ -203,12 +185,13 @@ class MongoDBStore implements JoinableStore {
       const { matchedCount } = await this.#collection.updateOne(filter, update)
       return matchedCount === 1 ? {} : undefined
     }
-    const found = await this.#collection.findOneAndUpdate(filter, update, {
+    const options = {
       projection: projectionOf(answer.paths),
       returnDocument: answer.when,
       includeResultMetadata: false,
-    })
-    if (!isPlain(found)) return undefined
+    }
+    const found = decoded(await this.#collection.findOneAndUpdate(filter, update, options))
+    if (!found) return undefined
     const { rev, fields } = excerptOf(found, answer.paths)
     return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
   }
@@ -236,7 +219,7 @@ class MongoDBStore implements JoinableStore {
   }
 
   useTimeout(ms: number): void {
-    const options = this.#collection.db?.client?.options
+    const options = clientOptionsOf(this.#collection)
     if (options) warnOfWaits(options, ms)
   }
 
@@ -252,23 +235,13 @@ class MongoDBStore implements JoinableStore {
     this.#measures ??= await canMeasure(this.#collection, this.#primary)
   }
 
-  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
-    const filter = { [inData(path)]: { $eq: value }, v: FORM, expires: { $gt: new Date() } }
-    try {
-      for await (const document of found(this.#collection, filter, this.#primary)) {
-        // In a list that somebody has put in their place, no field is the session's.
-        if ('data' in document && !isPlain(document.data)) continue
-        const loaded = loadedOf(document)
-        if (loaded && !isEnded(loaded)) yield loaded
-      }
-    } catch (error) {
-      throw mongoError(error, 'none')
-    }
+  find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    return findSessions(this.#collection, path, value, this.#primary)
   }
 
-  async #find(filter: object, options: object = this.#primary): Promise<object | null> {
+  async #find(filter: object, options: object = this.#primary): Promise<Fields | undefined> {
     try {
-      return await this.#collection.findOne(filter, options)
+      return decoded(await this.#collection.findOne(filter, options))
     } catch (error) {
       throw mongoError(error, 'none')
     }
@@ -307,7 +280,7 @@ class MongoDBStore implements JoinableStore {
   async #repaired(id: SessionId): Promise<{ readonly found: Loaded; readonly isRepaired: boolean }> {
     const document = await this.#find(readable(id, new Date()))
     const found = loadedOf(document)
-    if (!isPlain(document) || !found || isEnded(found)) return { found, isRepaired: false }
+    if (!document || !found || isEnded(found)) return { found, isRepaired: false }
     const repairs = repairsOf(document, found)
     if (!repairs) return { found, isRepaired: false }
     const filter = unwritten(id, document.rev, new Date())
@@ -317,14 +290,3 @@ class MongoDBStore implements JoinableStore {
 }
 
 const unread = { found: undefined, isRepaired: false } as const
-
-/** MongoDB's own message quotes stored values; ours names the path and the reason, as every store does. */
-function explained(refused: CommandError, found: Loaded, { operations }: Change): CommandError {
-  try {
-    if (found && !isEnded(found)) applied(found.fields, operations)
-    return refused
-  } catch (error) {
-    if (!(error instanceof CommandError)) return refused
-    return new CommandError(error.message, error.path, { cause: refused.cause })
-  }
-}

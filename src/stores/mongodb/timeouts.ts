@@ -2,7 +2,9 @@
 const waits = ['serverSelectionTimeoutMS', 'connectTimeoutMS', 'waitQueueTimeoutMS'] as const
 
 /** As the driver has them in `client.options`, its own defaults filled in. */
-export type ClientOptions = { readonly [name in (typeof waits)[number]]?: number | undefined }
+export type ClientOptions = { readonly [name in (typeof waits)[number]]?: number | undefined } & {
+  readonly metadata?: unknown
+}
 
 const warned = new WeakSet<ClientOptions>()
 

@@ -49,6 +49,7 @@ import {
 import { aProxy } from '../../support/mongodb/proxy.ts'
 import { assertStable } from '../../support/mongodb/stableapi.ts'
 import { type Alter, altering } from '../../support/mongodb/wire.ts'
+import { otherObjectId } from '../../support/otherbson.ts'
 
 type Sessions = Collection<{ _id: string }>
 
@@ -908,4 +909,28 @@ test('a change that cannot be encoded is no concern of those it goes with', {
   for (const [index, { id }] of sessions.entries()) {
     assert.deepEqual(await fieldsOf(store, id), { n: index === 7 ? 0 : 1 })
   }
+})
+
+test('a value of another version of bson is no concern of changes that it goes with, and is never sent', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection, sent } = opened(t)
+  const sessions = await together(20, () => aSession(store, { n: 0 }))
+  sent.clear()
+  const outcomes = await together(20, index =>
+    store
+      .update(
+        sessions[index]?.id ?? '',
+        aChange(inc('n'), ...(index === 7 ? [set('user', otherObjectId)] : [])),
+      )
+      .then(
+        () => 'made',
+        (error: Error) => error.name,
+      ),
+  )
+  assert.deepEqual(
+    outcomes,
+    sessions.map((_, index) => (index === 7 ? 'FieldError' : 'made')),
+  )
+  assert.equal(await collection.countDocuments({ 'data.n': 1 }), 19)
 })
