@@ -7,6 +7,7 @@ import Koa from 'koa'
 import Session, { SessionError, StoreUnavailableError } from '../../src/index.ts'
 // Not through app.ts, which keeps all that is told, to search it for secrets.
 import { answering, type Handler } from '../support/routes.ts'
+import { unhurried } from '../support/unhurried.ts'
 import { breakages } from './broken.ts'
 import { opened, type Place } from './stores.ts'
 
@@ -114,7 +115,7 @@ function measured(): Measurement {
   return { rss, heapUsed, handles: process.getActiveResourcesInfo().length, delay, longestDelay }
 }
 
-const server = createServer(app.callback()).listen(0, '127.0.0.1')
+const server = createServer(unhurried, app.callback()).listen(0, '127.0.0.1')
 await once(server, 'listening')
 process.once('disconnect', () => process.exit())
 process.on('message', () => process.send?.(measured()))

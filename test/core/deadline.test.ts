@@ -35,7 +35,7 @@ test('each of overlapping calls is waited for as long, whatever becomes of other
     ended,
     took.map((_, index) => index),
   )
-  for (const each of took) assert.ok(each >= ms - 1 && each < 20 * ms, `${each} ms`)
+  for (const each of took) assert.ok(each >= ms - 1 && each < 100 * ms, `${each} ms`)
 })
 
 test('a call that comes long after another is waited for as long', async () => {

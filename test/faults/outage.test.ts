@@ -4,15 +4,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { type MongoDBCollection, StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type RunningApp } from '../support/app.ts'
-import { aFaultyApp, eventually, TIMEOUT } from '../support/faultyapp.ts'
+import { aFaultyApp, eventually, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { proxied } from '../support/mongodb/proxy.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
 
 const skip = withoutMongoDB
-
-/** The timers of a busy machine. */
-const TOLERANCE = 2000
 
 /** Milliseconds between two requests of a visitor who is answered with 503. */
 const RELOAD = 500

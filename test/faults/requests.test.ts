@@ -179,11 +179,15 @@ test('close() waits no longer than the timeout for who never comes to an end', a
 test('close() does not wait for who asks for a session once a visitor who has gone was seen to', async t => {
   const begun = gate()
   const asked = gate()
-  const { sessions, ...running } = await anApp(t, { store: memoryStore() }, async ctx => {
-    begun.open()
-    await once(ctx.res, 'close')
-    setImmediate(() => ctx.session().then(asked.open))
-  })
+  const { sessions, ...running } = await anApp(
+    t,
+    { store: memoryStore(), timeout: '1 minute' },
+    async ctx => {
+      begun.open()
+      await once(ctx.res, 'close')
+      setImmediate(() => ctx.session().then(asked.open))
+    },
+  )
   const visit = asking(running, running.visitor(), '/')
   await begun.opened
   visit.destroy()
@@ -191,7 +195,7 @@ test('close() does not wait for who asks for a session once a visitor who has go
   const started = performance.now()
   await sessions.close()
   // Far less than the timeout.
-  assert.ok(performance.now() - started < 1000)
+  assert.ok(performance.now() - started < 30_000)
 })
 
 test('visitors who leave while the store hangs leave nothing behind', { skip }, async t => {

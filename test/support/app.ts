@@ -6,6 +6,7 @@ import Koa from 'koa'
 import Session, { type SessionOptions } from '../../src/index.ts'
 import { noteTold } from './leaks.ts'
 import { answering, type Handler, type Routes } from './routes.ts'
+import { unhurried } from './unhurried.ts'
 import { Visitor } from './visitor.ts'
 
 export { answering, type Handler, type Routes }
@@ -53,7 +54,7 @@ export async function listening(
     errors.push(error)
     noteTold(error)
   })
-  const server = createServer(app.callback()).listen(0, '127.0.0.1')
+  const server = createServer(unhurried, app.callback()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const visitors: Visitor[] = []

@@ -39,7 +39,7 @@ test('a process killed while it writes has kept what it acknowledged, or one cha
   t.diagnostic(
     `seed ${SEED}: ${inFlight} of ${KILLS} had one change more; nobody waited longer than ${longest} ms`,
   )
-  assert.ok(longest < 1000, `another process waited for ${longest} ms`)
+  assert.ok(longest < 10_000, `another process waited for ${longest} ms`)
 
   const { rev, fields } = await recordOf(store, id)
   assert.equal(rev, 1 + Number(fields.n) + KILLS)

@@ -7,6 +7,7 @@ import { MongoClient } from 'mongodb'
 import Session from '../../../src/index.ts'
 import { answering, type Handler } from '../app.ts'
 import { clientOptions } from '../mongodb/options.ts'
+import { unhurried } from '../unhurried.ts'
 
 // One process of an app with routes that read, wait and write: says where it answers, and ends with its parent.
 
@@ -58,7 +59,7 @@ const routes: Record<string, Handler> = {
 }
 
 app.use(answering(routes))
-const server = createServer(app.callback()).listen(0, '127.0.0.1')
+const server = createServer(unhurried, app.callback()).listen(0, '127.0.0.1')
 await once(server, 'listening')
 process.once('disconnect', () => process.exit())
 process.send?.(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)

@@ -5,6 +5,7 @@ import Router from '@koa/router'
 import Koa from 'koa'
 import { commands } from '../../../src/core/commands.ts'
 import Session, { SessionError, type Store } from '../../../src/index.ts'
+import { unhurried } from '../unhurried.ts'
 import type { Call, Request } from './requests.ts'
 
 type Commands = Record<string, (...args: unknown[]) => Commands & PromiseLike<unknown>>
@@ -89,7 +90,7 @@ export interface RunningApp {
 }
 
 export async function startApp(store: Store): Promise<RunningApp> {
-  const server = createServer(appOn(store).callback())
+  const server = createServer(unhurried, appOn(store).callback())
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo
   return { origin: `http://127.0.0.1:${port}`, close: () => closed(server) }
