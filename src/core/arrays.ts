@@ -1,6 +1,7 @@
 import type { PushModifiers } from './change.ts'
-import { compare, equal } from './compare.ts'
+import { compare } from './compare.ts'
 import { isContainer, isPlain } from './values.ts'
+import { ValueSet } from './valueset.ts'
 
 /** As MongoDB's `$push` with `$each`: inserts, then sorts, then slices. */
 export function pushed(
@@ -9,7 +10,9 @@ export function pushed(
   modifiers: PushModifiers,
 ): unknown[] {
   const { position = array.length, sort, slice } = modifiers
-  const result = array.toSpliced(position, 0, ...items)
+  // Not by `splice`, whose arguments are bounded.
+  const start = position < 0 ? Math.max(array.length + position, 0) : position
+  const result = [...array.slice(0, start), ...items, ...array.slice(start)]
   if (sort !== undefined) result.sort(orderOf(sort))
   if (slice === undefined) return result
   return slice < 0 ? result.slice(slice) : result.slice(0, slice)
@@ -17,10 +20,9 @@ export function pushed(
 
 /** As MongoDB's `$addToSet` with `$each`: adds what is not there yet, in the order given. */
 export function united(array: readonly unknown[], items: readonly unknown[]): readonly unknown[] {
-  const added: unknown[] = []
-  for (const item of items) {
-    if (!isAmong(array, item) && !isAmong(added, item)) added.push(item)
-  }
+  const missing = new ValueSet(items)
+  for (const element of array) missing.delete(element)
+  const added = missing.values()
   return added.length > 0 ? [...array, ...added] : array
 }
 
@@ -35,10 +37,6 @@ export function without(
 ): readonly unknown[] {
   const kept = array.filter(element => !isRemoved(element))
   return kept.length < array.length ? kept : array
-}
-
-export function isAmong(array: readonly unknown[], value: unknown): boolean {
-  return array.some(element => equal(element, value))
 }
 
 function orderOf(sort: NonNullable<PushModifiers['sort']>): (a: unknown, b: unknown) => number {

@@ -1,7 +1,7 @@
 import { nextTick } from 'node:process'
 import { refuseCallback } from './calloptions.ts'
 import type { Change } from './change.ts'
-import { commands } from './commands.ts'
+import { addCommand, type CommandName, commands } from './commands.ts'
 import { CommandError } from './errors.ts'
 import { Fold } from './fold.ts'
 import type { Path } from './paths.ts'
@@ -24,8 +24,6 @@ export interface Performer {
 export interface Result {
   readonly value: unknown
 }
-
-type Command = keyof typeof commands
 
 /**
  * The commands of one chain, which become one change. A chain takes its place among the request's calls when it is begun,
@@ -59,15 +57,14 @@ class Chain implements PromiseLike<unknown> {
   }
 
   /** Adds a command, or throws and makes sure that no part of the chain is ever sent. */
-  add(name: Command, args: readonly unknown[]): this {
+  add(name: CommandName, args: readonly unknown[]): this {
     if (this.#state !== 'open') {
       throw new CommandError(
         `.${name}() came too late: a chain is closed at the end of the tick in which it was begun; begin a new one`,
       )
     }
     try {
-      const command = commands[name] as (draft: Fold, ...args: readonly unknown[]) => void
-      command(this.#fold, ...args)
+      addCommand(this.#fold, name, args)
       // No command has looked at it, and nobody would ever call it.
       if (typeof args.at(-1) === 'function') refuseCallback(name, args)
       return this
@@ -115,7 +112,7 @@ function endOfTick(): Promise<void> {
   return new Promise(resolve => now.then(() => nextTick(resolve)))
 }
 
-for (const name of Object.keys(commands) as Command[]) {
+for (const name of Object.keys(commands) as CommandName[]) {
   Object.defineProperty(Chain.prototype, name, {
     value(this: Chain | undefined, ...args: unknown[]) {
       if (!(this instanceof Chain)) {
@@ -131,7 +128,7 @@ export function defineCommands<T extends object>(
   target: T,
   performerOf: (self: T, name: string) => Performer,
 ): void {
-  for (const name of Object.keys(commands) as Command[]) {
+  for (const name of Object.keys(commands) as CommandName[]) {
     Object.defineProperty(target, name, {
       value(this: T, ...args: unknown[]) {
         return new Chain(performerOf(this, name)).add(name, args)

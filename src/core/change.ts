@@ -36,10 +36,18 @@ export type Operation =
     }
   | { readonly op: '$addToSet'; readonly path: Path; readonly arg: readonly unknown[] }
   | { readonly op: '$pop'; readonly path: Path; readonly arg: 1 | -1 }
-  | { readonly op: '$pull'; readonly path: Path; readonly comparator: PullComparator; readonly arg: unknown }
+  | {
+      readonly op: '$pull'
+      readonly path: Path
+      /** Below the elements, which are objects; otherwise they are compared themselves. */
+      readonly field?: Path
+      /** `exists` only of a field. */
+      readonly comparator: Comparator
+      readonly arg: unknown
+    }
   | { readonly op: '$pullAll'; readonly path: Path; readonly arg: readonly unknown[] }
 
-/** How `pull` compares the elements of an array with a value. */
+/** How `pull` compares the elements of an array themselves with a value. */
 export type PullComparator = Exclude<Comparator, 'exists'>
 
 /** A folded chain: applied whole, in one atomic step, or not at all. No two of its operations overlap. */

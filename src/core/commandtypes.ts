@@ -1,6 +1,15 @@
 import type { Comparator, PullComparator, PushModifiers } from './change.ts'
 import type { PathLike } from './paths.ts'
-import type { MaybeTouched, Merge, PathFor, PathTo, RemovablePath, Touched, ValueAt } from './pathtypes.ts'
+import type {
+  MaybeTouched,
+  Merge,
+  PathBelow,
+  PathFor,
+  PathTo,
+  RemovablePath,
+  Touched,
+  ValueAt,
+} from './pathtypes.ts'
 import type { Fault, Leaf, Numeric, Ordered, Read, Write } from './valuetypes.ts'
 
 /**
@@ -151,6 +160,18 @@ export interface Commands<Data, Result, M extends Mode> {
     comparator: ComparatorFor<Element<ValueAt<Data, P>>, C, PullComparator>,
     value: Operand<Element<ValueAt<Data, P>>, C>,
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
+  /**
+   * Removes all elements of which a field of theirs compares so; elements that are no objects stay. `field` may be a path
+   * below them, and `'exists'` takes `true` or `false`. MongoDB's `$pull` with a query.
+   *
+   *     session.pull('cart.lines', 'sku', '=', sku)
+   */
+  pull<const P extends PathLike, const F extends PathLike, const C extends Comparator>(
+    path: PathTo<Data, P, List>,
+    field: PathBelow<Element<ValueAt<Data, P>>, F>,
+    comparator: ComparatorFor<FieldValue<ValueAt<Data, P>, F>, C, Comparator>,
+    value: Operand<FieldValue<ValueAt<Data, P>, F>, C>,
+  ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
 
   /** Removes all elements that equal one of `values`. MongoDB's `$pullAll`. */
   pullAll<const P extends PathLike>(
@@ -226,6 +247,9 @@ type Element<V> = unknown extends V ? V : V extends readonly (infer E)[] ? E : n
 
 /** What a guard compares with: the field's value or, if it is an array, an element of it. */
 type Comparable<V> = unknown extends V ? V : V | Element<V>
+
+/** What a field of an array's elements is compared with. */
+type FieldValue<V, F extends PathLike> = Comparable<ValueAt<Element<V>, F>>
 
 type OrderedIn<V> = unknown extends V ? V : Extract<V, Ordered>
 

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { compareNumbers } from './numbers.ts'
 import { type Fields, isBSON } from './values.ts'
 
@@ -25,9 +26,9 @@ export function rankOf(value: unknown): number {
 function rankOfObject(value: object): number {
   if (Array.isArray(value)) return 25
   if (isBSON(value)) return rankOfBSON(value._bsontype)
-  if (value instanceof Date) return 45
-  if (value instanceof Uint8Array) return 30
-  if (value instanceof RegExp) return 50
+  if (types.isDate(value)) return 45
+  if (types.isUint8Array(value)) return 30
+  if (types.isRegExp(value)) return 50
   return 20
 }
 
@@ -97,7 +98,7 @@ function compareAlike(rank: number, a: unknown, b: unknown): number {
     case 25:
       return compareArrays(a as unknown[], b as unknown[])
     case 30:
-      return compareBinary(binaryOf(a as BinaryLike), binaryOf(b as BinaryLike))
+      return compareBinary(binaryOf(a), binaryOf(b))
     case 35:
       return compareStrings(hexOf(a), hexOf(b))
     case 40:
@@ -139,21 +140,27 @@ interface Binary {
   readonly bytes: Uint8Array
 }
 
-type BinaryLike = Uint8Array | { buffer: Uint8Array; position: number; sub_type: number }
+interface BSONBinary {
+  readonly buffer: Uint8Array
+  readonly position: number
+  readonly sub_type: number
+}
 
 interface Timestamp {
   toBigInt(): bigint
 }
 
-function binaryOf(value: BinaryLike): Binary {
-  if (value instanceof Uint8Array) return { subtype: 0, bytes: value }
-  return { subtype: value.sub_type, bytes: value.buffer.subarray(0, value.position) }
+/** Bytes, or BSON's `Binary`. */
+export function binaryOf(value: unknown): Binary {
+  if (types.isUint8Array(value)) return { subtype: 0, bytes: value }
+  const { sub_type, buffer, position } = value as BSONBinary
+  return { subtype: sub_type, bytes: buffer.subarray(0, position) }
 }
 
 function compareBinary(a: Binary, b: Binary): number {
   return a.bytes.length - b.bytes.length || a.subtype - b.subtype || Buffer.compare(a.bytes, b.bytes)
 }
 
-function hexOf(objectId: unknown): string {
+export function hexOf(objectId: unknown): string {
   return (objectId as { toHexString(): string }).toHexString()
 }

@@ -1,6 +1,6 @@
 import { callOptions } from './calloptions.ts'
 import type { Carrier } from './carrier.ts'
-import { commands } from './commands.ts'
+import { addCommand } from './commands.ts'
 import { milliseconds } from './duration.ts'
 import { FieldError, SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
@@ -59,10 +59,9 @@ export async function createFor(
   const { maxAge } = callOptions('create', options, ['maxAge'])
   const known = new Known(carrier, settings)
   if (maxAge !== undefined) known.remember(milliseconds('maxAge', maxAge as number | string))
-  if (!isPlain(fields))
-    throw new FieldError(`create() takes an object of fields, not ${describe(fields)}`, '')
+  if (!isPlain(fields)) throw new FieldError(`create() takes an object of fields, not ${describe(fields)}`)
   const fold = new Fold()
-  commands.set(fold, fields)
+  addCommand(fold, 'set', [fields])
   const checked = applied({}, fold.operations)
   if (sizeOf(checked) > settings.maxSize) throw new SessionTooLargeError()
   await create(known, settings.store, checked)

@@ -108,6 +108,24 @@ export function compareDecimals(a: Decimal, b: Decimal): number {
   return a.negative ? compareMagnitudes(b, a) : compareMagnitudes(a, b)
 }
 
+/** The number or bigint that equals it or, where there is none, a text that all which equal it have in common. */
+export function exactNumberOfDecimal(decimal: Decimal): number | bigint | string {
+  const { negative, special } = decimal
+  const sign = negative ? '-' : ''
+  if (special) return special === 'NaN' ? Number.NaN : Number(`${sign}${special}`)
+  let { coefficient, exponent } = decimal
+  const double = Number(`${sign}${coefficient}E${exponent}`)
+  if (compareDecimals(exactDecimal(double), decimal) === 0) return double
+  while (coefficient % 10n === 0n) {
+    coefficient /= 10n
+    exponent++
+  }
+  // No bigint that a session holds has more digits.
+  if (exponent < 0 || exponent > DIGITS) return `${sign}${coefficient}E${exponent}`
+  const whole = shifted(coefficient, exponent)
+  return negative ? -whole : whole
+}
+
 function compareMagnitudes(a: Decimal, b: Decimal): number {
   if (a.special || b.special) return Number(Boolean(a.special)) - Number(Boolean(b.special))
   // Aligning numbers of different magnitude would make needlessly long integers.

@@ -32,10 +32,10 @@ export class FieldError extends SessionError {
   readonly code = 'SESSION_FIELD'
   /** 400 where a session's id was asked for, since ids come from forms and addresses; else the program let it through. */
   readonly status: 400 | 500
-  /** The path as it was given, or as far as it could be read. */
-  readonly path: string
+  /** The path as it was given, or as far as it could be read; `undefined` where none was. */
+  readonly path: string | undefined
 
-  constructor(message: string, path: string, status: 400 | 500 = 500) {
+  constructor(message: string, path?: string, status: 400 | 500 = 500) {
     super(message)
     this.path = path
     this.status = status

@@ -1,11 +1,11 @@
 import type { Change, Guard, Operation } from './change.ts'
 import type { Draft } from './commands.ts'
 import { FieldError } from './errors.ts'
-import { overlap, type Path, quote } from './paths.ts'
-import { literal } from './values.ts'
+import { exactSum } from './numbers.ts'
+import { ancestorsOf, MAX_PATHS, overlap, type Path, quote } from './paths.ts'
 
-/** Each is compared with those before it, and visitors may have chosen how many there are. */
-const MOST_OPERATIONS = 1000
+/** Each may look at all elements of an array, and visitors may have chosen how many of both there are. */
+const MAX_GUARDS = 100
 
 /**
  * Folds the calls of one chain into one change. Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path
@@ -15,40 +15,60 @@ const MOST_OPERATIONS = 1000
 export class Fold implements Draft {
   readonly guards: Guard[] = []
   readonly operations: Operation[] = []
+  /** Where the operation stands that touches a path. */
+  readonly #byPath = new Map<Path, number>()
+  /** For each path that holds some that are touched, one of those. */
+  readonly #below = new Map<Path, Path>()
   /** The field whose former value is the result. */
   taken: Path | undefined
 
   operation(operation: Operation): void {
-    if (this.operations.length === MOST_OPERATIONS) {
-      throw new FieldError(`One chain changes at most ${MOST_OPERATIONS} fields`, operation.path)
+    const { path } = operation
+    if (operation.op === '$rename' && overlap(path, operation.to)) {
+      throw new FieldError(
+        `rename cannot move ${quote(path)} to ${quote(operation.to)}: one holds the other`,
+        path,
+      )
     }
-    for (let index = 0; index < this.operations.length; index++) {
-      const earlier = this.operations[index] as Operation
-      const clash = clashOf(earlier, operation)
-      if (clash === undefined) continue
-      const folded = earlier.path === operation.path ? foldedOf(earlier, operation) : undefined
-      if (!folded || this.taken === operation.path) {
+    const paths = touchedPaths([operation])
+    for (const touched of paths) {
+      const other = this.#clashing(touched)
+      if (other === undefined) continue
+      const index = this.#byPath.get(path)
+      const folded =
+        index === undefined ? undefined : foldedOf(this.operations[index] as Operation, operation)
+      if (index === undefined || !folded || this.taken === path) {
         throw new FieldError(
-          `One chain cannot change ${quote(clash[0])} and ${quote(clash[1])}: ` +
+          `One chain cannot change ${quote(other)} and ${quote(touched)}: ` +
             'MongoDB applies all of a change at once; use two chains',
-          operation.path,
+          path,
         )
       }
       this.operations[index] = folded
       return
     }
-    if (operation.op === '$rename' && overlap(operation.path, operation.to)) {
-      throw new FieldError(
-        `rename cannot move ${quote(operation.path)} to ${quote(operation.to)}: one holds the other`,
-        operation.path,
-      )
+    if (this.operations.length === MAX_PATHS) {
+      throw new FieldError(`One chain changes at most ${MAX_PATHS} fields`, path)
+    }
+    for (const touched of paths) {
+      this.#byPath.set(touched, this.operations.length)
+      for (const ancestor of ancestorsOf(touched)) this.#below.set(ancestor, touched)
     }
     this.operations.push(operation)
+  }
+
+  /** A path of an operation before that is this one, holds it or is held by it. */
+  #clashing(path: Path): Path | undefined {
+    if (this.#byPath.has(path)) return path
+    return this.#below.get(path) ?? ancestorsOf(path).find(ancestor => this.#byPath.has(ancestor))
   }
 
   guard(guard: Guard): void {
     if (this.operations.length > 0) {
       throw new FieldError('if() comes before the commands it guards', guard.path)
+    }
+    if (this.guards.length === MAX_GUARDS) {
+      throw new FieldError(`One chain has at most ${MAX_GUARDS} guards`, guard.path)
     }
     this.guards.push(guard)
   }
@@ -75,46 +95,29 @@ export function touchedPaths(operations: readonly Operation[]): Path[] {
   return paths
 }
 
-function clashOf(a: Operation, b: Operation): [Path, Path] | undefined {
-  if (a.op !== '$rename' && b.op !== '$rename') return overlap(a.path, b.path) ? [a.path, b.path] : undefined
-  for (const one of touchedPaths([a]))
-    for (const other of touchedPaths([b])) if (overlap(one, other)) return [one, other]
-  return undefined
-}
-
 /** Two operations on one path as one, where that has the same result as the one after the other. */
 function foldedOf(a: Operation, b: Operation): Operation | undefined {
   if (a.op === '$set' && b.op === '$set') return b
   if (a.op === '$unset' && b.op === '$unset') return b
   if (a.op === '$inc' && b.op === '$inc') {
-    const sum = sumOf(a.arg, b.arg)
-    return sum === undefined ? undefined : { ...a, arg: literal(sum, a.path) }
+    const arg = exactSum(a.arg, b.arg)
+    return arg === undefined ? undefined : { ...a, arg }
   }
-  if (a.op === '$addToSet' && b.op === '$addToSet') return { ...a, arg: [...a.arg, ...b.arg] }
+  if (a.op === '$addToSet' && b.op === '$addToSet') return extended(a, b.arg)
   if (a.op === '$push' && b.op === '$push') {
     // At a position, the second would be inserted before the first.
     const same = JSON.stringify(a.modifiers) === JSON.stringify(b.modifiers)
-    if (same && a.modifiers.position === undefined) return { ...a, arg: [...a.arg, ...b.arg] }
+    if (same && a.modifiers.position === undefined) return extended(a, b.arg)
   }
   return undefined
 }
 
-/** Undefined where the sum would not be of the kind that adding one after the other gives. */
-function sumOf(a: unknown, b: unknown): number | bigint | undefined {
-  if (typeof a === 'number' && typeof b === 'number') {
-    const sum = a + b
-    // Two 32-bit integers become a 64-bit one where a number would be sent as a double.
-    return isInt32(a) && isInt32(b) && !isInt32(sum) ? BigInt(sum) : sum
-  }
-  const [x, y] = [wide(a), wide(b)]
-  return x === undefined || y === undefined ? undefined : x + y
-}
-
-function wide(value: unknown): bigint | undefined {
-  if (typeof value === 'bigint') return value
-  return isInt32(value) ? BigInt(value) : undefined
-}
-
-function isInt32(value: unknown): value is number {
-  return typeof value === 'number' && (value | 0) === value
+/** In place, or every call would copy what those before it have added. The list is the fold's: the command has made it. */
+function extended<O extends Operation & { readonly arg: readonly unknown[] }>(
+  operation: O,
+  more: O['arg'],
+): O {
+  const list = operation.arg as unknown[]
+  for (const item of more) list.push(item)
+  return operation
 }

@@ -1,8 +1,9 @@
-import type { Guard, PullComparator } from './change.ts'
+import type { Comparator, Guard, Operation } from './change.ts'
 import { compare, equal, rankOf } from './compare.ts'
 import { isNaNumber } from './numbers.ts'
 import { isIndex, partsOf } from './paths.ts'
 import { type Fields, isPlain } from './values.ts'
+import { ValueSet } from './valueset.ts'
 
 /** Decides about one value that a path leads to; `undefined` stands for a missing one. */
 type Test = (value: unknown) => boolean
@@ -13,35 +14,44 @@ export function holds(guards: readonly Guard[], fields: Fields): boolean {
 }
 
 function isMet({ path, comparator, arg }: Guard, fields: Fields): boolean {
-  const parts = partsOf(path)
-  switch (comparator) {
-    case '!=':
-      return !someAt(fields, parts, 0, value => isEqual(value, arg))
-    case 'exists':
-      return someAt(fields, parts, 0, value => value !== undefined) === arg
-    default:
-      return someAt(fields, parts, 0, value => satisfies(value, comparator, arg))
-  }
+  const { test, wanted } = conditionOf(comparator, arg)
+  return someAt(fields, partsOf(path), 0, test) === wanted
 }
+
+type Pull = Operation & { readonly op: '$pull' }
 
 /**
- * Whether `$pull` with a comparator removes this element. It is a filter on the element, so MongoDB looks into one that
- * is an array, one level deep, as it does in any filter: `$pull: { a: { $gte: 2 } }` removes both `3` and `[1, 3]`.
- * (An exact match is `$pullAll`.)
+ * Which elements `$pull` removes. With a comparator alone it is a filter on the element, so MongoDB looks into one that is an
+ * array, one level deep, as it does in any filter: `$pull: { a: { $gte: 2 } }` removes both `3` and `[1, 3]`. With a field it
+ * is a filter on elements that are objects, and removes no others. (An exact match is `$pullAll`.)
  */
-export function isPulled(element: unknown, comparator: PullComparator, arg: unknown): boolean {
-  if (comparator === '!=') return !someOf(element, value => isEqual(value, arg))
-  return someOf(element, value => satisfies(value, comparator, arg))
+export function pulledBy({ field, comparator, arg }: Pull): Test {
+  const { test, wanted } = conditionOf(comparator, arg)
+  if (field === undefined) return element => someOf(element, test) === wanted
+  const parts = partsOf(field)
+  return element => isPlain(element) && someAt(element, parts, 0, test) === wanted
 }
 
-function satisfies(value: unknown, comparator: Exclude<PullComparator, '!='>, arg: unknown): boolean {
+interface Condition {
+  readonly test: Test
+  /** Whether some of the values must pass the test, or none may. */
+  readonly wanted: boolean
+}
+
+/** Made once for all the values that it decides about. */
+function conditionOf(comparator: Comparator, arg: unknown): Condition {
   switch (comparator) {
     case '=':
-      return isEqual(value, arg)
-    case 'in':
-      return (arg as readonly unknown[]).some(item => isEqual(value, item))
+    case '!=':
+      return { test: value => isEqual(value, arg), wanted: comparator === '=' }
+    case 'in': {
+      const values = new ValueSet(arg as readonly unknown[])
+      return { test: value => values.has(value ?? null), wanted: true }
+    }
+    case 'exists':
+      return { test: value => value !== undefined, wanted: arg === true }
     default:
-      return isOrdered(value, comparator, arg)
+      return { test: value => isOrdered(value, comparator, arg), wanted: true }
   }
 }
 

@@ -96,11 +96,11 @@ class Handle implements ProxyHandler<typeof session> {
   }
 
   setPrototypeOf(): never {
-    throw new FieldError(`The prototype of ${this.#name} cannot be changed`, '')
+    throw new FieldError(`The prototype of ${this.#name} cannot be changed`)
   }
 
   preventExtensions(): never {
-    throw new FieldError(`${this.#name} is read-only as it is: it cannot be frozen`, '')
+    throw new FieldError(`${this.#name} is read-only as it is: it cannot be frozen`)
   }
 
   #assertAskedOfAnything(name: string): void {

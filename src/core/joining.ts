@@ -1,6 +1,6 @@
 import type { Change } from './change.ts'
 import { ConfigurationError } from './errors.ts'
-import type { Path } from './paths.ts'
+import { ownText, type Path } from './paths.ts'
 import type { SessionId, SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Excerpt, Outcome, Store } from './store.ts'
 
@@ -40,6 +40,9 @@ const MOST_UNDER_WAY = 2
 /** Nearly all reads of an app are of a few lists of paths, which its text names; some a visitor may have named. */
 const MOST_LISTS = 100
 
+/** Longer lists are not remembered, and reads of them not joined: no app's text names so much. */
+const MAX_LIST_LENGTH = 2000
+
 /** Few enough that the last of them need not wait for much. */
 const MOST_TOGETHER = 64
 
@@ -58,18 +61,17 @@ export function joined(store: JoinableStore): Store {
     id => id,
   )
   const reads = new Map<string, Joiner<SessionId, Read>>()
-  const readsOf = (paths: readonly Path[]) => {
-    // No path holds a NUL.
-    const list = paths.join('\0')
+  const readsOf = (list: string, paths: readonly Path[]) => {
     const known = reads.get(list)
     if (known) return known
     if (reads.size === MOST_LISTS) reads.clear()
+    const own = paths.map(ownText)
     const joiner = new Joiner(
-      (id: SessionId) => store.read(id, paths),
-      ids => store.readMany(ids, paths),
+      (id: SessionId) => store.read(id, own),
+      ids => store.readMany(ids, own),
       id => id,
     )
-    reads.set(list, joiner)
+    reads.set(ownText(list), joiner)
     return joiner
   }
   const updates = new Joiner(
@@ -80,7 +82,11 @@ export function joined(store: JoinableStore): Store {
   return {
     insert: record => store.insert(record),
     load: id => loads.call(id),
-    read: (id, paths) => readsOf(paths).call(id),
+    read(id, paths) {
+      // No path holds a NUL.
+      const list = paths.join('\0')
+      return list.length > MAX_LIST_LENGTH ? store.read(id, paths) : readsOf(list, paths).call(id)
+    },
     update(id, change, answer) {
       const update = { id, change, answer }
       return store.isJoinable(update) ? updates.call(update) : store.update(id, change, answer)

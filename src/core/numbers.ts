@@ -7,6 +7,7 @@ import {
   decimalOfInteger,
   encoded,
   exactDecimal,
+  exactNumberOfDecimal,
   productOfDecimals,
   sumOfDecimals,
 } from './decimals.ts'
@@ -56,6 +57,22 @@ export function sum(current: unknown, by: unknown, double: DoubleMaker): unknown
   return fromInt64(BigInt(a.value as number | bigint) + BigInt(b.value as number | bigint))
 }
 
+/**
+ * The sum of two amounts that are to be added to a stored number, where adding one after the other has the same result: both are
+ * whole, and no digit is lost. `undefined` otherwise, and where the sum would be of another kind, since no argument is a double
+ * that looks like an int32.
+ */
+export function exactSum(a: unknown, b: unknown): number | bigint | undefined {
+  const total = sum(a, b, () => undefined)
+  if (typeof total === 'bigint') return total
+  return typeof total === 'number' && [a, b, total].every(isExactWhole) ? total : undefined
+}
+
+function isExactWhole(value: unknown): boolean {
+  const { kind, value: number } = numericOf(value)
+  return kind !== 'decimal' && Number.isSafeInteger(Number(number))
+}
+
 /** What MongoDB's `$mul` makes of two numbers; `undefined` where 64 bits cannot hold it, which MongoDB refuses. */
 export function product(current: unknown, by: unknown, double: DoubleMaker): unknown {
   if (typeof current === 'number' && typeof by === 'number' && isInt32(current) && isInt32(by)) {
@@ -79,6 +96,19 @@ export function compareNumbers(a: unknown, b: unknown): number {
   const [x, y] = [numericOf(a), numericOf(b)]
   if (x.kind !== 'decimal' && y.kind !== 'decimal') return compareExactly(x.value, y.value)
   return compareDecimals(exactly(x), exactly(y))
+}
+
+/**
+ * What stands for a number and all others that equal it: a JS number where one holds it exactly, otherwise a bigint or,
+ * of a decimal that is neither, a text.
+ */
+export function exactNumber(value: unknown): number | bigint | string {
+  const numeric = numericOf(value)
+  if (numeric.kind !== 'decimal') {
+    const whole = numeric.value
+    return typeof whole === 'number' || BigInt(Number(whole)) !== whole ? whole : Number(whole)
+  }
+  return exactNumberOfDecimal(numeric.value)
 }
 
 /** JS compares a number with a bigint by exact value. */

@@ -1,12 +1,13 @@
-import { isAmong, popped, pushed, united, without } from './arrays.ts'
+import { popped, pushed, united, without } from './arrays.ts'
 import type { Operation } from './change.ts'
 import { compare, compareStrings, equal } from './compare.ts'
 import { edited, type Owned, type Reach } from './edit.ts'
 import { CommandError } from './errors.ts'
-import { isPulled } from './guard.ts'
+import { pulledBy } from './guard.ts'
 import { type DoubleMaker, isNumber, product, sum } from './numbers.ts'
 import { describe, isIndex, type Path, partsOf, quote } from './paths.ts'
 import { type Fields, isContainer, isPlain } from './values.ts'
+import { ValueSet } from './valueset.ts'
 
 /** What operators take from the store that applies them. */
 export interface Context {
@@ -63,13 +64,14 @@ function after(operation: Operation, fields: Fields, context: Context, owned: Ow
       return edit('find', current => reduced(current, operation, array => popped(array, operation.arg)))
     case '$pull':
       return edit('find', current =>
-        reduced(current, operation, array =>
-          without(array, element => isPulled(element, operation.comparator, operation.arg)),
-        ),
+        reduced(current, operation, array => without(array, pulledBy(operation))),
       )
     case '$pullAll':
       return edit('find', current =>
-        reduced(current, operation, array => without(array, element => isAmong(operation.arg, element))),
+        reduced(current, operation, array => {
+          const values = new ValueSet(operation.arg)
+          return without(array, element => values.has(element))
+        }),
       )
     default:
       return unreachable(operation)

@@ -9,6 +9,9 @@ export type PathLike = string | readonly (string | number)[]
 export const MAX_PART_BYTES = 128
 export const MAX_DEPTH = 16
 
+/** So many paths one call or one chain may name: visitors may have chosen how many there are. */
+export const MAX_PATHS = 1000
+
 /** What the session and its handle call their own; a field of that name could not be told from it. */
 const own = [
   ...['set', 'unset', 'rename', 'inc', 'mul', 'min', 'max', 'currentDate', 'push', 'pushAll', 'addToSet'],
@@ -49,19 +52,32 @@ export function faultOfPart(part: string): string | undefined {
 
 /** Most paths are names in the program's text, so each is checked once; bounded, because some are a visitor's. */
 const known = new Map<string, readonly string[]>()
-const MOST_KNOWN = 1000
+const MAX_KNOWN = 1000
 
 /** Checks a path and returns it in dotted form. Throws `FieldError` for what DESIGN calls no path. */
-export function pathOf(path: PathLike): Path {
+export function pathOf(path: unknown): Path {
   if (typeof path === 'string') {
-    if (!known.has(path)) remember(path, checked(path.split('.'), path))
+    if (!known.has(path)) {
+      check(path.split('.'), path)
+      remember(ownText(path))
+    }
     return path
   }
   if (!Array.isArray(path)) {
-    throw new FieldError(`A path is a string or a list of parts, not ${describe(path)}`, '')
+    throw new FieldError(`A path is a string or a list of parts, not ${describe(path)}`)
   }
-  const parts = path.map(part => partOf(part, path))
-  return checked(parts, parts.join('.')).join('.')
+  const parts = path.slice(0, MAX_DEPTH + 1).map(part => partOf(part, path))
+  const joined = parts.join('.')
+  check(parts, joined)
+  return joined
+}
+
+/** Checks the paths that one call names. */
+export function pathsOf(call: string, paths: readonly unknown[]): Path[] {
+  if (paths.length > MAX_PATHS) {
+    throw new FieldError(`${call} takes at most ${MAX_PATHS} paths, and got ${paths.length}`)
+  }
+  return paths.map(path => pathOf(path))
 }
 
 /** The parts of a path that `pathOf` has checked. */
@@ -74,34 +90,51 @@ export function isIndex(part: string): boolean {
   return /^(?:0|[1-9]\d*)$/.test(part)
 }
 
+/** Those that hold it, the field first. */
+export function ancestorsOf(path: Path): Path[] {
+  const ancestors: Path[] = []
+  for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
+    ancestors.push(path.slice(0, dot))
+  }
+  return ancestors
+}
+
 /** Whether one is the other or holds it. */
 export function overlap(a: Path, b: Path): boolean {
   return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`)
 }
 
-function remember(path: string, parts: readonly string[]): void {
-  if (known.size >= MOST_KNOWN) known.clear()
-  known.set(path, parts)
+function remember(path: string): void {
+  if (known.size >= MAX_KNOWN) known.clear()
+  known.set(path, path.split('.'))
+}
+
+/** What was cut out of a text keeps all of it in memory; this does not. For texts without lone surrogates. */
+export function ownText(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 function partOf(part: unknown, path: readonly unknown[]): string {
   if (typeof part === 'number' && Number.isSafeInteger(part) && part >= 0) return String(part)
-  const shown = path.map(item => (typeof item === 'string' ? item : describe(item))).join(', ')
   if (typeof part !== 'string') {
-    throw new FieldError(`A part of a path is a string or an array index, not ${describe(part)}`, shown)
+    throw new FieldError(`A part of a path is a string or an array index, not ${describe(part)}`, shown(path))
   }
   if (part.includes('.')) {
     throw new FieldError(
       `The part ${quote(part)} of a path holds a dot, which would make it two parts: remove the dot, ` +
         'or give the parts one by one',
-      shown,
+      shown(path),
     )
   }
   return part
 }
 
-function checked(parts: readonly string[], path: string): readonly string[] {
-  if (parts.length === 0) throw new FieldError('A path needs at least one part', path)
+function shown(path: readonly unknown[]): string {
+  return path.map(item => (typeof item === 'string' ? item : describe(item))).join(', ')
+}
+
+function check(parts: readonly string[], path: string): void {
+  if (parts.length === 0) throw new FieldError('A path needs at least one part')
   if (parts.length > MAX_DEPTH) {
     throw new FieldError(`The path ${quote(path)} is deeper than ${MAX_DEPTH} parts`, path)
   }
@@ -116,7 +149,6 @@ function checked(parts: readonly string[], path: string): readonly string[] {
       path,
     )
   }
-  return parts
 }
 
 /** Quoted so that nothing which controls a terminal or turns text around reaches a log, and short. */

@@ -26,6 +26,11 @@ export type PathTo<Data, P extends PathLike, Wanted = unknown> = [FaultOf<Data, 
   ? P
   : FaultOf<Data, P, Wanted>
 
+/** As `PathTo`, below what is no session: an element's fields may have any names. */
+export type PathBelow<Element, P extends PathLike> = [FaultOf<Element, P, unknown, never>] extends [never]
+  ? P
+  : FaultOf<Element, P, unknown, never>
+
 /** `P` if it is a path in `Data` that may hold a `Value`. */
 export type PathFor<Data, P extends PathLike, Value> = [PlaceFaultOf<Data, P, Value>] extends [never]
   ? P
@@ -78,7 +83,7 @@ type Child<T, K extends string> = unknown extends T
         ? ElementAt<T, K>
         : T[K]
       : K extends `${infer N extends number}`
-        ? N extends keyof T
+        ? N extends IndexOf<T, K, N>
           ? T[N]
           : never
         : never
@@ -86,15 +91,22 @@ type Child<T, K extends string> = unknown extends T
 /** Of an array, only elements have paths, not `length` or its methods. */
 type ElementAt<T extends readonly unknown[], K extends keyof T> = K extends `${number}` ? T[K] : never
 
-type FaultOf<Data, P extends PathLike, Wanted> = P extends string
+/** Which numbers a part may stand for: `01` is another key than 1, and no array has an element `-1`. */
+type IndexOf<T, K extends string, N extends number> = `${N}` extends K
+  ? [K, T] extends [`-${string}`, readonly unknown[]]
+    ? never
+    : keyof T
+  : never
+
+type FaultOf<Data, P extends PathLike, Wanted, Reserved = ReservedName> = P extends string
   ? IsVague<P> extends true
     ? Vague<Data, 'A path made of strings not known here: give its parts, as in ["prefs", key]'>
-    : IsPath<Data, P, Wanted> extends true
+    : IsPath<Data, P, Wanted, Reserved> extends true
       ? never
-      : OrNoSuchPath<Near<Data, P, Wanted>>
+      : OrNoSuchPath<Near<Data, P, Wanted>, Reserved>
   : number extends P['length']
     ? Vague<Data, 'A list of unknown length: give the parts one by one, as in ["prefs", key]'>
-    : IsPath<Data, Dotted<P>, Wanted> extends true
+    : IsPath<Data, Dotted<P>, Wanted, Reserved> extends true
       ? never
       : NoSuchPath
 
@@ -115,11 +127,11 @@ type RemovalFaultOf<Data, P extends PathLike> = P extends PathLike
   : never
 
 /** (Built anew, so that the paths themselves are shown, not the name of the type that lists them.) */
-type OrNoSuchPath<Paths extends string> = [Paths] extends [never]
+type OrNoSuchPath<Paths extends string, Reserved> = [Paths] extends [never]
   ? NoSuchPath
   : `=${Paths}` extends infer Listed
     ? Listed extends `=${infer Path}`
-      ? Head<Path> extends ReservedName
+      ? Head<Path> extends Reserved
         ? never
         : Path
       : never
@@ -127,8 +139,8 @@ type OrNoSuchPath<Paths extends string> = [Paths] extends [never]
 
 type NoSuchPath = Fault<'No such path in the session, or none that this command applies to'>
 
-type IsPath<Data, P extends string, Wanted> =
-  Head<P> extends ReservedName ? false : [Narrowed<At<Data, P>, Wanted>] extends [never] ? false : true
+type IsPath<Data, P extends string, Wanted, Reserved> =
+  Head<P> extends Reserved ? false : [Narrowed<At<Data, P>, Wanted>] extends [never] ? false : true
 
 /** Those of the types in `V` that are a `Wanted`. What nothing is known about may be anything. */
 type Narrowed<V, Wanted> = unknown extends V

@@ -1,4 +1,5 @@
-import { isIndex, type Path, partsOf } from './paths.ts'
+import type { Owned } from './edit.ts'
+import { ancestorsOf, isIndex, type Path, partsOf } from './paths.ts'
 import type { SessionRecord } from './record.ts'
 import { type Fields, isContainer, isPlain } from './values.ts'
 
@@ -33,9 +34,7 @@ export function newPicture(
 
 /** The picture one revision on, where only `paths` differ and `fields` holds what is there now. */
 export function completed(picture: Picture, rev: number, paths: readonly Path[], fields: Fields): Picture {
-  let next = picture.fields
-  for (const path of paths) next = grafted(next, fields, partsOf(path), 0)
-  return { ...picture, rev, fields: next }
+  return { ...picture, rev, fields: graftedAll(picture.fields, fields, paths) }
 }
 
 /** What stands at a path, or `undefined`. Only what a container holds itself: nothing of its prototype. */
@@ -52,20 +51,32 @@ export function valueAt(fields: Fields, path: Path): unknown {
 
 /** The fields at the given paths, nested as they are; an element of an array with its whole array. */
 export function excerpt(fields: Fields, paths: readonly Path[]): Fields {
-  return paths.reduce<Fields>((sum, path) => grafted(sum, fields, partsOf(path), 0), {})
+  return graftedAll({}, fields, paths)
 }
 
-/** `onto` with what `source` has at the path; shares with `onto` all that the path does not touch. */
-function grafted(onto: unknown, source: Fields, parts: readonly string[], depth: number): Fields {
+/** `onto` with what `source` has at the paths; shares with `onto` all that no path touches. */
+function graftedAll(onto: Fields, source: Fields, paths: readonly Path[]): Fields {
+  const owned: Owned = new Set()
+  return paths.reduce((result, path) => grafted(result, source, partsOf(path), 0, owned), onto)
+}
+
+function grafted(
+  onto: unknown,
+  source: Fields,
+  parts: readonly string[],
+  depth: number,
+  owned: Owned,
+): Fields {
   const part = parts[depth] as string
   const next = parts[depth + 1]
-  const copy: Fields = isPlain(onto) ? { ...onto } : {}
+  const copy: Fields = isPlain(onto) ? (owned.has(onto) ? onto : { ...onto }) : {}
+  owned.add(copy)
   const value = Object.hasOwn(source, part) ? source[part] : undefined
   if (next === undefined) {
     if (value === undefined) delete copy[part]
     else copy[part] = value
   } else if (isPlain(value)) {
-    copy[part] = grafted(copy[part], value, parts, depth + 1)
+    copy[part] = grafted(copy[part], value, parts, depth + 1, owned)
   } else if (Array.isArray(value) && isIndex(next)) {
     if (!Object.hasOwn(copy, part)) copy[part] = value
   } else if (isPlain(copy[part])) {
@@ -78,10 +89,12 @@ function grafted(onto: unknown, source: Fields, parts: readonly string[], depth:
 /** The given paths without those below an array's element, which stores answer with the array, and without repeats. */
 export function answerable(paths: readonly Path[]): Path[] {
   if (paths.length === 1 && !/\d/.test(paths[0] as Path)) return paths as Path[]
-  const whole = paths.map(path => {
-    const parts = partsOf(path)
-    const index = parts.findIndex((part, at) => at > 0 && /^\d+$/.test(part))
-    return index < 0 ? path : parts.slice(0, index).join('.')
-  })
-  return [...new Set(whole)].filter(path => !whole.some(other => path.startsWith(`${other}.`)))
+  const whole = new Set(paths.map(untilIndex))
+  return [...whole].filter(path => !ancestorsOf(path).some(ancestor => whole.has(ancestor)))
+}
+
+function untilIndex(path: Path): Path {
+  const parts = partsOf(path)
+  const index = parts.findIndex((part, at) => at > 0 && isIndex(part))
+  return index < 0 ? path : parts.slice(0, index).join('.')
 }

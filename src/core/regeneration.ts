@@ -1,6 +1,6 @@
 import { callOptions } from './calloptions.ts'
 import type { Operation } from './change.ts'
-import { commands } from './commands.ts'
+import { addCommand } from './commands.ts'
 import { milliseconds } from './duration.ts'
 import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
 import { tell } from './events.ts'
@@ -9,7 +9,7 @@ import { idOf, newSecret, type Secret } from './ids.ts'
 import type { Known } from './known.ts'
 import { follow, look } from './lookup.ts'
 import { applied } from './operators.ts'
-import { describe, type Path, pathOf } from './paths.ts'
+import { describe, type Path, pathsOf } from './paths.ts'
 import { excerpt, type Lifetimes, newPicture, type Picture } from './picture.ts'
 import { isEnded, type SessionId } from './record.ts'
 import { sizeOf } from './size.ts'
@@ -37,21 +37,20 @@ const names = ['keep', 'set', 'maxAge', 'grace'] satisfies (keyof RegenerateOpti
 export function regenerationOf(options: unknown): Regeneration {
   const { keep = false, set, maxAge, grace } = callOptions('regenerate', options, names)
   if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
-    throw new FieldError('regenerate({ keep }) takes true, false or a list of the fields to keep', '')
+    throw new FieldError('regenerate({ keep }) takes true, false or a list of the fields to keep')
   }
   if (set !== undefined && !isPlain(set)) {
-    throw new FieldError(`regenerate({ set }) takes an object of fields, not ${describe(set)}`, '')
+    throw new FieldError(`regenerate({ set }) takes an object of fields, not ${describe(set)}`)
   }
   if (grace !== undefined && (keep !== true || set !== undefined || maxAge !== undefined)) {
     throw new FieldError(
       'grace is for routine rotation, and goes with keep: true alone; a change of privilege has none',
-      '',
     )
   }
   const fold = new Fold()
-  if (set) commands.set(fold, set)
+  if (set) addCommand(fold, 'set', [set])
   return {
-    keep: typeof keep === 'boolean' ? keep : keep.map(pathOf),
+    keep: typeof keep === 'boolean' ? keep : pathsOf('regenerate({ keep })', keep),
     set: fold.operations,
     maxAge: maxAge === undefined ? undefined : milliseconds('maxAge', maxAge as number | string),
     grace: grace === undefined ? 0 : graceOf(grace),
@@ -60,7 +59,7 @@ export function regenerationOf(options: unknown): Regeneration {
 
 function graceOf(grace: unknown): number {
   const ms = milliseconds('grace', grace as number | string)
-  if (ms > MOST_GRACE) throw new FieldError(`grace is at most ${MOST_GRACE} ms`, '')
+  if (ms > MOST_GRACE) throw new FieldError(`grace is at most ${MOST_GRACE} ms`)
   return ms
 }
 

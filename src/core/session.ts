@@ -5,7 +5,7 @@ import { defineCommands, type Performer } from './chain.ts'
 import { assertToken, createToken } from './csrf.ts'
 import { milliseconds } from './duration.ts'
 import { FieldError } from './errors.ts'
-import { isFieldName, type PathLike, pathOf } from './paths.ts'
+import { isFieldName, type PathLike, pathsOf } from './paths.ts'
 import { valueAt } from './picture.ts'
 import { regenerationOf } from './regeneration.ts'
 import type { LoadedSession } from './types.ts'
@@ -160,12 +160,11 @@ const showing: ProxyHandler<Session> = {
     throw notAssignable(key, true)
   },
   setPrototypeOf() {
-    throw new FieldError("A session's prototype cannot be changed", '')
+    throw new FieldError("A session's prototype cannot be changed")
   },
   preventExtensions() {
     throw new FieldError(
       'A session is read-only as it is, and its fields change with each command: it cannot be frozen',
-      '',
     )
   },
 }
@@ -185,8 +184,8 @@ export function sessionOf<Data>(visit: Visit): LoadedSession<Data> {
 
 /** One value for one path, a list of them for several. */
 export async function readFields(visit: Visit, paths: readonly PathLike[]): Promise<unknown> {
-  if (paths.length === 0) throw new FieldError('get() needs a path', '')
-  const values = await visit.get(paths.map(pathOf))
+  if (paths.length === 0) throw new FieldError('get() needs a path')
+  const values = await visit.get(pathsOf('get()', paths))
   return paths.length === 1 ? values[0] : values
 }
 

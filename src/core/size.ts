@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Operation } from './change.ts'
 import { isBSON, isPlain } from './values.ts'
 
@@ -18,8 +19,8 @@ export function sizeOf(value: unknown): number {
 }
 
 function sizeOfObject(value: object): number {
-  if (value instanceof Date) return 8
-  if (value instanceof Uint8Array) return 5 + value.length
+  if (types.isDate(value)) return 8
+  if (types.isUint8Array(value)) return 5 + value.length
   if (isBSON(value)) return sizeOfBSON(value)
   if (!Array.isArray(value) && !isPlain(value)) return 0
   let size = 5

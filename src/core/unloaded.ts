@@ -25,7 +25,6 @@ export function notLoaded(handle: string, name: string, members: readonly string
 export function notListed(handle: string): FieldError {
   return new FieldError(
     `${handle} is not loaded, so its fields cannot be listed: use \`const session = await ${handle}()\` and \`{ ...session }\``,
-    '',
   )
 }
 

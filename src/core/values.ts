@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { FieldError } from './errors.ts'
 import { describe, faultOfPart, isVisibleKey, quote } from './paths.ts'
 
@@ -66,14 +67,14 @@ function literalObject(value: object, path: string, nesting: number): unknown {
   }
   if (isBSON(value)) {
     if (!bsonTypes.has(value._bsontype)) throw refused(`BSON's ${value._bsontype}`, path)
-    return value
+    return ownCopy(value)
   }
   if (isPlain(value)) return literalFields(value, path, nesting)
-  if (value instanceof Date) {
+  if (types.isDate(value)) {
     if (Number.isNaN(value.getTime())) throw refused('an invalid date', path)
-    return new Date(value.getTime())
+    return ownCopy(value)
   }
-  if (value instanceof Uint8Array) return Buffer.from(value)
+  if (types.isUint8Array(value)) return Buffer.from(value)
   throw refused(describe(value), path)
 }
 
@@ -105,7 +106,55 @@ export function copied(value: unknown): unknown {
     for (const key of Object.keys(value)) if (isVisibleKey(key)) copy[key] = copied(value[key])
     return copy
   }
-  return value instanceof Date ? new Date(value.getTime()) : value
+  return ownCopy(value)
+}
+
+/** A copy of a leaf that its holder could alter in place: a date, bytes, BSON's own types. Others come as they are. */
+export function ownCopy<T>(value: T): T
+export function ownCopy(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  // Asked of the value itself, since it may come from another realm (a vm context, a test runner).
+  if (types.isDate(value)) return new Date(value.getTime())
+  if (types.isUint8Array(value)) return bytesOf(value)
+  return isBSON(value) ? ownCopyOfBSON(value) : value
+}
+
+/** Of the same class, be it Node's Buffer; not from its pool, which it would keep in memory. */
+function bytesOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes)
+}
+
+interface BSONParts extends BSONInstance {
+  readonly buffer: Uint8Array
+  readonly position: number
+  readonly sub_type: number
+  readonly bytes: Uint8Array
+  readonly low: number
+  readonly high: number
+  readonly unsigned: boolean
+}
+
+function ownCopyOfBSON(value: BSONInstance): BSONInstance {
+  const { buffer, position, sub_type, bytes, low, high, unsigned } = value as BSONParts
+  switch (value._bsontype) {
+    case 'ObjectId':
+      return constructed(value, [value])
+    case 'Binary':
+      return constructed(value, [bytesOf(buffer.subarray(0, position)), sub_type])
+    case 'Decimal128':
+      return constructed(value, [bytesOf(bytes)])
+    case 'Long':
+      return constructed(value, [low, high, unsigned])
+    default:
+      return value
+  }
+}
+
+/** By the constructor of BSON's own class, whose arguments are known, but of the class of `like`: a UUID stays one. */
+function constructed(like: BSONInstance, args: readonly unknown[]): BSONInstance {
+  let prototype = Object.getPrototypeOf(like)
+  while (!Object.hasOwn(prototype, '_bsontype')) prototype = Object.getPrototypeOf(prototype)
+  return Reflect.construct(prototype.constructor, args, like.constructor as new () => BSONInstance)
 }
 
 /** Whether a checked value is read back from a store just as it is: bytes come back as `Binary`, integers as numbers. */
@@ -113,5 +162,5 @@ export function comesBackAlike(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(comesBackAlike)
   if (isPlain(value)) return Object.values(value).every(comesBackAlike)
   if (isBSON(value)) return value._bsontype === 'ObjectId' || value._bsontype === 'Decimal128'
-  return typeof value !== 'bigint' && !(value instanceof Uint8Array)
+  return typeof value !== 'bigint' && !types.isUint8Array(value)
 }

@@ -1,14 +1,13 @@
 import { FieldError } from './errors.ts'
 import { isFieldName, isVisibleKey, pathOf, quote } from './paths.ts'
-import { copied, type Fields, isContainer } from './values.ts'
+import { copied, type Fields, isContainer, ownCopy } from './values.ts'
 
 const views = new WeakMap<object, object>()
 
 /** A read-only view of stored data. What it holds is never changed, so one view serves for as long as the data does. */
 export function viewOf(value: unknown, path: string): unknown {
-  // A date cannot be viewed through a proxy, and must not be changed: each reader gets one of their own.
-  if (value instanceof Date) return new Date(value)
-  if (!isContainer(value)) return value
+  // A date or bytes cannot be viewed through a proxy, and must not be changed: each reader gets a copy.
+  if (!isContainer(value)) return ownCopy(value)
   const known = views.get(value)
   if (known) return known
   const view = new Proxy(value, new Viewing(path))

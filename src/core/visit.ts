@@ -93,7 +93,9 @@ export class Visit {
   /** Reads fields without loading the session: a value for each path. */
   async get(paths: readonly Path[]): Promise<unknown[]> {
     const fields = await this.excerpt(paths)
-    return paths.map(path => copied(valueAt(fields, path)))
+    // Once each: a large value may have been named many times.
+    const values = new Map([...new Set(paths)].map(path => [path, copied(valueAt(fields, path))]))
+    return paths.map(path => values.get(path))
   }
 
   /** The fields at the given paths, nested as they are, of one instant. */

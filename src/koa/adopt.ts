@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
+import { types } from 'node:util'
 import Keygrip from 'keygrip'
 import type Koa from 'koa'
 import { ConfigurationError } from '../core/errors.ts'
@@ -190,7 +191,7 @@ function withoutCookie(data: unknown): Fields | undefined {
 
 /** Milliseconds, a date, or one in words; what is none of them is no end at all. */
 function isPast(end: unknown): boolean {
-  const isTime = typeof end === 'number' || typeof end === 'string' || end instanceof Date
+  const isTime = typeof end === 'number' || typeof end === 'string' || types.isDate(end)
   return isTime && new Date(end).getTime() <= Date.now()
 }
 

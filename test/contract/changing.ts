@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Operation } from '../../src/core/change.ts'
+import type { Comparator, Operation } from '../../src/core/change.ts'
 import type { Fields } from '../../src/core/values.ts'
 import type { OpenStore } from './open.ts'
 import {
@@ -67,8 +67,48 @@ const results: [title: string, before: Fields, operation: Operation, after: Fiel
   ['pop', { a: [1, 2, 3] }, { op: '$pop', path: 'a', arg: 1 }, { a: [1, 2] }],
   ['pop from the front', { a: [1, 2, 3] }, { op: '$pop', path: 'a', arg: -1 }, { a: [2, 3] }],
   ['pull by comparison', { a: [1, 5, 9] }, { op: '$pull', path: 'a', comparator: '>=', arg: 5 }, { a: [1] }],
+  ['pull in', { a: [1, 5, 9] }, { op: '$pull', path: 'a', comparator: 'in', arg: [9, 1, 2] }, { a: [5] }],
+  [
+    'pull by a field of the elements',
+    { a: [{ b: 'x', n: 1 }, { b: 'y' }, { b: 'x', n: 2 }, {}] },
+    pullBy('b', '=', 'x'),
+    { a: [{ b: 'y' }, {}] },
+  ],
+  [
+    'pull by a comparison of a field',
+    { a: [{ n: 1 }, { n: 5 }, {}] },
+    pullBy('n', '<', 5),
+    { a: [{ n: 5 }, {}] },
+  ],
+  ['pull by a field in a list', { a: [{ n: 1 }, { n: 5 }] }, pullBy('n', 'in', [4, 5]), { a: [{ n: 1 }] }],
+  ['pull by another field', { a: [{ n: 1 }, { n: 5 }, {}] }, pullBy('n', '!=', 1), { a: [{ n: 1 }] }],
+  [
+    'pull by a field further down',
+    { a: [{ b: { c: 1 } }, { b: { c: 2 } }, { b: 1 }] },
+    pullBy('b.c', '=', 1),
+    { a: [{ b: { c: 2 } }, { b: 1 }] },
+  ],
+  ['pull by a field that is missing', { a: [{ n: 1 }, {}] }, pullBy('n', 'exists', false), { a: [{ n: 1 }] }],
+  [
+    'pull by a field leaves what is no object',
+    { a: [1, 'x', null, { b: 'x' }] },
+    pullBy('b', '=', 'x'),
+    { a: [1, 'x', null] },
+  ],
+  [
+    'pull by a field that equals an object',
+    { a: [{ b: { x: 1 } }, { b: { x: 1, y: 2 } }, { b: 1 }] },
+    pullBy('b', '=', { x: 1 }),
+    { a: [{ b: { x: 1, y: 2 } }, { b: 1 }] },
+  ],
+  ['pull by a field of what is missing', {}, pullBy('b', '=', 1), {}],
+  ['set under a number with a zero before it', { a: {} }, set('a.07', 1), { a: { '07': 1 } }],
   ['pullAll', { a: [1, 2, 1, 3] }, { op: '$pullAll', path: 'a', arg: [1, 3] }, { a: [2] }],
 ]
+
+function pullBy(field: string, comparator: Comparator, arg: unknown): Operation {
+  return { op: '$pull', path: 'a', field, comparator, arg }
+}
 
 const refusals: [title: string, operation: Operation][] = [
   ['inc of a string', inc('text')],
@@ -76,9 +116,11 @@ const refusals: [title: string, operation: Operation][] = [
   ['push onto a string', push('text', 1)],
   ['addToSet of an object', { op: '$addToSet', path: 'object', arg: [1] }],
   ['pop of a string', { op: '$pop', path: 'text', arg: 1 }],
+  ['pull by a field of a string', { ...pullBy('b', '=', 1), path: 'text' }],
   ['pullAll of a number', { op: '$pullAll', path: 'number', arg: [1] }],
   ['set below a string', set('text.length', 1)],
   ['set below a number', set('number.a.b', 1)],
+  ['set of an element by a number with a zero before it', set('list.00', 1)],
   ['inc below a boolean', inc('object.flag.n')],
 ]
 

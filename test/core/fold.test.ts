@@ -1,20 +1,18 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Decimal128, Long } from 'bson'
 import fc from 'fast-check'
-import { commands } from '../../src/core/commands.ts'
+import { addCommand, type CommandName } from '../../src/core/commands.ts'
 import { FieldError } from '../../src/core/errors.ts'
 import { Fold, touchedPaths } from '../../src/core/fold.ts'
 import { applied } from '../../src/core/operators.ts'
 import type { Fields } from '../../src/core/values.ts'
 
-type Call = [name: keyof typeof commands, ...args: unknown[]]
+type Call = [name: CommandName, ...args: unknown[]]
 
 function folded(...calls: Call[]): Fold {
   const fold = new Fold()
-  for (const [name, ...args] of calls) {
-    const command = commands[name] as (draft: Fold, ...args: unknown[]) => void
-    command(fold, ...args)
-  }
+  for (const [name, ...args] of calls) addCommand(fold, name, args)
   return fold
 }
 
@@ -59,6 +57,35 @@ test('repeated calls on one path become one operation', () => {
         ['inc', 'a', 2n],
       ],
       { op: '$inc', path: 'a', arg: 3n },
+    ],
+    [
+      [
+        ['inc', 'a', 2 ** 31 - 1],
+        ['inc', 'a', 1],
+      ],
+      { op: '$inc', path: 'a', arg: 2n ** 31n },
+    ],
+    [
+      [
+        ['inc', 'a', 5e9],
+        ['inc', 'a', 7n],
+        ['inc', 'a', -0],
+      ],
+      { op: '$inc', path: 'a', arg: 5_000_000_007 },
+    ],
+    [
+      [
+        ['inc', 'a', -0],
+        ['inc', 'a', -0],
+      ],
+      { op: '$inc', path: 'a', arg: -0 },
+    ],
+    [
+      [
+        ['inc', 'a', Long.fromNumber(5)],
+        ['inc', 'a', 2],
+      ],
+      { op: '$inc', path: 'a', arg: 7n },
     ],
     [
       [
@@ -177,8 +204,31 @@ test('calls that cannot be one operation are refused at the call, naming the pat
   }
 })
 
+test('amounts fold only where adding one after the other is sure to come to the same', () => {
+  const amounts: [unknown, unknown][] = [
+    [0.1, 0.2],
+    [1, 0.5],
+    [-0, 5n],
+    [-0, 5],
+    [5e9, -5e9],
+    [2 ** 53, 1],
+    [2n ** 53n + 1n, 5e9],
+    [2n ** 63n - 1n, 1n],
+    [Decimal128.fromString('1'), 1],
+  ]
+  for (const [one, other] of amounts) {
+    for (const [a, b] of [
+      [one, other],
+      [other, one],
+    ]) {
+      assert.throws(() => folded(['inc', 'n', a], ['inc', 'n', b]), FieldError, `${String(a)} ${String(b)}`)
+    }
+  }
+})
+
 test('a path that begins like another is another', () => {
   assert.equal(folded(['set', 'a', 1], ['set', 'ab', 1], ['set', 'a1.b', 1]).operations.length, 3)
+  assert.equal(folded(['set', 'a.b', 1], ['set', 'a.bc', 1], ['rename', 'b', 'a.c']).operations.length, 3)
 })
 
 test('a guard comes before what it guards', () => {

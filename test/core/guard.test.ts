@@ -4,9 +4,15 @@ import { Decimal128, Double } from 'bson'
 import fc from 'fast-check'
 import type { Comparator } from '../../src/core/change.ts'
 import { equal } from '../../src/core/compare.ts'
-import { holds, isPulled } from '../../src/core/guard.ts'
+import { holds, pulledBy } from '../../src/core/guard.ts'
 import type { Fields } from '../../src/core/values.ts'
 import { someCase, someStoredValue } from '../support/generators.ts'
+
+function isPulled(element: unknown, comparator: Comparator, arg: unknown, field?: string): boolean {
+  return pulledBy({ op: '$pull', path: 'list', comparator, arg, ...(field !== undefined && { field }) })(
+    element,
+  )
+}
 
 function matches(fields: Fields, path: string, comparator: Comparator, arg: unknown): boolean {
   return holds([{ path, comparator, arg }], fields)
@@ -149,6 +155,24 @@ test('pull with a comparator looks into an element that is an array, one level d
   assert.ok(!isPulled([1, 3], '!=', 3))
   assert.ok(isPulled([1, 4], '!=', 3))
   assert.ok(isPulled([], '!=', 3))
+})
+
+test('pull by a field looks into elements that are objects, and leaves all others', () => {
+  assert.ok(isPulled({ sku: 'tea' }, '=', 'tea', 'sku'))
+  assert.ok(!isPulled({ sku: 'rum' }, '=', 'tea', 'sku'))
+  assert.ok(isPulled({ of: { n: 3 } }, '>', 2, 'of.n'))
+  assert.ok(isPulled({ tags: ['a', 'b'] }, '=', 'b', 'tags'))
+  assert.ok(isPulled({ tags: ['a', 'b'] }, '=', 'b', 'tags.1'))
+  assert.ok(isPulled({ lines: [{ n: 1 }, { n: 5 }] }, '>=', 5, 'lines.n'))
+  assert.ok(isPulled({}, '=', null, 'sku'))
+  assert.ok(isPulled({}, '!=', 'tea', 'sku'))
+  assert.ok(isPulled({}, 'exists', false, 'sku'))
+  assert.ok(isPulled({ sku: null }, 'exists', true, 'sku'))
+  for (const other of ['tea', 7, null, ['tea'], [{ sku: 'rum' }]]) {
+    assert.ok(!isPulled(other, '!=', 'tea', 'sku'))
+    assert.ok(!isPulled(other, 'exists', false, 'sku'))
+    assert.ok(!isPulled(other, '=', null, '0'))
+  }
 })
 
 test('of a comparator and its opposite exactly one holds', () => {

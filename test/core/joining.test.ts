@@ -11,6 +11,7 @@ import type { Fields } from '../../src/core/values.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { aChange, aRecord, aSession, guarded, inc, push, set, together } from '../contract/records.ts'
 import { gate } from '../support/gate.ts'
+import { heldAfter } from '../support/heap.ts'
 import { joinable } from '../support/joinable.ts'
 
 /** A store in memory whose calls are noted, and held until they are let go. */
@@ -299,3 +300,20 @@ async function joinedFields(store: Store, id: string): Promise<Fields> {
   assert.ok(found && 'fields' in found)
   return found.fields
 }
+
+test('a list of names that were cut out of a large text does not keep that text in memory', async () => {
+  const store = joined(joinable(memoryStore()))
+  const held = await heldAfter(async () => {
+    for (let time = 0; time < 30; time++) {
+      const text = `${'x'.repeat(2 ** 20)} a name of some length ${time}`
+      const name = text.slice(2 ** 20 + 1)
+      await store.read('an id', [name])
+      await store.read('an id', [name, `${name} and more`])
+      await store.read(
+        'an id',
+        Array.from({ length: 1000 }, () => name),
+      )
+    }
+  })
+  assert.ok(held < 10 * 2 ** 20, `${held} bytes are held`)
+})

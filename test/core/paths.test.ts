@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { FieldError } from '../../src/core/errors.ts'
-import { isFieldName, overlap, partsOf, pathOf } from '../../src/core/paths.ts'
+import { isFieldName, isIndex, overlap, partsOf, pathOf } from '../../src/core/paths.ts'
+import { heldAfter } from '../support/heap.ts'
 
 const somePart = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 10 })
 const someGoodPart = somePart.filter(
@@ -99,6 +100,32 @@ test('a message about a path is short and holds no control character', () => {
     () => pathOf(wrong),
     ({ message }: Error) => message.length < 400 && !message.includes('\n') && !message.includes('\u001b'),
   )
+})
+
+test('a name that was cut out of a large text does not keep that text in memory', async () => {
+  const held = await heldAfter(() => {
+    for (let time = 0; time < 60; time++) {
+      const text = `${'x'.repeat(2 ** 20)} a name of some length ${time}`
+      pathOf(text.slice(2 ** 20 + 1))
+      pathOf(['prefs', text.slice(2 ** 20 + 1)])
+    }
+  })
+  assert.ok(held < 10 * 2 ** 20, `${held} bytes are held`)
+})
+
+test('only a number without zeros before it is an index', () => {
+  for (const part of ['0', '7', '10', '4294967296']) assert.ok(isIndex(part), part)
+  for (const part of ['', '00', '01', '007', '-1', '1.5', '1e3', '+1', ' 1', '٣', 'a'])
+    assert.ok(!isIndex(part), part)
+})
+
+test('an error about no path has none', () => {
+  for (const wrong of [undefined, 5, {}, []]) {
+    assert.throws(
+      () => pathOf(wrong),
+      (error: unknown) => error instanceof FieldError && error.path === undefined,
+    )
+  }
 })
 
 test('one path overlaps another if it is it or holds it', () => {

@@ -24,6 +24,7 @@ test('what stands at a path is found, and nothing of a prototype', () => {
     'text.length',
     'cart.toString',
     'nothing.at.all',
+    'cart.lines.00',
   ]) {
     assert.equal(valueAt(fields, path), undefined, path)
   }
@@ -54,6 +55,7 @@ test('a path below an element is answered by the whole array, and none twice', (
   assert.deepEqual(answerable(['cart.lines.0.sku', 'cart.lines.2', 'n', 'n']), ['cart.lines', 'n'])
   assert.deepEqual(answerable(['cart.lines.0', 'cart']), ['cart'])
   assert.deepEqual(answerable(['7.a']), ['7.a'])
+  assert.deepEqual(answerable(['a.007.b', 'a.007', 'a.b.c', 'a.bc']), ['a.007', 'a.b.c', 'a.bc'])
 })
 
 test('a picture completed by the fields touched is the picture that a new read would give', () => {

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Decimal128, Long, MaxKey, ObjectId, Timestamp, UUID } from 'bson'
+import { runInNewContext } from 'node:vm'
+import { Binary, Decimal128, Long, MaxKey, ObjectId, Timestamp, UUID } from 'bson'
 import fc from 'fast-check'
+import { equal } from '../../src/core/compare.ts'
 import { FieldError } from '../../src/core/errors.ts'
-import { copied, isPlain, literal } from '../../src/core/values.ts'
+import { sizeOf } from '../../src/core/size.ts'
+import { comesBackAlike, copied, isPlain, literal, ownCopy } from '../../src/core/values.ts'
 
 const someKey = fc
   .string({ unit: 'grapheme', minLength: 1, maxLength: 8 })
@@ -53,7 +56,7 @@ test('whatever is given, the result is plain data or a FieldError that names the
           copy = literal(value, 'v')
         } catch (error) {
           assert.ok(error instanceof FieldError)
-          assert.match(error.path, /^v/)
+          assert.match(String(error.path), /^v/)
           return
         }
         assertPlain(copy)
@@ -85,21 +88,53 @@ test('the path of an error leads to what is wrong', () => {
   )
 })
 
-test('BSON’s own types are taken as they are, the odd ones and imitations refused', () => {
-  for (const value of [new ObjectId(), Long.fromNumber(5), Decimal128.fromString('1.5'), new UUID()]) {
-    assert.equal(literal(value, 'v'), value)
+test('BSON’s own types are taken as copies of their class, the odd ones and imitations refused', () => {
+  class Key extends UUID {}
+  for (const value of [
+    new ObjectId(),
+    Long.fromNumber(-5),
+    Long.fromNumber(5, true),
+    Decimal128.fromString('1.5'),
+    new Binary(new Uint8Array([1, 2]), 128),
+    new UUID(),
+    new Key(),
+  ]) {
+    for (const copy of [literal(value, 'v'), copied(value)]) {
+      assert.notEqual(copy, value)
+      assert.deepEqual(copy, value)
+      assert.equal((copy as object).constructor, value.constructor)
+      assert.equal(String(copy), String(value))
+    }
   }
   for (const value of [new MaxKey(), Timestamp.fromNumber(1), { _bsontype: 'ObjectId', id: 'x' }]) {
     assert.throws(() => literal(value, 'v'), FieldError)
   }
 })
 
-test('bytes are copied', () => {
-  const bytes = new Uint8Array([1, 2, 3])
-  const copy = literal(bytes, 'v') as Buffer
-  bytes[0] = 9
-  assert.deepEqual([...copy], [1, 2, 3])
+test('bytes are copied on the way in and on the way out, whatever holds them', () => {
+  const ones = () => new Uint8Array(16).fill(1)
+  const holders: [holder: unknown, bytes: Uint8Array][] = [ones(), Buffer.from(ones())].map(bytes => [
+    bytes,
+    bytes,
+  ])
+  for (const binary of [new Binary(ones()), new UUID(ones())]) holders.push([binary, binary.buffer])
+  const decimal = new Decimal128(ones())
+  holders.push([decimal, decimal.bytes])
+  for (const [holder, bytes] of holders) {
+    const before = new Decimal128(ones()).toString()
+    const copies = [literal(holder, 'v'), copied(holder), copied([holder])[0], ownCopy(holder)]
+    bytes.fill(2)
+    for (const copy of copies) {
+      if (copy instanceof Decimal128) assert.equal(copy.toString(), before)
+      else assert.deepEqual([...bytesOf(copy)], [...ones()], String(holder))
+    }
+    assert.equal(Buffer.isBuffer(copies[1]), Buffer.isBuffer(holder))
+  }
 })
+
+function bytesOf(value: unknown): Uint8Array {
+  return value instanceof Binary ? value.buffer : (value as Uint8Array)
+}
 
 test('an object of another realm, such as a worker’s or a test runner’s, is plain all the same', () => {
   assert.ok(isPlain(Object.create(null)))
@@ -109,6 +144,28 @@ test('an object of another realm, such as a worker’s or a test runner’s, is 
   assert.ok(!isPlain(new Map()))
   assert.ok(!isPlain(null))
   assert.ok(!isPlain(() => {}))
+})
+
+test('dates, bytes, arrays and objects of another realm are what they are', () => {
+  const theirs = runInNewContext(
+    '({ date: new Date(5), bytes: new Uint8Array([1, 2]), list: [{ a: 1 }], nothing: new Date(NaN), map: new Map() })',
+  )
+  const value = { date: theirs.date, bytes: theirs.bytes, list: theirs.list }
+  const copy = literal(value, 'v') as typeof value
+  assert.deepEqual(copy, { date: new Date(5), bytes: Buffer.from([1, 2]), list: [{ a: 1 }] })
+  assert.ok(
+    copy.date instanceof Date &&
+      Object.getPrototypeOf(copy.list) === Array.prototype &&
+      Object.getPrototypeOf(copy.list[0]) === Object.prototype,
+  )
+  theirs.date.setTime(6)
+  assert.equal(copy.date.getTime(), 5)
+  for (const wrong of [theirs.nothing, theirs.map]) assert.throws(() => literal(wrong, 'v'), FieldError)
+  assert.deepEqual(copied(theirs.date), new Date(6))
+  assert.notEqual(copied(theirs.date), theirs.date)
+  assert.equal(sizeOf(value), sizeOf(copy))
+  assert.ok(equal({ ...value, date: new Date(6) }, { ...copy, date: theirs.date }))
+  assert.ok(!comesBackAlike(theirs.bytes))
 })
 
 test('a circle is refused and does not overflow the stack', () => {

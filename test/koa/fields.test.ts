@@ -216,7 +216,7 @@ onEachStore('a value that would not come back as it went in is refused', async (
         for (const command of ['set', 'push', 'addToSet', 'pull'] as const) {
           assert.throws(
             () => session[command]?.('list', nested),
-            (error: unknown) => error instanceof FieldError && error.path.startsWith('list'),
+            (error: unknown) => error instanceof FieldError && String(error.path).startsWith('list'),
             `${command} ${shown}`,
           )
         }

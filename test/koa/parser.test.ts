@@ -367,7 +367,7 @@ test('a value is refused as a field’s error, or it is copied whole and of know
         value = literal(given, 'field')
       } catch (error) {
         assert.ok(error instanceof FieldError, String(error))
-        assert.equal(error.path.split('.')[0], 'field')
+        assert.equal(error.path?.split('.')[0], 'field')
         return
       }
       taken++

@@ -39,6 +39,11 @@ const differences: readonly Difference[] = [
       (trail.length < parts.length - 1 || !['$rename', '$currentDate', '$push', '$addToSet'].includes(op)),
   },
   {
+    reason: 'a number with zeros before it is an index',
+    operation: (_, place) => isPaddedIndex(place),
+    guard: (_, place) => isPaddedIndex(place),
+  },
+  {
     reason: 'removing from an array below a scalar is ignored, where it is an error',
     operation: ({ op }, { trail, parts }) =>
       ['$pop', '$pull', '$pullAll'].includes(op) &&
@@ -136,6 +141,13 @@ const differences: readonly Difference[] = [
     operation: (operation, { value }) => operation.op === '$pull' && elementsOf(value).some(Array.isArray),
   },
   {
+    reason: 'a condition on a field of elements is asked of those that are no objects, too',
+    operation: (operation, { value }) =>
+      operation.op === '$pull' &&
+      operation.field !== undefined &&
+      elementsOf(value).some(item => !isPlain(item)),
+  },
+  {
     reason: 'sorting by a field looks into all elements of an array, and into none by its index',
     operation: (operation, { value }) =>
       operation.op === '$push' &&
@@ -169,6 +181,10 @@ const differences: readonly Difference[] = [
       operation.op === '$push' && (operation.modifiers.position ?? 0) < -elementsOf(value).length,
   },
 ]
+
+function isPaddedIndex({ parts, trail }: Place): boolean {
+  return trail.some((value, index) => Array.isArray(value) && /^0\d/.test(parts[index + 1] ?? ''))
+}
 
 function isOverflowing(op: Operation['op'], a: unknown, b: unknown): boolean {
   if (!isInteger(a) || !isInteger(b)) return false
@@ -269,8 +285,18 @@ export function differenceIn(fields: Fields, { guards, operations }: Change): st
     ({ operation, guard }) =>
       (operation &&
         operations.some(o => pathsOf(o).some(path => operation(o, placeOf(fields, path), fields)))) ||
-      (guard && guards.some(g => guard(g, placeOf(fields, g.path)))),
+      (guard &&
+        (guards.some(g => guard(g, placeOf(fields, g.path))) ||
+          operations.some(o => elementGuards(o, fields).some(([g, place]) => guard(g, place))))),
   )?.reason
+}
+
+/** What a pull by a field asks of each element is what a guard asks of a session. */
+function elementGuards(operation: Operation, fields: Fields): [Guard, Place][] {
+  if (operation.op !== '$pull' || operation.field === undefined) return []
+  const { path, field, comparator, arg } = operation
+  const elements = elementsOf(placeOf(fields, path).value).filter(isPlain)
+  return elements.map(element => [{ path: field, comparator, arg }, placeOf(element, field)])
 }
 
 /** Whether MongoDB would fill an array with nulls to reach an element, which is an error here. */

@@ -2,11 +2,11 @@ import { Binary, Decimal128, Double, Long, ObjectId, UUID } from 'bson'
 import fc from 'fast-check'
 import type { Change, Comparator, Guard, Operation, PushModifiers } from '../../src/core/change.ts'
 import { overlap, type Path } from '../../src/core/paths.ts'
-import { type Fields, isContainer } from '../../src/core/values.ts'
+import { type Fields, isContainer, isPlain } from '../../src/core/values.ts'
 
-const names = ['a', 'b', 'c', 'd', 'ü', '名', '😀', '\uffee', '0', '1', '10', '9']
+const names = ['a', 'b', 'c', 'd', 'ü', '名', '😀', '\uffee', '0', '1', '10', '9', '01']
 
-/** A key of a field or of an object inside one. Few, so that paths meet; some are numeric, some beyond ASCII. */
+/** A key of a field or of an object inside one. Few, so that paths meet; some are numeric, or nearly so, some beyond ASCII. */
 export const someName: fc.Arbitrary<string> = fc.constantFrom(...names)
 
 const int32s = [0, 1, 2, 3, -1, 7, 1000, 2 ** 31 - 1, 2 ** 31 - 2, -(2 ** 31), -(2 ** 31) + 1]
@@ -74,7 +74,7 @@ function decimalOf([digits, exponent]: [bigint, number]): Decimal128 {
 /** A double that looks like an integer is only ever the result of an operator. */
 const someStoredDouble = fc.constantFrom(0, 1, 2, 1000).map(n => new Double(n))
 
-const someText = fc.oneof(
+export const someText = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom('', 'a', 'b', 'ab', 'B', 'ü', '名', '😀', '\uffee', '1', 'a\0b') },
   { weight: 1, arbitrary: fc.string({ unit: 'binary', maxLength: 8 }) },
 )
@@ -141,7 +141,7 @@ const somePath: fc.Arbitrary<Path> = fc
   .array(
     fc.oneof(
       { weight: 3, arbitrary: someName },
-      { weight: 1, arbitrary: fc.constantFrom('0', '1', '2', '5') },
+      { weight: 1, arbitrary: fc.constantFrom('0', '1', '2', '5', '00', '01', '007') },
     ),
     {
       minLength: 1,
@@ -215,7 +215,15 @@ function someGuard(fields: Fields): fc.Arbitrary<Guard> {
 function argFor(comparator: Comparator, fields: Fields, path: Path): fc.Arbitrary<unknown> {
   if (comparator === 'exists') return fc.boolean()
   const value = valueLike(fields, path)
-  return comparator === 'in' ? fc.array(value, { maxLength: 3 }) : value
+  return comparator === 'in' ? listOf(value) : value
+}
+
+/** Now and then so many that they are no longer compared one by one. */
+function listOf(value: fc.Arbitrary<unknown>): fc.Arbitrary<unknown[]> {
+  return fc.oneof(
+    { weight: 4, arbitrary: fc.array(value, { maxLength: 3 }) },
+    { weight: 1, arbitrary: fc.array(value, { minLength: 9, maxLength: 14 }) },
+  )
 }
 
 const someModifiers: fc.Arbitrary<PushModifiers> = fc
@@ -272,7 +280,7 @@ function operationOf(op: Operation['op'], fields: Fields): fc.Arbitrary<Operatio
     case '$addToSet':
     case '$pullAll':
       return pathIn(fields, Array.isArray).chain(path =>
-        fc.array(valueLike(fields, path), { maxLength: 3 }).map(arg => ({ op, path, arg })),
+        listOf(valueLike(fields, path)).map(arg => ({ op, path, arg })),
       )
     case '$pop':
       return fc
@@ -280,11 +288,27 @@ function operationOf(op: Operation['op'], fields: Fields): fc.Arbitrary<Operatio
         .map(([path, arg]) => ({ op, path, arg }))
     case '$pull':
       return pathIn(fields, Array.isArray).chain(path =>
-        fc
-          .constantFrom(...comparators)
-          .chain(comparator => argFor(comparator, fields, path).map(arg => ({ op, path, comparator, arg }))),
+        fc.oneof(
+          fc
+            .constantFrom(...comparators)
+            .chain(comparator =>
+              argFor(comparator, fields, path).map(arg => ({ op, path, comparator, arg })),
+            ),
+          somePullByField(fields, path),
+        ),
       )
   }
+}
+
+function somePullByField(fields: Fields, path: Path): fc.Arbitrary<Operation> {
+  const value = valueAt(fields, path)
+  const elements = (Array.isArray(value) ? value : []).filter(isPlain)
+  const among: Fields = elements.length > 0 ? { ...elements[0], ...elements.at(-1) } : {}
+  return fc
+    .tuple(pathIn(among, isAnything), fc.constantFrom<Comparator>(...comparators, 'exists'))
+    .chain(([field, comparator]) =>
+      argFor(comparator, among, field).map(arg => ({ op: '$pull', path, field, comparator, arg }) as const),
+    )
 }
 
 /** A change as a chain of commands makes it: its operations touch independent paths. */

@@ -27,6 +27,11 @@ export async function set() {
   handle.set('json', { a: [1, 'b', null] })
   handle.set('json.a.0', 'b')
   handle.set('anything', { a: 1 })
+  handle.set('tags.0', 'a').set('tags.10', 'a')
+  // @ts-expect-error: with a zero before it, a number is no index
+  handle.set('tags.01', 'a')
+  // @ts-expect-error: there is no element before the first
+  handle.set('tags.-1', 'a')
   handle.set('key', new Uint8Array(4))
   handle.set('binary', new Uint8Array(4))
   handle.set('long', 5n)
@@ -247,6 +252,33 @@ export async function pulls() {
   )
   handle.pop('tags', 1).pop('scores', -1)
   handle.pull('cart.lines', line).pull('scores', 'in', [1, 2]).pull('tags', '!=', 'a')
+  is<{ cart?: { lines?: readonly ReadLine[] } }>()(await handle.pull('cart.lines', 'sku', '=', text))
+  handle.pull('cart.lines', 'qty', '<', 1).pull('folder.folders', 'name', 'in', ['a', 'b'])
+  handle.pull('cart.lines', 'gift', 'exists', false).pull('cart.lines', 'gift.text', '!=', '')
+  handle.pull('cart.lines', ['gift', 'text'], '=', text).pull('cart.lines', 'labels', '=', 'x')
+  handle.pull('orders', 'id', '=', 5).pull('orders', 'set', '>', 5).pull('orders', ['by', text], '=', 1)
+  handle.pull('folder.folders', 'folders.0.size', '>=', 1).pull('json.a', 'b', '=', 1)
+  handle.pull('anything', 'b', '=', 1)
+  // @ts-expect-error: lines have no such field
+  handle.pull('cart.lines', 'skew', '=', text)
+  // @ts-expect-error: the same
+  handle.pull('cart.lines', 'gift.txt', '=', text)
+  // @ts-expect-error: a sku is text
+  handle.pull('cart.lines', 'sku', '=', 1)
+  // @ts-expect-error: a list
+  handle.pull('cart.lines', 'sku', 'in', 'tea')
+  // @ts-expect-error: a gift has no order
+  handle.pull('cart.lines', 'gift', '<', { text: '' })
+  // @ts-expect-error: true or false
+  handle.pull('cart.lines', 'gift', 'exists', 1)
+  // @ts-expect-error: no such comparator
+  handle.pull('cart.lines', 'sku', '==', text)
+  // @ts-expect-error: tags have no fields
+  handle.pull('tags', 'length', '=', 1)
+  // @ts-expect-error: not an array
+  handle.pull('cart', 'total', '=', 1)
+  // @ts-expect-error: a value is needed
+  handle.pull('cart.lines', 'sku', '=')
   // @ts-expect-error: not an array
   handle.pop('views')
   // @ts-expect-error: 1 or -1

@@ -29,6 +29,7 @@ export interface Shop {
   price: Decimal128
   device: UUID
   pair: [string, number]
+  orders: { id: number; set: number; by: Record<string, number> }[]
 }
 
 export interface Cart {

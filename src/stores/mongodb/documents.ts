@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Loaded, Read } from '../../core/joining.ts'
 import type { Path } from '../../core/paths.ts'
 import { excerpt } from '../../core/picture.ts'
@@ -59,7 +60,7 @@ const DAY = 24 * 60 * 60 * 1000
 
 /** Also one from beyond the years that dates here can count is none. */
 function isDate(value: unknown): value is Date {
-  return value instanceof Date && !Number.isNaN(value.getTime())
+  return types.isDate(value) && !Number.isNaN(value.getTime())
 }
 
 /** In whole milliseconds, and such that it ends within what dates here can count. */

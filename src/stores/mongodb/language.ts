@@ -1,5 +1,5 @@
 import type { Change, Guard, Operation, PushModifiers } from '../../core/change.ts'
-import { type Path, partsOf } from '../../core/paths.ts'
+import { isIndex, type Path, partsOf } from '../../core/paths.ts'
 import { answerable } from '../../core/picture.ts'
 import { ENDED_FORM, FORM, type SessionId } from '../../core/record.ts'
 import type { Fields } from '../../core/values.ts'
@@ -89,11 +89,14 @@ function elementsExist(operation: Operation): object[] {
     // Somebody's hand may have made a list of the fields themselves.
     if (at === 0) return [{ data: { $not: { $type: 'array' } } }]
     const array = inData(parts.slice(0, at).join('.'))
+    const isNone = { [array]: { $not: { $type: 'array' } } }
+    // MongoDB refuses it; some servers that speak its protocol take 007 for an index.
+    if (!isIndex(part)) return [isNone]
     const isElement = {
       [`${array}.${part}`]: { $exists: true },
       [array]: { $not: { $elemMatch: { [part]: { $exists: true } } } },
     }
-    return [{ $or: [{ [array]: { $not: { $type: 'array' } } }, isElement] }]
+    return [{ $or: [isNone, isElement] }]
   })
 }
 
@@ -140,8 +143,10 @@ function argumentOf(operation: Operation): unknown {
       return pushArgument(operation.arg, operation.modifiers)
     case '$addToSet':
       return { $each: operation.arg }
-    case '$pull':
-      return { [queryOperators[operation.comparator]]: operation.arg }
+    case '$pull': {
+      const condition = { [queryOperators[operation.comparator]]: operation.arg }
+      return operation.field === undefined ? condition : { [operation.field]: condition }
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Change } from '../../../src/core/change.ts'
-import { commands } from '../../../src/core/commands.ts'
+import { addCommand, type CommandName } from '../../../src/core/commands.ts'
 import { CommandError } from '../../../src/core/errors.ts'
 import { Fold, touchedPaths } from '../../../src/core/fold.ts'
 import { holds } from '../../../src/core/guard.ts'
@@ -146,8 +146,7 @@ function resultOf(state: State, { guards, operations }: Change): Fields | null |
 function foldedOf(calls: readonly Call[]): { change: Change; taken: Path | undefined } {
   const fold = new Fold()
   for (const [name, ...args] of calls) {
-    const command = commands[name as keyof typeof commands] as (draft: Fold, ...args: unknown[]) => void
-    command(fold, ...args)
+    addCommand(fold, name as CommandName, args)
   }
   return { change: fold.change(), taken: fold.taken }
 }

@@ -1,0 +1,110 @@
+import { binaryOf, equal, hexOf, rankOf } from './compare.ts'
+import { exactNumber, isNumber } from './numbers.ts'
+import type { Fields } from './values.ts'
+
+/** So few are compared one by one, which costs less than making keys. */
+const FEW = 8
+
+/**
+ * Values, in the order given, of which those that MongoDB takes for equal are one. To look one up costs the same however
+ * many there are: a visitor may have chosen how many.
+ */
+export class ValueSet {
+  #few: unknown[] | undefined = []
+  readonly #byKey = new Map<unknown, unknown>()
+
+  constructor(values: readonly unknown[]) {
+    if (values.length > FEW) this.#few = undefined
+    for (const value of values) this.#add(value)
+  }
+
+  has(value: unknown): boolean {
+    return this.#few ? this.#few.some(one => equal(one, value)) : this.#byKey.has(keyOf(value))
+  }
+
+  delete(value: unknown): void {
+    if (!this.#few) {
+      this.#byKey.delete(keyOf(value))
+      return
+    }
+    const index = this.#few.findIndex(one => equal(one, value))
+    if (index >= 0) this.#few.splice(index, 1)
+  }
+
+  values(): unknown[] {
+    return this.#few ?? [...this.#byKey.values()]
+  }
+
+  #add(value: unknown): void {
+    if (this.#few) {
+      if (!this.has(value)) this.#few.push(value)
+      return
+    }
+    const key = keyOf(value)
+    if (!this.#byKey.has(key)) this.#byKey.set(key, value)
+  }
+}
+
+/** The same for two values exactly if they are equal: a number, which a Map takes as MongoDB does (-0, NaN), or a text. */
+function keyOf(value: unknown): unknown {
+  if (isNumber(value)) return exactNumber(value)
+  const text: string[] = []
+  write(text, value)
+  // Joined once: a text put together step by step holds all its steps until somebody reads it.
+  return text.join('')
+}
+
+/** Each value tells where it ends, so that none is the beginning of another. By rank, as values are compared. */
+function write(text: string[], value: unknown): void {
+  const rank = rankOf(value)
+  switch (rank) {
+    case -1:
+    case 0:
+    case 5:
+    case 127:
+      text.push(`${rank};`)
+      return
+    case 10: {
+      const number = exactNumber(value)
+      text.push(typeof number === 'bigint' ? 'i' : 'n', `${number};`)
+      return
+    }
+    case 20: {
+      const fields = value as Fields
+      text.push('{')
+      for (const name of Object.keys(fields)) {
+        writeMeasured(text, '', name)
+        write(text, fields[name])
+      }
+      text.push('}')
+      return
+    }
+    case 25:
+      text.push('[')
+      for (const element of value as unknown[]) write(text, element)
+      text.push(']')
+      return
+    case 30: {
+      const { subtype, bytes } = binaryOf(value)
+      const { buffer, byteOffset, length } = bytes
+      writeMeasured(text, `b${subtype}:`, Buffer.from(buffer, byteOffset, length).toString('latin1'))
+      return
+    }
+    case 35:
+      writeMeasured(text, 'o', hexOf(value))
+      return
+    case 40:
+    case 45:
+      text.push(`${rank}:${Number(value)};`)
+      return
+    case 47:
+      text.push(`t${(value as { toBigInt(): bigint }).toBigInt()};`)
+      return
+    default:
+      writeMeasured(text, `${rank}:`, String(value))
+  }
+}
+
+function writeMeasured(text: string[], kind: string, content: string): void {
+  text.push(`${kind}${content.length}:`, content)
+}
