@@ -1,4 +1,5 @@
 import type { TokenKey } from './csrf.ts'
+import { ConfigurationError, HeadersSentError } from './errors.ts'
 import type { Secret } from './ids.ts'
 import type { SessionId } from './record.ts'
 
@@ -52,4 +53,16 @@ export const nobody: Carrier = {
   withdraw() {},
   clear() {},
   derive: (_, from) => from,
+}
+
+/** Throws where nobody would get a new id. */
+export function assertCarries(known: { readonly carrier: Carrier; readonly isVisitors: boolean }): void {
+  if (!known.isVisitors) {
+    throw new ConfigurationError('Only a request of its visitor can give a session a new id or a CSRF token')
+  }
+  if (known.carrier.canCarry()) return
+  throw new HeadersSentError(
+    'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +
+      'create its CSRF token before the headers are sent',
+  )
 }

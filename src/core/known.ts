@@ -1,13 +1,15 @@
 import type { Carrier, Presented } from './carrier.ts'
 import type { Change } from './change.ts'
 import { type TokenKey, tokenKeyOf } from './csrf.ts'
-import { ConfigurationError, HeadersSentError, SessionEndedError } from './errors.ts'
+import { SessionEndedError } from './errors.ts'
 import { tell } from './events.ts'
+import { endAfter } from './extending.ts'
 import { idOf, type Secret } from './ids.ts'
 import { applied } from './operators.ts'
-import { completed, type Lifetimes, newPicture, type Picture } from './picture.ts'
-import { lifeAfter, type SessionId, type SessionRecord, type Tombstone } from './record.ts'
+import { completed, type Lifetimes, livingOn, newPicture, type Picture } from './picture.ts'
+import type { SessionId, SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Applied } from './store.ts'
+import { Teller } from './teller.ts'
 import { comesBackAlike, type Fields } from './values.ts'
 
 /**
@@ -33,7 +35,7 @@ export class Known {
   /** The idle lifetime: the session's own, or what `touch(maxAge)` asked of one that is not stored yet. */
   maxAge: number
   /** The one that the visitor's cookie says. */
-  #cookieMaxAge: number
+  cookieMaxAge: number
   /** The absolute limit that the session has, milliseconds since the epoch: the cookie or the store has told it. */
   absolute: number | undefined
   /** The picture is behind what this request has written, or what others were seen to have written. */
@@ -53,15 +55,14 @@ export class Known {
   /** The key of tokens that stay good under the visitor's next cookies. */
   #tokens: TokenKey | undefined
   #picture: Picture | undefined
-  #offered: Presented | undefined
-  /** What the visitor was told last: a cookie, to forget the one it has, or nothing. */
-  #last: { readonly presented: Presented; readonly expires: Date } | 'forget' | undefined
+  readonly #teller: Teller
   /** Whether it is a visitor who is served: nobody else can be given a new id. */
   readonly isVisitors: boolean
 
   constructor(carrier: Carrier, lifetimes: Lifetimes, id?: SessionId) {
     const presented = carrier.presented()
     this.carrier = carrier
+    this.#teller = new Teller(carrier)
     this.#lifetimes = lifetimes
     this.isVisitors = id === undefined
     this.state = presented || id ? 'presented' : 'new'
@@ -69,7 +70,7 @@ export class Known {
     this.id = presented?.id ?? id
     this.issued = presented?.issued ?? 0
     this.maxAge = presented?.maxAge ?? lifetimes.maxAge
-    this.#cookieMaxAge = this.maxAge
+    this.cookieMaxAge = this.maxAge
     this.absolute = presented?.absolute
     this.outdated = presented?.outdated ?? false
     this.#heir = presented?.heir
@@ -110,29 +111,19 @@ export class Known {
     }
     if (maxAge !== undefined) this.maxAge = maxAge
     if (!expires) return
-    if (this.#picture) {
-      const life = lifeAfter(
-        { expires: this.#picture.expires.getTime(), maxAge: this.#picture.maxAge },
-        change,
-      )
-      this.#picture = { ...this.#picture, expires: new Date(life.expires), maxAge: life.maxAge }
-    }
+    if (this.#picture) this.#picture = livingOn(this.#picture, change)
     this.lead(this.#picture ? undefined : expires)
   }
 
   /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
   offer(secret: Secret, picture: Picture, tokens?: TokenKey): void {
     const { maxAge, absolute, expires } = picture
-    this.#offered = { secret, issued: Date.now(), maxAge, absolute: absolute?.getTime(), tokens }
-    this.carrier.carry(this.#offered, expires)
+    this.#teller.offer({ secret, issued: Date.now(), maxAge, absolute: absolute?.getTime(), tokens }, expires)
   }
 
   /** It was not stored: the visitor is told what was to be told before. */
   withdraw(): void {
-    this.#offered = undefined
-    if (this.#last === undefined) this.carrier.withdraw()
-    else if (this.#last === 'forget') this.carrier.clear()
-    else this.carrier.carry(this.#last.presented, this.#last.expires)
+    this.#teller.withdraw()
   }
 
   /**
@@ -140,7 +131,7 @@ export class Known {
    * `isAlike`, it is read back otherwise than it was given.
    */
   adopt(secret: Secret, picture: Picture, isAlike = comesBackAlike(picture.fields)): void {
-    const offered = this.#offered
+    const { offered } = this.#teller
     this.#tokens = offered?.tokens
     if (secret !== this.secret) this.hasTokens = false
     this.secret = secret
@@ -150,8 +141,12 @@ export class Known {
     this.#picture = picture
     this.stale = !isAlike
     this.state = 'live'
-    if (offered?.secret === secret) this.#carried(offered, picture.expires)
-    else this.carry()
+    if (offered?.secret !== secret) {
+      this.carry()
+    } else {
+      this.#teller.confirm(offered, picture.expires)
+      this.#carried(offered)
+    }
   }
 
   /** Gives the visitor the cookie of a session that other requests know too, and may have ended by the time it leaves. */
@@ -181,7 +176,7 @@ export class Known {
 
   /** As if the session that this request has stored had never been. */
   forget(): void {
-    this.#tellNothing()
+    this.#teller.tellNothing()
     this.state = 'new'
     this.secret = undefined
     this.id = undefined
@@ -211,17 +206,17 @@ export class Known {
     this.replaced = tombstone?.next !== undefined
     this.#picture = undefined
     if (tombstone) {
-      this.#tellNothing()
+      this.#teller.tellNothing()
       return
     }
     this.secret = undefined
-    this.clear()
+    this.#teller.clear()
   }
 
   /** Takes note that the store does not have the session, or only what is left of it. */
   gone(tombstone?: Tombstone): void {
     const id = this.id as SessionId
-    const expired = this.#endAfter(this.issued) <= Date.now()
+    const expired = endAfter(this.issued, this.maxAge, this.absolute) <= Date.now()
     if (!tombstone) tell({ type: expired && this.isVisitors ? 'expired' : 'unknown id', id })
     this.#picture = undefined
     this.maxAge = this.#lifetimes.maxAge
@@ -229,7 +224,7 @@ export class Known {
     this.replaced = tombstone?.next !== undefined
     if (this.state === 'live' || !this.isVisitors) {
       this.state = 'ended'
-      this.#tellNothing()
+      this.#teller.tellNothing()
       throw new SessionEndedError()
     }
     this.state = tombstone ? 'late' : 'new'
@@ -263,81 +258,33 @@ export class Known {
     return [...secrets.map(tokenKeyOf), this.#tokens ?? []].flat()
   }
 
-  /**
-   * By the session's own lifetime, as long as that is what this request takes it for, or by one that it is given. Who has no
-   * cookie goes by what was read, and only by that.
-   */
-  extension(maxAge?: number): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge' | 'rev'> {
-    const expires = new Date(this.#endAfter(Date.now(), maxAge))
-    if (maxAge !== undefined)
-      return this.isVisitors ? { expires, maxAge } : { expires, maxAge, rev: this.picture.rev }
-    return this.isVisitors ? { expires, whileMaxAge: this.maxAge } : { expires, rev: this.picture.rev }
-  }
-
-  /** Whether the cookie is so old that its session is to be extended. One with a shorter life of its own is the sooner. */
-  isDue(touchAfter: number): boolean {
-    const life = Math.min(this.maxAge, this.#cookieMaxAge)
-    return Date.now() - this.issued >= touchAfter * Math.min(1, life / this.#lifetimes.maxAge)
-  }
-
-  /** When the life that begins with a use of the session would end. */
-  #endAfter(use: number, maxAge = this.maxAge): number {
-    return Math.min(use + maxAge, this.absolute ?? Infinity)
-  }
-
   carry(expires = this.picture.expires): void {
     this.issued = Date.now()
-    this.#cookieMaxAge = this.maxAge
+    this.cookieMaxAge = this.maxAge
     // What was written since leaves nothing for an end of before.
     this.#heir = undefined
     this.reissue(expires)
   }
 
   /** The cookie as it is, signed anew. */
-  reissue(expires = new Date(this.#endAfter(this.issued, this.#cookieMaxAge))): void {
+  reissue(expires = new Date(endAfter(this.issued, this.cookieMaxAge, this.absolute))): void {
     const { issued, absolute } = this
     const presented = {
       secret: this.secret as Secret,
       issued,
-      maxAge: this.#cookieMaxAge,
+      maxAge: this.cookieMaxAge,
       absolute,
       heir: this.#heir,
       tokens: this.#tokens,
     }
-    this.carrier.carry(presented, expires)
-    this.#carried(presented, expires)
+    this.#teller.carry(presented, expires)
+    this.#carried(presented)
   }
 
-  clear(): void {
-    this.carrier.clear()
-    this.#last = 'forget'
-  }
-
-  /** Takes back whatever cookie this response was to give. */
-  #tellNothing(): void {
-    this.carrier.withdraw()
-    this.#last = undefined
-  }
-
-  #carried(presented: Presented, expires: Date): void {
-    this.issued = presented.issued
-    this.#cookieMaxAge = presented.maxAge
+  #carried({ issued, maxAge }: Presented): void {
+    this.issued = issued
+    this.cookieMaxAge = maxAge
     this.outdated = false
-    this.#offered = undefined
-    this.#last = { presented, expires }
-  }
-
-  assertCarries(): void {
-    if (!this.isVisitors) {
-      throw new ConfigurationError(
-        'Only a request of its visitor can give a session a new id or a CSRF token',
-      )
-    }
-    if (this.carrier.canCarry()) return
-    throw new HeadersSentError(
-      'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +
-        'create its CSRF token before the headers are sent',
-    )
   }
 
   pictureOf(fields: Fields): Picture {

@@ -1,6 +1,7 @@
+import type { Change } from './change.ts'
 import type { Owned } from './edit.ts'
 import { ancestorsOf, isIndex, type Path, partsOf } from './paths.ts'
-import type { SessionRecord } from './record.ts'
+import { lifeAfter, type SessionRecord } from './record.ts'
 import { type Fields, isContainer, isPlain } from './values.ts'
 
 /** One revision of a stored session, never changed: the next revision is another picture. */
@@ -35,6 +36,15 @@ export function newPicture(
 /** The picture one revision on, where only `paths` differ and `fields` holds what is there now. */
 export function completed(picture: Picture, rev: number, paths: readonly Path[], fields: Fields): Picture {
   return { ...picture, rev, fields: graftedAll(picture.fields, fields, paths) }
+}
+
+/** The picture with the idle life that it has after a change. */
+export function livingOn(picture: Picture, change: Change): Picture {
+  const { expires, maxAge } = lifeAfter(
+    { expires: picture.expires.getTime(), maxAge: picture.maxAge },
+    change,
+  )
+  return { ...picture, expires: new Date(expires), maxAge }
 }
 
 /** What stands at a path, or `undefined`. Only what a container holds itself: nothing of its prototype. */

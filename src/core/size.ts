@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import type { Operation } from './change.ts'
+import { SessionTooLargeError } from './errors.ts'
 import { isBSON, isPlain } from './values.ts'
 
 /** The size in BSON of checked fields, as MongoDB's `$bsonSize` counts (https://bsonspec.org). */
@@ -60,3 +61,11 @@ export function growthOf(operation: Operation): number {
 
 /** An object for each part of the longest path, and a number that may widen. */
 const PATH = 16 * 8
+
+/** The bound that a change which can grow a session is sent with. Throws for one that no session could hold. */
+export function boundOf(operations: readonly Operation[], maxSize: number): { readonly maxSize?: number } {
+  const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
+  const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
+  if (growth > maxSize && operations.some(isTooLarge)) throw new SessionTooLargeError()
+  return growth > 0 ? { maxSize } : {}
+}

@@ -1,11 +1,12 @@
 import { type Brought, adopt as carryOver } from './adoption.ts'
 import { afterApplied, foreseen } from './answers.ts'
-import type { Carrier } from './carrier.ts'
-import type { Change, Operation } from './change.ts'
+import { assertCarries, type Carrier } from './carrier.ts'
+import type { Change } from './change.ts'
 import { create } from './creation.ts'
 import { type TokenKey, tokenKeyOf } from './csrf.ts'
+import { destroy } from './destruction.ts'
 import { CommandError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
-import { tell } from './events.ts'
+import { extensionOf, isDue, type Touch } from './extending.ts'
 import { holds } from './guard.ts'
 import { newSecret, type Secret } from './ids.ts'
 import { Known } from './known.ts'
@@ -16,9 +17,8 @@ import { answerable, excerpt, type Lifetimes, type Picture, valueAt } from './pi
 import { Queue } from './queue.ts'
 import { isEnded, type SessionId } from './record.ts'
 import { type Regeneration, regenerate } from './regeneration.ts'
-import { growthOf, sizeOf } from './size.ts'
+import { boundOf, sizeOf } from './size.ts'
 import type { Answer, Applied, Store } from './store.ts'
-import { endOld } from './succession.ts'
 import { copied, type Fields } from './values.ts'
 
 export interface VisitOptions extends Lifetimes {
@@ -33,11 +33,6 @@ export interface VisitOptions extends Lifetimes {
 
 /** Milliseconds after which a cookie is looked at once more before it leaves: its session may have ended meanwhile. */
 const PROMPT = 5
-
-/** What is asked of a touch: a lifetime that the session has from now on, or none. */
-interface Touch {
-  readonly maxAge: number | undefined
-}
 
 const nothing: Change = { guards: [], operations: [] }
 
@@ -146,24 +141,14 @@ export class Visit {
   destroy(): Promise<void> {
     return this.#replace(async () => {
       await this.#adopt()
-      while (this.#known.id && this.#known.isStored()) {
-        const id = this.#known.id
-        const ended = await endOld(this.#store, id)
-        const found = ended ? undefined : await this.#store.load(id)
-        const tombstone = found && isEnded(found) ? found : undefined
-        if (tombstone && (await follow(this.#known, this.#store, tombstone))) continue
-        if (ended) tell({ type: 'ended', id })
-        this.#known.leave(tombstone)
-      }
-      // The one that took its place lives on, and must not be taken for ended.
-      if (this.#known.replaced) throw new SessionEndedError()
+      await destroy(this.#known, this.#store)
     })
   }
 
   /** A brand-new stored session under a new id, as it was asked for; the old one is ended. */
   regenerate(asked: Regeneration): Promise<void> {
     return this.#replace(async () => {
-      this.#known.assertCarries()
+      assertCarries(this.#known)
       await this.#adopt()
       await regenerate(this.#known, this.#store, this.#options, asked)
     })
@@ -192,7 +177,7 @@ export class Visit {
 
   /** The secret of a session that is about to be stored. The page may leave at once, so its cookie is set at once too. */
   #secretToBe(): Secret {
-    this.#known.assertCarries()
+    assertCarries(this.#known)
     if (this.#known.state !== 'new') throw new SessionEndedError()
     const { tokens } = this.#known
     const secret = newSecret()
@@ -288,7 +273,7 @@ export class Visit {
     const fields = applied({}, change.operations)
     if (sizeOf(fields) > this.#options.maxSize) throw new SessionTooLargeError()
     if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
-    this.#known.assertCarries()
+    assertCarries(this.#known)
     await create(this.#known, this.#store, fields)
     if (this.#known.stale && answer) await look(this.#known, this.#store).catch(afterApplied)
     return { rev: this.picture.rev, fields: answer?.when === 'before' ? {} : this.picture.fields }
@@ -305,21 +290,12 @@ export class Visit {
 
   /** The change as it is sent: extending the session if that is due, and held to a size if it can grow it. */
   #sent({ guards, operations }: Change, touch: Touch | undefined): Change {
-    const { maxSize } = this.#options
-    const isExtending = touch !== undefined || this.#isDue()
-    const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
-    const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
-    if (growth > maxSize && operations.some(isTooLarge)) throw new SessionTooLargeError()
-    return {
-      guards,
-      operations,
-      ...(isExtending && this.#known.extension(touch?.maxAge)),
-      ...(growth > 0 && { maxSize }),
-    }
+    const extension = touch || this.#isDue() ? extensionOf(this.#known, touch?.maxAge) : undefined
+    return { guards, operations, ...extension, ...boundOf(operations, this.#options.maxSize) }
   }
 
   #isDue(): boolean {
     if (!this.#used || !this.#extend || !this.#known.carrier.canCarry()) return false
-    return this.#known.isDue(this.#options.touchAfter)
+    return isDue(this.#known, this.#options.touchAfter, this.#options.maxAge)
   }
 }
