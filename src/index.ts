@@ -12,6 +12,7 @@ import {
 } from './core/errors.ts'
 import { joined } from './core/joining.ts'
 import type { DefaultData } from './core/types.ts'
+import type { UserValue } from './core/usertypes.ts'
 import { sessionWith } from './koa/install.ts'
 import type { Sessions as AnySessions } from './koa/sessions.ts'
 import type { MongoDBCollection } from './stores/mongodb/collection.ts'
@@ -19,22 +20,30 @@ import { mongoStore } from './stores/mongodb/store.ts'
 
 export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
 export type { CreateOptions } from './core/creation.ts'
+export type { AnySessionError } from './core/errors.ts'
 export type { LifecycleEvent, StoreCall } from './core/events.ts'
 export type { JoinableStore, Loaded, Read, Update } from './core/joining.ts'
+export type { Path, PathLike } from './core/paths.ts'
 export type { SessionId, SessionRecord, Tombstone } from './core/record.ts'
 export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
 export type {
+  AnySession,
   Chain,
   DefaultData,
   GuardedChain,
   LoadedSession,
   LoadOptions,
+  PathTo,
+  PlainFields,
   RegenerateOptions,
   SessionData,
+  SessionFields,
   SessionHandle,
   Untyped,
+  ValidData,
   ValueAt,
 } from './core/types.ts'
+export type { Fields } from './core/values.ts'
 export type { CookieOptions } from './koa/cookie-options.ts'
 export type { CSRFOptions } from './koa/csrf.ts'
 export type { SessionContext } from './koa/install.ts'
@@ -44,7 +53,11 @@ export type { MongoDBCollection } from './stores/mongodb/collection.ts'
 export type { MongoDBStoreOptions } from './stores/mongodb/store.ts'
 
 /** What `Session(app)` returns. */
-export type Sessions<Data = DefaultData> = AnySessions<Data, MongoDBCollection>
+export type Sessions<Data = DefaultData, User extends string = string> = AnySessions<
+  Data,
+  MongoDBCollection,
+  UserValue<Data, User>
+>
 
 const named = {
   CommandError,

@@ -302,7 +302,8 @@ interface Option {
 
 /** The members of an interface, with what their comments call the default. */
 function optionsOf(file: string, type: string): Option[] {
-  const body = new RegExp(`^export interface ${type} \\{\\n(.*?)^\\}`, 'ms').exec(read(file))?.[1] ?? ''
+  const body =
+    new RegExp(`^export interface ${type}(?:<.*>)? \\{\\n(.*?)^\\}`, 'ms').exec(read(file))?.[1] ?? ''
   return Array.from(body.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s+(?:readonly )?(\w+)\?:/gs), match => {
     const value = /@default (.*)/.exec(match[1] ?? '')?.[1]
     return { name: match[2] ?? '', value: value && plain(value.trim()) }

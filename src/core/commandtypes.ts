@@ -234,7 +234,7 @@ export interface GuardedChain<Data, Result, M extends Mode = 'session'>
     Guards<Data, Result, M> {}
 
 /** What a chain resolves to once one more command has touched `More`. */
-type After<Result, M extends Mode, More> = M extends 'touched'
+type After<Result, M extends Mode, More> = [M] extends ['touched']
   ? Result extends null
     ? null
     : Merge<Result, More>

@@ -126,3 +126,14 @@ export class StoreUnavailableError extends SessionError {
 export class IdTakenError extends Error {
   override readonly name = 'IdTakenError'
 }
+
+/** Every kind of `SessionError` that there is: a `switch` over `code` tells them apart for the compiler too. */
+export type AnySessionError =
+  | CommandError
+  | ConfigurationError
+  | FieldError
+  | HeadersSentError
+  | InvalidCSRFTokenError
+  | SessionEndedError
+  | SessionTooLargeError
+  | StoreUnavailableError

@@ -74,7 +74,7 @@ type At<T, P extends string> = P extends `${infer Part}.${infer Rest}`
   : Child<T, P>
 
 /** Every member of a union is looked into; those that cannot have `K` add nothing. */
-type Child<T, K extends string> = unknown extends T
+export type Child<T, K extends string> = unknown extends T
   ? T
   : T extends Leaf
     ? never
@@ -143,7 +143,7 @@ type IsPath<Data, P extends string, Wanted, Reserved> =
   Head<P> extends Reserved ? false : [Narrowed<At<Data, P>, Wanted>] extends [never] ? false : true
 
 /** Those of the types in `V` that are a `Wanted`. What nothing is known about may be anything. */
-type Narrowed<V, Wanted> = unknown extends V
+export type Narrowed<V, Wanted> = unknown extends V
   ? [Wanted] extends [never]
     ? never
     : V
@@ -228,7 +228,7 @@ type Choice<T, Wanted, Before extends string> = {
 type Named<V, Wanted, Name> = [Narrowed<V, Wanted>] extends [never] ? never : Name
 
 /** The keys that have names: index signatures have none. Of an array, its first element stands for all. */
-type KeyIn<T> = unknown extends T
+export type KeyIn<T> = unknown extends T
   ? never
   : T extends Leaf
     ? never

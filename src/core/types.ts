@@ -4,7 +4,7 @@ import type { PathTo, ReadAt } from './pathtypes.ts'
 import type { Plain, Read, Untyped, ValidData } from './valuetypes.ts'
 
 export type { Chain, GuardedChain } from './commandtypes.ts'
-export type { ValueAt } from './pathtypes.ts'
+export type { PathTo, ValueAt } from './pathtypes.ts'
 export type { Untyped, ValidData } from './valuetypes.ts'
 
 /**
@@ -90,6 +90,26 @@ export interface SessionHandle<Data = DefaultData>
   regenerate<F extends FieldNames<Data> = Partial<Data>>(
     options?: RegenerateOptions<Data, F>,
   ): Promise<LoadedSession<Data>>
+}
+
+/**
+ * What `ctx.session` and a loaded session have in common, for functions that take either. A command resolves
+ * to an object that is of no further use, or to `null` where a guard did not hold: read what you need by
+ * `get`.
+ *
+ *     const visited = (session: AnySession<Shop>, page: string) => session.push('seen', page, { slice: -100 })
+ */
+export interface AnySession<Data = DefaultData>
+  extends Commands<Data, object, 'touched' | 'session'>,
+    Guards<Data, object, 'touched' | 'session'>,
+    Tokens,
+    Reading<Data> {
+  /** As `touch` of the one that it is. */
+  touch(maxAge?: number | string): Promise<unknown>
+  /** As `destroy` of the one that it is. */
+  destroy(): Promise<void>
+  /** As `regenerate` of the one that it is. */
+  regenerate(options?: RegenerateOptions<Data>): Promise<LoadedSession<Data>>
 }
 
 /**

@@ -125,17 +125,20 @@ type ValidValue<T> = unknown extends T
       ? Fault<'A session cannot hold a symbol'>
       : T extends (...args: never) => unknown
         ? Fault<'A session cannot hold a function, nor an object that has methods'>
-        : T extends Foreign
-          ? Fault<'A session cannot hold this: it takes plain objects and arrays, primitives, dates, bytes and BSON types'>
-          : T extends BSONInstance
-            ? ValidBSON<T>
-            : T extends Leaf
-              ? T
-              : T extends readonly unknown[]
-                ? number extends T['length']
-                  ? readonly ValidValue<T[number]>[]
-                  : { [I in keyof T]: ValidValue<T[I]> }
-                : ValidFields<T>
+        : T extends Uint8Array
+          ? // Before the others: TypeScript before 5.7 takes bytes for an ArrayBuffer.
+            T
+          : T extends Foreign
+            ? Fault<'A session cannot hold this: it takes plain objects and arrays, primitives, dates, bytes and BSON types'>
+            : T extends BSONInstance
+              ? ValidBSON<T>
+              : T extends Leaf
+                ? T
+                : T extends readonly unknown[]
+                  ? number extends T['length']
+                    ? readonly ValidValue<T[number]>[]
+                    : { [I in keyof T]: ValidValue<T[I]> }
+                  : ValidFields<T>
 
 type ValidBSON<T extends BSONInstance> = T['_bsontype'] extends 'ObjectId' | 'Long' | 'Decimal128' | 'Binary'
   ? T

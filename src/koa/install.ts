@@ -5,6 +5,7 @@ import { ConfigurationError, FieldError } from '../core/errors.ts'
 import { handleOf } from '../core/handle.ts'
 import { isReporting, onceAMinute, onceOfAKind, whileReporting } from '../core/reports.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../core/types.ts'
+import type { UserValue } from '../core/usertypes.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import { adopting } from './adopting.ts'
 import { cookieReader, NewCookie, SessionCookie } from './cookie.ts'
@@ -26,10 +27,12 @@ declare module 'koa' {
  *
  *     const app = new Koa<Koa.DefaultState, SessionContext<Cart>>()
  *     const sessions = Session<Cart>(app)
+ *
+ * With the option `property`, its value is the second argument: `SessionContext<Cart, 'cartSession'>`. An app that has several
+ * kinds of session has `SessionContext<Account> & SessionContext<Cart, 'cartSession'>`.
  */
-export interface SessionContext<Data> {
-  /** The visitor's session: call it to load it, or call its commands on it. */
-  readonly session: SessionHandle<Data>
+export type SessionContext<Data, Property extends string = 'session'> = {
+  readonly [P in Property]: SessionHandle<Data>
 }
 
 /** What one request uses of its session, once it has asked for it. */
@@ -48,10 +51,10 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
    *
    * @throws {ConfigurationError} for options that cannot work.
    */
-  return function Session<Data extends ValidData<Data> = DefaultData>(
+  return function Session<Data extends ValidData<Data> = DefaultData, User extends string = string>(
     app: AnyApp,
-    options: SessionOptions = {},
-  ): Sessions<Data, Collection> {
+    options: SessionOptions<NoInfer<Data>, User> = {},
+  ): Sessions<Data, Collection, UserValue<Data, User>> {
     const settings = settle(options, app)
     claimKey(app, settings.key)
     const keys = keysOf(app)
@@ -69,7 +72,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
         app.listenerCount('error') > 0 ? app.emit('error', error) : app.onerror(error as Error),
       ),
     }
-    const sessions = new Sessions<Data, Collection>(makeStore, parts, options.store)
+    const sessions = new Sessions<Data, Collection, UserValue<Data, User>>(makeStore, parts, options.store)
     const { adopt } = options
     const used = Symbol(settings.property)
     type UsingContext = Koa.Context & { [used]?: Use | 'unused' | 'over' }

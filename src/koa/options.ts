@@ -6,6 +6,8 @@ import { type Path, pathOf } from '../core/paths.ts'
 import type { Lifetimes } from '../core/picture.ts'
 import { shown } from '../core/shown.ts'
 import type { Store } from '../core/store.ts'
+import type { DefaultData } from '../core/types.ts'
+import type { UserPath } from '../core/usertypes.ts'
 import { assertArguments } from './arguments.ts'
 import {
   type CookieOptions,
@@ -15,8 +17,11 @@ import {
   cookieSettings,
 } from './cookie-options.ts'
 
-/** What `Session(app, options)` takes. Wrong options are refused at once, naming the option. */
-export interface SessionOptions {
+/**
+ * What `Session(app, options)` takes. Wrong options are refused at once, naming the option. `User` is the option `user`, as a
+ * type.
+ */
+export interface SessionOptions<Data = DefaultData, User extends string = string> {
   /**
    * The cookie's name: a token (RFC 6265, 4.1.1). Names with `__Host-` or `__Secure-` need the attributes that these
    * prefixes stand for.
@@ -59,7 +64,7 @@ export interface SessionOptions {
    * there.
    * @default none
    */
-  user?: string
+  user?: UserPath<Data, User>
   /**
    * What a visitor without a session brings along from another library's, as fields; nothing, if there is none. Asked
    * only when the session is used. What it gives is stored as a session of ours at once. It should end the other one by
@@ -86,6 +91,9 @@ export interface SessionOptions {
 export type OnceStored = (end: () => unknown, key?: string | undefined) => void
 
 type Adopted = Record<string, unknown> | null | undefined
+
+/** Of sessions of any type. */
+type AnyOptions = Omit<SessionOptions, 'user'> & { readonly user?: unknown }
 
 /** Options with defaults filled in; requests see these. */
 export interface Settings extends Lifetimes {
@@ -145,7 +153,7 @@ const advice: Advice = {
 }
 
 /** Fills in defaults and refuses nonsense. */
-export function settle(options: SessionOptions, app: Koa): Settings {
+export function settle(options: AnyOptions, app: Koa): Settings {
   assertArguments(app, options)
   refuseUnknown('Session()', options, names, advice)
   for (const [name, value] of Object.entries(options)) {
@@ -177,7 +185,7 @@ function timeout(duration: number | string): number {
   throw new ConfigurationError(`timeout is too long: ${shown(duration)}; a timer runs for at most 24 days`)
 }
 
-function lifetimes(options: SessionOptions): Lifetimes & { touchAfter: number } {
+function lifetimes(options: AnyOptions): Lifetimes & { touchAfter: number } {
   const maxAge = milliseconds('maxAge', options.maxAge ?? '14 days')
   const touchAfter = milliseconds('touchAfter', options.touchAfter ?? Math.max(1, Math.min(maxAge / 10, DAY)))
   const absoluteMaxAge =

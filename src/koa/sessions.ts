@@ -14,6 +14,7 @@ import type { SessionId } from '../core/record.ts'
 import { sessionOf } from '../core/session.ts'
 import type { Store } from '../core/store.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../core/types.ts'
+import type { UserValue } from '../core/usertypes.ts'
 import { literal } from '../core/values.ts'
 import { plain } from '../core/view.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
@@ -66,7 +67,7 @@ export interface EndAllOptions {
 }
 
 /** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
-export class Sessions<Data = DefaultData, Collection = unknown> {
+export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue<Data, string>> {
   readonly #makeStore: StoreMaker<Collection>
   readonly #parts: Parts
   #collection: Eventual<Collection> | undefined
@@ -131,11 +132,12 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
   }
 
   /**
-   * The sessions of a user, as the option `user` names the field.
+   * The sessions of a user, as the option `user` names the field. (Where the compiler takes other values than that field's, name
+   * it in the type: `Session<Data, 'user_id'>(…)`.)
    *
    * @throws {ConfigurationError} without that option, or where the store cannot find sessions.
    */
-  async *find(user: unknown): AsyncGenerator<FoundSession<Data>, void, undefined> {
+  async *find(user: User): AsyncGenerator<FoundSession<Data>, void, undefined> {
     const [path, value] = this.#byUser(user)
     for await (const record of this.#parts.store.find(path, value)) {
       const { id, created, expires, fields } = record
@@ -153,7 +155,7 @@ export class Sessions<Data = DefaultData, Collection = unknown> {
    * @throws {StoreUnavailableError} once all others have been ended, where some could not be; and where there are always
    * more, since somebody keeps signing in.
    */
-  async endAll(user: unknown, options?: EndAllOptions): Promise<number> {
+  async endAll(user: User, options?: EndAllOptions): Promise<number> {
     const except = exceptIn(options)
     return endOthers(
       except,

@@ -1,5 +1,6 @@
 import type { ObjectId } from 'bson'
 import type {
+  AnySession,
   LoadedSession,
   PlainFields,
   RegenerateOptions,
@@ -234,4 +235,34 @@ export function whatASessionHolds() {
   // biome-ignore lint/suspicious/noExplicitAny: a user may have one
   Session<{ prefs: any; list: readonly string[] }>()
   Session<{ deep: { id: string; then: string; _private: number } }>()
+}
+
+/** What takes either. */
+export async function anySession() {
+  const one: AnySession<Shop> = handle
+  const other: AnySession<Shop> = session
+  for (const either of [one, other, handle as SessionHandle<Shop> | LoadedSession<Shop>]) common(either)
+  const free: AnySession<Untyped> = untyped
+  free.set('anything', 1)
+  // @ts-expect-error: of another type
+  common(untypedAs<{ views: string }>())
+}
+
+declare function untypedAs<Data>(): SessionHandle<Data>
+
+async function common(either: AnySession<Shop>) {
+  is<object>()(await either.inc('views').push('tags', 'a'))
+  is<object | null>()(await either.if('views', '>', 1).set('cart.total', 1))
+  is<number | undefined>()(await either.take('views'))
+  is<number | undefined | null>()(await either.if('role', 'admin').take('views'))
+  is<number | undefined>()(await either.get('views'))
+  is<void>()(await either.destroy())
+  is<LoadedSession<Shop>>()(await either.regenerate({ keep: ['cart'] }))
+  is<string>()(either.createCSRF())
+  either.assertCSRF(text)
+  await either.touch('30 days')
+  // @ts-expect-error: not a number
+  either.inc('name')
+  // @ts-expect-error: it may not have been loaded
+  either.id
 }

@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -8,8 +16,12 @@ import { fileURLToPath } from 'node:url'
 import { anAppOf200Fields } from './bigsession.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
+const types = fileURLToPath(new URL('.', import.meta.url))
 const fixtures = fileURLToPath(new URL('fixtures', import.meta.url))
 const compiler = join(root, 'node_modules/typescript/bin/tsc')
+
+/** The least version that the README names: the first that reads `export { … as 'module.exports' }`. */
+const leastCompiler = join(root, 'node_modules/typescript-5.6/bin/tsc')
 
 interface Fault {
   readonly file: string
@@ -33,6 +45,45 @@ test('what a session or a command cannot be does not compile, and the compiler s
     )
     assert.deepEqual(stray, [])
   }
+})
+
+test('our declarations say the same to the least version of TypeScript that they are promised to', t => {
+  const folder = mkdtempSync(join(tmpdir(), 'types-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const declarations = ['--emitDeclarationOnly', '--declarationMap', 'false', '--sourceMap', 'false']
+  const emitted = run(
+    root,
+    compiler,
+    '-p',
+    'tsconfig.build.json',
+    ...declarations,
+    '--outDir',
+    join(folder, 'src'),
+  )
+  assert.equal(emitted, '')
+  mkdirSync(join(folder, 'test/types'), { recursive: true })
+  for (const file of readdirSync(types).filter(name => name.endsWith('.ts') && !name.endsWith('.test.ts'))) {
+    const source = readFileSync(join(types, file), 'utf8').replace(/(from '\.{1,2}\/.*)\.ts'/g, "$1.js'")
+    writeFileSync(join(folder, 'test/types', file), source)
+  }
+  symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'))
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+  const compilerOptions = {
+    target: 'es2022',
+    module: 'nodenext',
+    types: ['node'],
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    noUncheckedIndexedAccess: true,
+    noEmit: true,
+  }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, include: ['test'] }))
+  // Not skipLibCheck, so that our own declarations are looked at; those of others may know newer compilers only.
+  const faults = run(root, leastCompiler, '-p', folder, '--pretty', 'false').split('\n')
+  assert.deepEqual(
+    faults.filter(line => line !== '' && !line.includes('node_modules/')),
+    [],
+  )
 })
 
 test('a session type of 200 fields costs the compiler less than a second', t => {
@@ -67,11 +118,11 @@ function checkTimeOf(folder: string): number {
 }
 
 function compile(folder: string, option: string): string {
-  const { stdout, error } = spawnSync(
-    process.execPath,
-    [compiler, '-p', join(folder, 'tsconfig.json'), '--pretty', 'false', option],
-    { cwd: folder, encoding: 'utf8' },
-  )
+  return run(folder, compiler, '-p', join(folder, 'tsconfig.json'), '--pretty', 'false', option)
+}
+
+function run(cwd: string, ...args: string[]): string {
+  const { stdout, error } = spawnSync(process.execPath, args, { cwd, encoding: 'utf8' })
   if (error) throw error
   return stdout
 }
