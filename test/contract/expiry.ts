@@ -66,10 +66,12 @@ export function expiry(open: OpenStore): void {
   for (const [what, isThere] of questions) {
     test(`a session lives until the very millisecond of its end: ${what}`, async t => {
       const store = await open(t)
-      for (const _ of [1, 2]) {
+      // On a busy machine that very millisecond may go by without a question.
+      for (let tries = 1, isDecided = false; tries <= 2 || (!isDecided && tries <= 20); tries++) {
         const end = soon()
         const { id } = await aSession(store, {}, { expires: end })
-        while (await asked(end, () => isThere(store, id)));
+        while (await asked(end, () => isThere(store, id))) {}
+        isDecided ||= Date.now() === end.getTime()
         assert.equal(await isThere(store, id), false)
       }
     })
