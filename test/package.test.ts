@@ -12,7 +12,16 @@ import { build } from 'esbuild'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
-const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as {
+
+type Dependencies = {
+  readonly [kind in
+    | 'dependencies'
+    | 'devDependencies'
+    | 'optionalDependencies'
+    | 'peerDependencies']?: Record<string, string>
+}
+
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Dependencies & {
   exports: Record<string, unknown>
 }
 
@@ -194,4 +203,29 @@ test('the main entry is less than 80 KiB of our own code, and asks for no more t
   const asked = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
   const packages = [...new Set(asked)].filter(name => !isBuiltin(name))
   assert.deepEqual(packages.toSorted(), ['keygrip', 'parse-duration'])
+})
+
+test('the lock file is of this package.json, has the packages of every platform, and says of none where it came from', () => {
+  const { packages } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, Dependencies & { resolved?: string }>
+  }
+  const { dependencies, devDependencies, peerDependencies } = packages[''] ?? {}
+  assert.deepEqual(
+    { dependencies, devDependencies, peerDependencies },
+    {
+      dependencies: manifest.dependencies,
+      devDependencies: manifest.devDependencies,
+      peerDependencies: manifest.peerDependencies,
+    },
+  )
+  assert.deepEqual(
+    Object.keys(packages).filter(path => packages[path]?.resolved !== undefined),
+    [],
+  )
+  const missing = Object.entries(packages).flatMap(([path, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).filter(
+      name => !packages[`${path}/node_modules/${name}`] && !packages[`node_modules/${name}`],
+    ),
+  )
+  assert.deepEqual(missing, [])
 })
