@@ -1,5 +1,4 @@
 import { nextTick } from 'node:process'
-import { refuseCallback } from './calloptions.ts'
 import type { Change } from './change.ts'
 import { addCommand, type CommandName, commands } from './commands.ts'
 import { CommandError } from './errors.ts'
@@ -65,8 +64,6 @@ class Chain implements PromiseLike<unknown> {
     }
     try {
       addCommand(this.#fold, name, args)
-      // No command has looked at it, and nobody would ever call it.
-      if (typeof args.at(-1) === 'function') refuseCallback(name, args)
       return this
     } catch (error) {
       this.#state = 'broken'

@@ -1,3 +1,4 @@
+import { refuseCallback } from './calloptions.ts'
 import type { Comparator, Guard, Operation, PushModifiers } from './change.ts'
 import { FieldError } from './errors.ts'
 import { describe, type Path, partsOf, pathOf, quote } from './paths.ts'
@@ -24,6 +25,7 @@ type Arguments = readonly unknown[]
 export function addCommand(draft: Draft, name: CommandName, args: Arguments): void {
   const most = maxArguments[name]
   if (args.length > most) {
+    refuseCallback(name, args.slice(most))
     const path = typeof args[0] === 'string' ? args[0] : undefined
     throw new FieldError(`${name}() takes at most ${most} arguments, and got ${args.length}`, path)
   }
