@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { Breaker } from './breaker.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from './errors.ts'
 import { type StoreCall, tell } from './events.ts'
@@ -111,7 +112,7 @@ class Line {
       return refused(`The session store is down; it is asked again every ${breaker.pause} ms`)
     }
     this.#underWay++
-    return new Promise<T>((resolve, reject) => {
+    const asked = new Promise<T>((resolve, reject) => {
       let made = false
       let settled = false
       const settle = (): boolean => {
@@ -127,14 +128,7 @@ class Line {
         resolve(value)
       }
       const fail = (error: unknown) => {
-        if (!settle()) return
-        if (error instanceof StoreUnavailableError) {
-          tell({ type: 'store error', error })
-          breaker.failed(error, begun, answers)
-        } else if (!(error instanceof ConfigurationError || error instanceof FieldError)) {
-          breaker.answered()
-        }
-        reject(error)
+        if (settle()) reject(error)
       }
       const expire = () => {
         const where = made ? 'did not answer' : 'was not there'
@@ -156,6 +150,16 @@ class Line {
       if (store instanceof Promise) store.then(make, fail)
       else make(store)
     })
+    // Told in the caller's own async context, though the timer that gives it up is everybody's.
+    asked.catch(error => {
+      if (error instanceof StoreUnavailableError) {
+        tell({ type: 'store error', error })
+        breaker.failed(error, begun, answers)
+      } else if (!(error instanceof ConfigurationError || error instanceof FieldError)) {
+        breaker.answered()
+      }
+    })
+    return asked
   }
 }
 
@@ -167,6 +171,8 @@ interface Deadline {
 /** All are as far off when they are added, so that one timer does for all: that of the first. */
 class Deadlines {
   readonly #ms: number
+  /** The timer's: it would keep what the async context of one request holds for as long as others are served. */
+  readonly #context = new AsyncResource('koa-atomic-session:deadlines')
   readonly #pending = new Set<Deadline>()
   #timer: NodeJS.Timeout | undefined
 
@@ -176,7 +182,7 @@ class Deadlines {
 
   add(deadline: Deadline): void {
     this.#pending.add(deadline)
-    if (!this.#timer) this.#timer = setTimeout(this.#due, this.#ms)
+    if (!this.#timer) this.#timer = this.#context.runInAsyncScope(setTimeout, undefined, this.#due, this.#ms)
     else if (this.#pending.size === 1) this.#timer.ref()
   }
 

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { Change } from './change.ts'
 import { ConfigurationError } from './errors.ts'
 import { ownText, type Path } from './paths.ts'
@@ -100,8 +101,13 @@ export function joined(store: JoinableStore): Store {
   }
 }
 
+/** Nobody is told when it is collected, which would cost as much as all the rest. */
+const unwatched = { requireManualDestroy: true }
+
 interface Waiting<Call, Result> {
   readonly call: Call
+  /** The async context of whoever makes the call: who sends it may be another request, or a timer. */
+  readonly context: AsyncResource
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
 }
@@ -130,7 +136,8 @@ class Joiner<Call, Result> {
     if (this.#underWay < MOST_UNDER_WAY) return this.#tracked(() => this.#alone(call))
     return new Promise((resolve, reject) => {
       const id = this.#idOf(call)
-      const one = { call, resolve, reject }
+      const context = new AsyncResource('koa-atomic-session:call', unwatched)
+      const one = { call, context, resolve, reject }
       const others = this.#waiting.get(id)
       if (others) others.push(one)
       else this.#waiting.set(id, [one])
@@ -160,7 +167,12 @@ class Joiner<Call, Result> {
       this.#timer = undefined
     }
     const [first] = next
-    if (first && next.length === 1) {
+    // One command has one context: that of the first of those it is sent for.
+    first?.context.runInAsyncScope(this.#sendIn, this, first, next)
+  }
+
+  #sendIn(first: Waiting<Call, Result>, next: readonly Waiting<Call, Result>[]): void {
+    if (next.length === 1) {
       this.#tracked(() => this.#alone(first.call)).then(first.resolve, first.reject)
       return
     }

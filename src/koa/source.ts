@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { ConfigurationError, StoreUnavailableError } from '../core/errors.ts'
 import type { Store } from '../core/store.ts'
 import { atMost } from './responses.ts'
@@ -10,6 +11,8 @@ export class StoreSource {
   readonly #timeout: number
   #store: Eventual<Store>
   #connecting: Promise<Store> | undefined
+  /** A connection outlives the request that first needs it, and belongs to none. */
+  readonly #context = new AsyncResource('koa-atomic-session:connection')
 
   constructor(store: Eventual<Store>, timeout: number) {
     this.#store = store
@@ -39,7 +42,7 @@ export class StoreSource {
   /** One attempt at a time; after a failed one, the next request makes another. */
   #connected(connect: () => Promise<Store>): Promise<Store> {
     if (!this.#connecting) {
-      const connecting = connect()
+      const connecting = this.#context.runInAsyncScope(connect)
       this.#connecting = connecting
       connecting.catch(() => {
         this.#connecting = undefined
