@@ -1,5 +1,5 @@
 import { channel } from 'node:diagnostics_channel'
-import type { InvalidCSRFTokenError } from './errors.ts'
+import { IdTakenError, type InvalidCSRFTokenError, SessionError } from './errors.ts'
 import type { SessionId } from './record.ts'
 
 /**
@@ -29,12 +29,48 @@ export interface StoreCall {
    * were `applied`, `refused` because a guard or the revision did not hold, or came to an `ended` or `absent` session.
    */
   readonly result?: 'found' | 'applied' | 'refused' | 'ended' | 'absent'
-  /** Instead of a result. */
+  /** Instead of a result, without what the store's driver said. */
   readonly error?: unknown
 }
 
 const lifecycle = channel('koa-atomic-session:lifecycle')
 
 export function tell(event: LifecycleEvent): void {
-  if (lifecycle.hasSubscribers) lifecycle.publish(event)
+  if (lifecycle.hasSubscribers) {
+    lifecycle.publish('error' in event ? { ...event, error: errorOfEvent(event.error) } : event)
+  }
+}
+
+/**
+ * An error as events have it. What a driver says may quote what is stored: so of a cause, or of an error that is none of ours,
+ * nothing is told but its name and code.
+ */
+export function errorOfEvent(error: unknown): unknown {
+  if (!(error instanceof SessionError || error instanceof IdTakenError)) {
+    const { name = 'Error', code } = kindOf(error)
+    return Object.assign(
+      new Error(`The session store failed with ${name}`),
+      { name },
+      code !== undefined && { code },
+    )
+  }
+  const copy: Error = Reflect.construct(Error, [error.message], error.constructor as new () => Error)
+  Object.assign(copy, error)
+  const hidden = { configurable: true, writable: true, enumerable: false }
+  Object.defineProperty(copy, 'stack', { ...hidden, value: error.stack })
+  if (error.cause !== undefined)
+    Object.defineProperty(copy, 'cause', { ...hidden, value: kindOf(error.cause) })
+  return copy
+}
+
+/** Words, as kinds of errors are named by; whatever else somebody may have put there is not told. */
+const word = /^[\w.-]{1,50}$/
+
+function kindOf(error: unknown): { readonly name?: string; readonly code?: string | number } {
+  if (typeof error !== 'object' || error === null) return {}
+  const { name, code } = error as { name?: unknown; code?: unknown }
+  return {
+    ...(typeof name === 'string' && word.test(name) && { name }),
+    ...((typeof code === 'number' || (typeof code === 'string' && word.test(code))) && { code }),
+  }
 }

@@ -1,5 +1,5 @@
 import { tracingChannel } from 'node:diagnostics_channel'
-import type { StoreCall } from './events.ts'
+import { errorOfEvent, type StoreCall } from './events.ts'
 import { isEnded } from './record.ts'
 
 const calls = tracingChannel<'koa-atomic-session:store', StoreCall>('koa-atomic-session:store')
@@ -9,20 +9,26 @@ export function isTraced(): boolean {
   return calls.start.hasSubscribers || calls.asyncEnd.hasSubscribers || calls.error.hasSubscribers
 }
 
-/** Listeners are told what became of the call, and not its answer, which holds a session's fields. */
+/** Listeners are told what became of the call, and neither its answer nor a driver's words, which hold a session's fields. */
 export async function traced<T>(context: StoreCall, answer: () => Promise<T>): Promise<T> {
   const begun = performance.now()
   const answered: T[] = []
+  const thrown: unknown[] = []
   const told = async () => {
     try {
       const value = await answer()
       answered.push(value)
       return resultOf(context.method, value)
+    } catch (error) {
+      thrown.push(error)
+      throw errorOfEvent(error)
     } finally {
       context.milliseconds = performance.now() - begun
     }
   }
-  await calls.tracePromise(told, context)
+  await calls.tracePromise(told, context).catch(() => {
+    throw thrown[0]
+  })
   return answered[0] as T
 }
 

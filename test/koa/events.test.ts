@@ -3,7 +3,15 @@ import { tracingChannel } from 'node:diagnostics_channel'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
 import { idOf } from '../../src/core/ids.ts'
-import { type Store, type StoreCall, StoreUnavailableError } from '../../src/index.ts'
+import {
+  CommandError,
+  ConfigurationError,
+  IdTakenError,
+  SessionTooLargeError,
+  type Store,
+  type StoreCall,
+  StoreUnavailableError,
+} from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, type Handler } from '../support/app.ts'
 import { lifecycle } from '../support/lifecycle.ts'
@@ -21,6 +29,8 @@ const routes: Record<string, Handler> = {
   '/write': ctx => ctx.session.set('text', VALUE).inc('n').push('list', VALUE),
   '/guarded': ctx => ctx.session.if('text', 'another').inc('n'),
   '/broken': ctx => ctx.session.inc('text'),
+  '/nowhere': ctx => ctx.session.set('text.of.whom', 1),
+  '/shrink': ctx => ctx.session.set('huge', 'x'.repeat(2 ** 21)),
   '/destroy': ctx => ctx.session.destroy(),
   '/regenerate': async ctx => (await ctx.session.regenerate({ keep: true })).id,
   '/form': ctx => ctx.session.createCSRF(),
@@ -235,6 +245,60 @@ onEachStore('events and traces hold neither values nor secrets', async (t, watch
   assert.ok(!told.includes(VALUE.slice(0, 12)), 'a value was told')
   for (const secret of secrets) assert.ok(!told.includes(secret), 'a secret was told')
 })
+
+onEachStore(
+  'what a driver says of a failure is thrown, and told in no event',
+  async (t, watched: Watched) => {
+    const cause = Object.assign(new Error(`Cannot create field in {text: "${VALUE}"}`), {
+      name: 'MongoServerError',
+      code: 28,
+      errorResponse: { errmsg: VALUE },
+    })
+    const failures = [
+      new StoreUnavailableError('It is down', 'none', { cause }),
+      new CommandError('It was refused', 'text', { cause }),
+      new SessionTooLargeError('It is too large', { cause }),
+      new ConfigurationError('It is set up wrongly', { cause }),
+      new IdTakenError('The id is taken', { cause }),
+      new StoreUnavailableError('It is away', 'unknown', {
+        cause: new CommandError(VALUE, VALUE, { cause }),
+      }),
+      cause,
+    ]
+    let failure: Error | undefined
+    const store = altered(watched.store, () => {
+      if (failure) throw failure
+    })
+    const { ada, visitor, errors } = await aVisit(t, store)
+    const events = lifecycle(t)
+    const calls = storeCalls(t)
+    for (failure of failures) {
+      for (const who of [ada, visitor()]) {
+        events.length = calls.length = 0
+        await who.get('/begin')
+        assert.ok(errors.splice(0).includes(failure))
+        const told = calls[0]?.error as Error & { code?: unknown }
+        assert.equal(told.name, failure.name)
+        assert.equal(told.code, (failure as { code?: unknown }).code)
+        assert.ok(
+          failure === cause || (told.message === failure.message && told instanceof failure.constructor),
+        )
+        assert.ok(told.stack)
+        for (const one of [...events, ...calls]) {
+          const text = inspect(one, { depth: Infinity, showHidden: true })
+          assert.ok(!text.includes(VALUE.slice(0, 12)), text)
+        }
+      }
+    }
+    failure = undefined
+    for (const path of ['/broken', '/nowhere', '/shrink']) {
+      events.length = calls.length = 0
+      assert.ok((await ada.get(path)).status >= 413, path)
+      const text = inspect([events, calls], { depth: Infinity, showHidden: true })
+      assert.ok(!text.includes(VALUE.slice(0, 12)), text)
+    }
+  },
+)
 
 /** Who asked what time it is. */
 function readerIn({ stack = '' }: Error): string {
