@@ -15,7 +15,7 @@ export function traceSessions(): () => void {
     start(call: StoreCall) {
       const attributes = {
         'db.operation.name': call.method,
-        'session.id': call.id,
+        ...(call.id !== undefined && { 'session.id': call.id }),
         'session.operators': [...call.operators],
       }
       spans.set(call, tracer.startSpan(`session ${call.method}`, { kind: SpanKind.CLIENT, attributes }))

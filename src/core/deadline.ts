@@ -2,12 +2,14 @@ import { AsyncResource } from 'node:async_hooks'
 import { Breaker } from './breaker.ts'
 import { ConfigurationError, FieldError, StoreUnavailableError } from './errors.ts'
 import { type StoreCall, tell } from './events.ts'
-import type { SessionRecord } from './record.ts'
+import { IndexWatch } from './indexwatch.ts'
+import type { Path } from './paths.ts'
+import type { SessionId, SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
-import { isTraced, traced } from './tracing.ts'
+import { isTraced, traced, tracedEach } from './tracing.ts'
 
-/** A store that says so if it cannot find. */
-export type TimedStore = Store & Required<Pick<Store, 'find'>> & Limits
+/** A store that says so if it cannot do what not every store can. */
+export type TimedStore = Store & Required<Pick<Store, 'find' | 'count' | 'ensureIndex'>> & Limits
 
 interface Limits {
   /** How long each call may take, milliseconds. */
@@ -22,31 +24,37 @@ type Effect = StoreUnavailableError['outcome']
 
 /**
  * The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, is refused while
- * the store is known to be down, and is traced.
+ * the store is known to be down, and is traced. `user` is the field that names a session's user.
  */
-export function timed(store: () => Store | Promise<Store>, ms: number): TimedStore {
+export function timed(store: () => Store | Promise<Store>, ms: number, user?: Path): TimedStore {
   let line = new Line(store, ms)
+  let watch = new IndexWatch(user)
   const call = <T>(
     effect: Effect,
     method: StoreCall['method'],
-    id: string,
+    id: SessionId | undefined,
     make: (store: Store) => Promise<T>,
     operations: readonly { readonly op: string }[] = [],
   ): Promise<T> => {
     const answer = () => line.ask(effect, make)
-    return isTraced() ? traced({ method, id, operators: operations.map(({ op }) => op) }, answer) : answer()
+    return isTraced() ? traced(callOf(method, id, operations), answer) : answer()
   }
   return {
     timeout: ms,
     renew() {
       line = new Line(store, ms)
+      watch = new IndexWatch(user)
     },
     async drain(requests) {
       const present = line
       if (requests) await requests
       await present.drain()
     },
-    insert: record => call('unknown', 'insert', record.id, ready => ready.insert(record)),
+    insert: record =>
+      call('unknown', 'insert', record.id, async ready => {
+        await ready.insert(record)
+        watch.inserted(ready)
+      }),
     load: id => call('none', 'load', id, ready => ready.load(id)),
     read: (id, paths) => call('none', 'read', id, ready => ready.read(id, paths)),
     update: (id, change, answer) =>
@@ -54,27 +62,32 @@ export function timed(store: () => Store | Promise<Store>, ms: number): TimedSto
     end: (id, tombstone, until, rev) =>
       call('unknown', 'end', id, ready => ready.end(id, tombstone, until, rev)),
     delete: id => call('unknown', 'delete', id, ready => ready.delete(id)),
-    async *find(path, value) {
-      let found: AsyncIterator<SessionRecord> | undefined
-      const present = line
-      const next = () =>
-        present.ask('none', ready => {
-          if (!ready.find) throw new ConfigurationError('This store cannot find sessions by user')
-          found ??= ready.find(path, value)[Symbol.asyncIterator]()
-          return found.next()
-        })
-      try {
-        for (;;) {
-          const { done, value } = await next()
-          if (done) return
-          yield value
-        }
-      } finally {
-        // Not waited for: behind a call that never answers, it would never come.
-        Promise.resolve(found?.return?.()).catch(() => {})
-      }
+    find(path, value) {
+      const records = line.each(ready => {
+        if (!ready.find) throw new ConfigurationError('This store cannot find sessions by user')
+        return ready.find(path, value)
+      })
+      return isTraced() ? tracedEach(callOf('find'), records) : records
+    },
+    count: () =>
+      call('none', 'count', undefined, ready => {
+        if (!ready.count) throw new ConfigurationError('This store cannot count sessions')
+        return ready.count()
+      }),
+    ensureIndex(path) {
+      watch.stop()
+      const answer = () => line.prepare(path)
+      return isTraced() ? traced(callOf('ensureIndex'), answer) : answer()
     },
   }
+}
+
+function callOf(
+  method: StoreCall['method'],
+  id?: SessionId,
+  operations: readonly { readonly op: string }[] = [],
+): StoreCall {
+  return { method, ...(id !== undefined && { id }), operators: operations.map(({ op }) => op) }
 }
 
 /** One process's calls to one store. */
@@ -97,6 +110,32 @@ class Line {
   async drain(): Promise<void> {
     this.#isClosed = true
     while (this.#underWay > 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
+  }
+
+  /** As long as it takes, as building an index may; and asked also of a store that is known to be down. */
+  async prepare(user: Path | undefined): Promise<void> {
+    if (this.#isClosed) return refused('The sessions have been closed')
+    const ready = await this.#store()
+    await ready.ensureIndex?.(user)
+  }
+
+  /** Each record is waited for no longer than the timeout. */
+  async *each(find: (store: Store) => AsyncIterable<SessionRecord>): AsyncGenerator<SessionRecord> {
+    let found: AsyncIterator<SessionRecord> | undefined
+    const next = (ready: Store) => {
+      found ??= find(ready)[Symbol.asyncIterator]()
+      return found.next()
+    }
+    try {
+      for (;;) {
+        const { done, value } = await this.ask('none', next)
+        if (done) return
+        yield value
+      }
+    } finally {
+      // Not waited for: behind a call that never answers, it would never come.
+      Promise.resolve(found?.return?.()).catch(() => {})
+    }
   }
 
   /**

@@ -18,15 +18,16 @@ export type LifecycleEvent =
 
 /** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */
 export interface StoreCall {
-  readonly method: 'insert' | 'load' | 'read' | 'update' | 'end' | 'delete'
-  readonly id: SessionId
+  readonly method: 'insert' | 'load' | 'read' | 'update' | 'end' | 'delete' | 'find' | 'count' | 'ensureIndex'
+  /** Not of `find`, `count` and `ensureIndex`, which are about no session in particular. */
+  readonly id?: SessionId
   /** The operators of an update, such as `['$set', '$inc']`. */
   readonly operators: readonly string[]
-  /** How long the call took, milliseconds; once it has ended. */
+  /** How long the call took, milliseconds, once it has ended; `find`, without what was done with each session meanwhile. */
   milliseconds?: number
   /**
-   * What became of it: `load` and `read` have `found` a session, the rest of an `ended` one, or none (`absent`); others
-   * were `applied`, `refused` because a guard or the revision did not hold, or came to an `ended` or `absent` session.
+   * What became of it: `load`, `read`, `find` and `count` have `found` a session, the rest of an `ended` one, or none
+   * (`absent`); others were `applied`, `refused` because a guard or the revision did not hold, or came to an `ended` or `absent` session.
    */
   readonly result?: 'found' | 'applied' | 'refused' | 'ended' | 'absent'
   /** Instead of a result, without what the store's driver said. */

@@ -55,7 +55,7 @@ const PATIENCE = 1
  * meanwhile goes out together when one of them is answered. So nothing waits where there is nothing to wait for, and the
  * busier the store, the more go together. Every call is sent after it was made, so it sees all that was acknowledged before.
  */
-export function joined(store: JoinableStore): Store {
+export function joined(store: JoinableStore): Store & AsyncDisposable {
   const loads = new Joiner(
     (id: SessionId) => store.load(id),
     ids => store.loadMany(ids),
@@ -95,9 +95,14 @@ export function joined(store: JoinableStore): Store {
     end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
     delete: id => store.delete(id),
     ...(store.find && { find: store.find.bind(store) }),
+    ...(store.count && { count: store.count.bind(store) }),
     ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
+    ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
     ...(store.useTimeout && { useTimeout: store.useTimeout.bind(store) }),
     ...(store.close && { close: store.close.bind(store) }),
+    async [Symbol.asyncDispose]() {
+      await store.close?.()
+    },
   }
 }
 

@@ -39,8 +39,17 @@ export interface Store {
   /** The records whose field at `path` equals `value`, through an index. */
   find?(path: Path, value: unknown): AsyncIterable<SessionRecord>
 
+  /** How many records there are, ended ones left out. */
+  count?(): Promise<number>
+
   /** Prepares indexes, one by the field that names the user among them; may be called every time. */
   ensureIndex?(user?: Path): Promise<void>
+
+  /**
+   * Whether what `ensureIndex` prepares is there, whoever prepared it. Asked once, where sessions are stored and `ensureIndex`
+   * was not called, to warn of it.
+   */
+  isIndexed?(user?: Path): Promise<boolean>
 
   /**
    * Tells how long callers wait for each call, milliseconds: a store may hold its driver to it, or warn of a driver that

@@ -32,7 +32,40 @@ export async function traced<T>(context: StoreCall, answer: () => Promise<T>): P
   return answered[0] as T
 }
 
-function resultOf(method: StoreCall['method'], answer: unknown): NonNullable<StoreCall['result']> {
+/** The same, from the first of several answers that is asked for to the last that is wanted. */
+export async function* tracedEach<T>(context: StoreCall, each: AsyncIterable<T>): AsyncGenerator<T> {
+  let end: (result: Result | Promise<never>) => void = () => {}
+  const ended = new Promise<Result>(resolve => {
+    end = resolve
+  })
+  calls.tracePromise(() => ended, context).catch(() => {})
+  const answers = each[Symbol.asyncIterator]()
+  let result: Result = 'absent'
+  let milliseconds = 0
+  try {
+    for (;;) {
+      const begun = performance.now()
+      const { done, value } = await answers.next().finally(() => {
+        milliseconds += performance.now() - begun
+      })
+      if (done) return
+      result = 'found'
+      yield value
+    }
+  } catch (error) {
+    end(Promise.reject(errorOfEvent(error)))
+    throw error
+  } finally {
+    context.milliseconds = milliseconds
+    end(result)
+    await answers.return?.()
+  }
+}
+
+type Result = NonNullable<StoreCall['result']>
+
+function resultOf(method: StoreCall['method'], answer: unknown): Result {
+  if (method === 'count') return answer === 0 ? 'absent' : 'found'
   if (method === 'load' || method === 'read') {
     if (typeof answer !== 'object' || answer === null) return 'absent'
     return isEnded(answer) ? 'ended' : 'found'

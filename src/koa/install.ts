@@ -58,7 +58,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     const settings = settle(options, app)
     claimKey(app, settings.key)
     const keys = keysOf(app)
-    const store = timed(() => sessions.ready(), settings.timeout)
+    const store = timed(() => sessions.ready(), settings.timeout, settings.user)
     const visitOptions: VisitOptions = { ...settings, store }
     const parts = {
       store,

@@ -1,29 +1,28 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
-import { callOptions, namedOptions, refuseCallback } from '../core/calloptions.ts'
+import { callOptions } from '../core/calloptions.ts'
 import { nobody } from '../core/carrier.ts'
 import type { FieldNames, FieldValues } from '../core/commandtypes.ts'
 import { type CreateOptions, createFor } from '../core/creation.ts'
 import type { TimedStore } from '../core/deadline.ts'
-import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
+import { ConfigurationError, StoreUnavailableError } from '../core/errors.ts'
 import { tell } from '../core/events.ts'
 import { handleOf } from '../core/handle.ts'
-import { checkedId, idFrom, isId } from '../core/ids.ts'
+import { checkedId, isId } from '../core/ids.ts'
 import type { Path } from '../core/paths.ts'
 import type { SessionId } from '../core/record.ts'
 import { sessionOf } from '../core/session.ts'
 import type { Store } from '../core/store.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../core/types.ts'
 import type { UserValue } from '../core/usertypes.ts'
-import { literal } from '../core/values.ts'
 import { plain } from '../core/view.ts'
 import { Visit, type VisitOptions } from '../core/visit.ts'
 import type { CookieReader, NewCookie } from './cookie.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
-import { endOthers } from './endall.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
 import { Responses } from './responses.ts'
 import { type Eventual, isPromise, StoreSource } from './source.ts'
+import { byUser, endOthers, exceptIn } from './users.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
@@ -127,8 +126,16 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {StoreUnavailableError}
    */
   async ensureIndex(): Promise<void> {
-    const store = await this.ready()
-    await store.ensureIndex?.(this.#parts.user)
+    await this.#parts.store.ensureIndex(this.#parts.user)
+  }
+
+  /**
+   * How many sessions there are, of all visitors: those that have neither ended nor expired.
+   *
+   * @throws {ConfigurationError} where the store cannot count sessions.
+   */
+  async count(): Promise<number> {
+    return this.#parts.store.count()
   }
 
   /**
@@ -138,7 +145,7 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {ConfigurationError} without that option, or where the store cannot find sessions.
    */
   async *find(user: User): AsyncGenerator<FoundSession<Data>, void, undefined> {
-    const [path, value] = this.#byUser(user)
+    const [path, value] = byUser(this.#parts.user, user)
     for await (const record of this.#parts.store.find(path, value)) {
       const { id, created, expires, fields } = record
       // Somebody else's, under a name that no session of ours can have: nobody can come with it, or end it by it.
@@ -254,6 +261,11 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
     return this.#closing
   }
 
+  /** `await using sessions = Session(app)` closes them at the end of the scope. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
   /** Of the store that is there now: another may be set meanwhile, and is not closed. */
   async #close(): Promise<void> {
     const { store } = this.#parts
@@ -275,22 +287,4 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
     this.#parts.store.renew()
     this.#source = new StoreSource(store, this.#parts.store.timeout)
   }
-
-  #byUser(user: unknown): [Path, unknown] {
-    const path = this.#parts.user
-    if (path === undefined) {
-      throw new ConfigurationError(
-        "find() and endAll() need the option user: the field that names a session's user",
-      )
-    }
-    // Which an absent field equals too: everybody who is not signed in.
-    if (user === null || user === undefined) throw new FieldError('null and undefined are no user', path)
-    return [path, literal(user, path)]
-  }
-}
-
-function exceptIn(options: unknown): SessionId | undefined {
-  refuseCallback('endAll', [options])
-  const { except } = namedOptions('endAll', options, ['except'])
-  return except === undefined ? undefined : idFrom(except)
 }

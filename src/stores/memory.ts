@@ -25,7 +25,7 @@ export interface MemoryStoreOptions {
 }
 
 /** A store in this process's memory: for tests and for trying things out. What it holds is gone with the process. */
-export function memoryStore({ clock = () => Date.now() }: MemoryStoreOptions = {}): Store {
+export function memoryStore({ clock = () => Date.now() }: MemoryStoreOptions = {}): Store & AsyncDisposable {
   bsonFor('memoryStore')
   return new MemoryStore(clock)
 }
@@ -42,7 +42,7 @@ interface KeptTombstone extends Tombstone {
 const INSERTS_PER_SWEEP = 1000
 
 /** Callers' dates are copied in and out, as the fields are by encoding: who alters theirs must not alter a session. */
-class MemoryStore implements Store {
+class MemoryStore implements Store, AsyncDisposable {
   readonly #clock: () => number
   readonly #kept = new Map<SessionId, Kept | KeptTombstone>()
   #inserts = 0
@@ -111,6 +111,17 @@ class MemoryStore implements Store {
       if (record && !isEnded(record) && holds(guards, record.fields)) yield record
     }
   }
+
+  async count(): Promise<number> {
+    let count = 0
+    for (const id of this.#kept.keys()) {
+      const found = this.#standing(id)
+      if (found && !('ended' in found)) count++
+    }
+    return count
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   #standing(id: SessionId): Kept | KeptTombstone | undefined {
     const found = this.#kept.get(id)

@@ -1,6 +1,7 @@
 import { answers } from './answers.ts'
 import { changing } from './changing.ts'
 import { concurrency } from './concurrency.ts'
+import { counting } from './counting.ts'
 import { creation } from './creation.ts'
 import { ending } from './ending.ts'
 import { expiry } from './expiry.ts'
@@ -29,6 +30,7 @@ export function storeContract(open: OpenStore, excuses: Excuses = {}): void {
   ending(open)
   expiry(open)
   finding(open)
+  counting(open)
   concurrency(open)
   joining(open)
   isolation(open)

@@ -12,7 +12,7 @@ import session from 'express-session'
 import Koa from 'koa'
 import { createSession } from 'koa-session'
 import type { SessionRecord } from '../../src/core/record.ts'
-import { ConfigurationError, StoreUnavailableError } from '../../src/index.ts'
+import { ConfigurationError, type Store, StoreUnavailableError } from '../../src/index.ts'
 import {
   type Adopter,
   connectMongo,
@@ -69,7 +69,7 @@ interface Adopting extends RunningApp {
 async function anAdoptingApp(
   t: TestContext,
   adopt: Adopter,
-  inner = memoryStore({ clock: () => Date.now() }),
+  inner: Store = memoryStore({ clock: () => Date.now() }),
 ): Promise<Adopting> {
   const { store, calls } = watched(inner)
   const running = await anApp(t, { store, adopt }, routes)

@@ -192,7 +192,7 @@ onEachStore('each call to the store is traced: what, how long, and what became o
       path,
     )
     for (const call of calls) {
-      assert.match(call.id, /^[0-9a-f]{64}$/)
+      assert.match(call.id ?? '', /^[0-9a-f]{64}$/)
       assert.ok((call.milliseconds ?? -1) >= 0 && (call.milliseconds ?? 0) < 60_000)
       assert.equal(call.error, undefined)
     }
@@ -200,6 +200,48 @@ onEachStore('each call to the store is traced: what, how long, and what became o
   calls.length = 0
   await old.get('/read')
   assert.equal(calls[0]?.id, id)
+})
+
+onEachStore('finding, counting and making indexes is traced as other calls are', async (t, { store }) => {
+  const { sessions } = await aVisit(t, store)
+  const calls = storeCalls(t)
+  const told = () =>
+    calls.splice(0).map(({ method, id, operators, result }) => ({ method, id, operators, result }))
+  const found = async (user: string, most = 9) => {
+    for await (const _ of sessions.find(user)) if (--most === 0) break
+    return told()
+  }
+  const call = { id: undefined, operators: [] }
+  await sessions.ensureIndex()
+  assert.deepEqual(told(), [{ ...call, method: 'ensureIndex', result: 'applied' }])
+  assert.deepEqual(await found(VALUE), [{ ...call, method: 'find', result: 'found' }])
+  assert.deepEqual(await found(VALUE, 1), [{ ...call, method: 'find', result: 'found' }])
+  assert.deepEqual(await found('nobody'), [{ ...call, method: 'find', result: 'absent' }])
+  const count = await sessions.count().catch(error => error)
+  const result = store.count ? 'found' : undefined
+  assert.equal(store.count ? count : count.name, store.count ? 1 : 'ConfigurationError')
+  assert.deepEqual(told(), [{ ...call, method: 'count', result }])
+  await sessions.endAll(VALUE)
+  assert.deepEqual(
+    told().map(({ method, result }) => `${method} ${result}`),
+    ['find found', 'delete applied', 'find absent', 'find absent'],
+  )
+})
+
+test('of a search that is traced the time is what the store took, and a failure its own', async t => {
+  let isAway = false
+  const store = altered(memoryStore(), name => {
+    if (name === 'find' && isAway) throw new StoreUnavailableError('It is away', 'none')
+  })
+  const { sessions } = await aVisit(t, store)
+  const calls = storeCalls(t)
+  const waited = performance.now()
+  for await (const _ of sessions.find(VALUE)) while (performance.now() < waited + 200);
+  assert.ok((calls[0]?.milliseconds ?? 999) < 200)
+  isAway = true
+  await assert.rejects(sessions.find(VALUE).next(), StoreUnavailableError)
+  assert.equal(calls[1]?.result, undefined)
+  assert.match(String(calls[1]?.error), /It is away$/)
 })
 
 onEachStore('a call to the store that fails is traced with its error', async (t, watched) => {

@@ -12,6 +12,7 @@ export function joinable(store: Store): JoinableStore {
     end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
     delete: id => store.delete(id),
     ...(store.find && { find: store.find.bind(store) }),
+    ...(store.count && { count: store.count.bind(store) }),
     loadMany: ids => slowly(() => Promise.allSettled(ids.map(id => store.load(id)))),
     readMany: (ids, paths) => slowly(() => Promise.allSettled(ids.map(id => store.read(id, paths)))),
     updateMany: updates =>

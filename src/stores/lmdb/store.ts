@@ -45,7 +45,7 @@ export function lmdbStore({
   path,
   durability = 'process',
   sweepEvery = '1 minute',
-}: LMDBStoreOptions): Store {
+}: LMDBStoreOptions): Store & AsyncDisposable {
   if (typeof path !== 'string' || path === '') {
     throw new ConfigurationError("path is not a file's name: give one, such as './sessions.lmdb'")
   }
@@ -60,7 +60,7 @@ export function lmdbStore({
 /** So many keys are read, or sessions indexed, before others get their turn. */
 const PAGE = 100
 
-class LMDBStore implements Store {
+class LMDBStore implements Store, AsyncDisposable {
   readonly #file: SessionFile
   readonly #entries: Entries
   readonly #sweeper: Sweeper
@@ -186,6 +186,10 @@ class LMDBStore implements Store {
   close(): Promise<void> {
     this.#sweeper.stop()
     return this.#file.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
   }
 
   #read(id: SessionId): Entry | undefined {

@@ -30,6 +30,7 @@ export interface MongoDBCollection {
   ): Promise<{ matchedCount: number }>
   deleteOne(filter: object): Promise<unknown>
   aggregate(pipeline: object[], options: ReadOptions): { toArray(): Promise<object[]> }
+  countDocuments(filter: object, options: ReadOptions): Promise<number>
   indexes(): Promise<object[]>
   createIndex(keys: { [path: string]: 1 }, options: object): Promise<string>
 }

@@ -32,10 +32,21 @@ export function clientOptionsOf(collection: MongoDBCollection): ClientOptions | 
 }
 
 /**
- * Refuses a collection whose answers are not what this store reads. What it does not tell is not judged.
+ * Refuses what is no collection, and one that does not acknowledge, or whose answers are not what this store reads. What it does
+ * not tell is not judged.
  * @throws {ConfigurationError}
  */
-export function assertReadable(collection: MongoDBCollection): void {
+export function assertUsable(collection: MongoDBCollection): void {
+  if (typeof collection?.findOneAndUpdate !== 'function') {
+    throw new ConfigurationError(
+      "collection is not a collection of MongoDB's driver: give client.db().collection('sessions')",
+    )
+  }
+  if (collection.writeConcern?.w === 0) {
+    throw new ConfigurationError(
+      'collection has write concern w: 0, under which nothing is acknowledged; use majority',
+    )
+  }
   const version = versionOf(clientOptionsOf(collection)?.metadata)
   if (version !== undefined && Number.parseInt(version, 10) < OLDEST) {
     throw new ConfigurationError(`collection is of version ${version} of the mongodb driver: ${tooOld}`)

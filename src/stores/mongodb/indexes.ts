@@ -61,6 +61,13 @@ export async function ensureIndexes(collection: MongoDBCollection, user?: Path):
   if (failure) throw failure
 }
 
+/** Whether there are such indexes; those that somebody has made by hand, with whatever options, will do. */
+export async function hasIndexes(collection: MongoDBCollection, user?: Path): Promise<boolean> {
+  const existing = (await collection.indexes().catch(noneYet)).filter(isPlain)
+  const isThere = (field: string) => existing.some(({ key }) => isOnly(key, field))
+  return isThere(byExpiry.field) && (user === undefined || isThere(inData(user)))
+}
+
 /** What kept the index from being there; nothing if it is. */
 async function ensure(
   collection: MongoDBCollection,

@@ -2,7 +2,6 @@ import type { Change } from '../../core/change.ts'
 import { givenBy, givenIn } from '../../core/encoding.ts'
 import {
   CommandError,
-  ConfigurationError,
   IdTakenError,
   type SessionError,
   SessionTooLargeError,
@@ -14,6 +13,7 @@ import { applied } from '../../core/operators.ts'
 import type { Path } from '../../core/paths.ts'
 import {
   ENDED_FORM,
+  FORM,
   isEnded,
   otherLifetime,
   type SessionId,
@@ -27,10 +27,10 @@ import type { Fields } from '../../core/values.ts'
 import { isCheap, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'
-import { assertReadable, clientOptionsOf, decoded } from './driver.ts'
+import { assertUsable, clientOptionsOf, decoded } from './driver.ts'
 import { encodingError, explained, isIdTaken, isOfConnection, mongoError, Sending } from './errors.ts'
 import { findMany, findSessions } from './finding.ts'
-import { canMeasure, ensureIndexes } from './indexes.ts'
+import { canMeasure, ensureIndexes, hasIndexes } from './indexes.ts'
 import {
   filterOf,
   live,
@@ -49,18 +49,8 @@ export interface MongoDBStoreOptions {
 }
 
 /** Sessions in a MongoDB collection, one document each; each method is one command on it. */
-export function mongoStore({ collection }: MongoDBStoreOptions): Store {
-  if (typeof collection?.findOneAndUpdate !== 'function') {
-    throw new ConfigurationError(
-      "collection is not a collection of MongoDB's driver: give client.db().collection('sessions')",
-    )
-  }
-  if (collection.writeConcern?.w === 0) {
-    throw new ConfigurationError(
-      'collection has write concern w: 0, under which nothing is acknowledged; use majority',
-    )
-  }
-  assertReadable(collection)
+export function mongoStore({ collection }: MongoDBStoreOptions): Store & AsyncDisposable {
+  assertUsable(collection)
   return joined(new MongoDBStore(collection))
 }
 
@@ -228,6 +218,18 @@ class MongoDBStore implements JoinableStore {
     if (untold && isOfConnection(untold.cause)) throw untold
     await ensureIndexes(this.#collection, user)
     if (untold) throw untold
+  }
+
+  async isIndexed(user?: Path): Promise<boolean> {
+    return hasIndexes(this.#collection, user)
+  }
+
+  async count(): Promise<number> {
+    try {
+      return await this.#collection.countDocuments({ v: FORM, expires: { $gt: new Date() } }, this.#primary)
+    } catch (error) {
+      throw mongoError(error, 'none')
+    }
   }
 
   /** Asked until the server has told. */

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Change } from '../../../src/core/change.ts'
-import { CommandError } from '../../../src/core/errors.ts'
+import { CommandError, FieldError, StoreUnavailableError } from '../../../src/core/errors.ts'
 import { holds } from '../../../src/core/guard.ts'
 import { type JoinableStore, joined } from '../../../src/core/joining.ts'
 import { applied } from '../../../src/core/operators.ts'
@@ -11,6 +11,7 @@ import { joinable } from '../../support/joinable.ts'
 import { answers } from '../answers.ts'
 import { changing } from '../changing.ts'
 import { concurrency } from '../concurrency.ts'
+import { counting } from '../counting.ts'
 import { creation } from '../creation.ts'
 import { ending } from '../ending.ts'
 import { expiry } from '../expiry.ts'
@@ -78,6 +79,33 @@ async function livingRecord(store: Store, id: SessionId): Promise<SessionRecord 
 }
 
 export const brokenStores: BrokenStore[] = [
+  broken('it counts what has ended', counting, 'sessions are counted that live', sound => {
+    const ids = new Set<SessionId>()
+    return {
+      insert(record) {
+        ids.add(record.id)
+        return sound.insert(record)
+      },
+      delete(id) {
+        ids.delete(id)
+        return sound.delete(id)
+      },
+      async count() {
+        const found = await Promise.all([...ids].map(id => sound.load(id)))
+        return found.filter(one => one !== undefined).length
+      },
+    }
+  }),
+  broken(
+    'it takes a value that it cannot encode for an outage',
+    values,
+    'a value that another version of bson made is refused by its path',
+    updating((sound, id, change, answer) =>
+      sound.update(id, change, answer).catch(error => {
+        throw error instanceof FieldError ? new StoreUnavailableError('away', 'unknown') : error
+      }),
+    ),
+  ),
   broken(
     'extending undoes another lifetime',
     expiry,

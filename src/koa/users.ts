@@ -1,5 +1,9 @@
-import { StoreUnavailableError } from '../core/errors.ts'
+import { namedOptions, refuseCallback } from '../core/calloptions.ts'
+import { ConfigurationError, FieldError, StoreUnavailableError } from '../core/errors.ts'
+import { idFrom } from '../core/ids.ts'
+import type { Path } from '../core/paths.ts'
 import type { SessionId } from '../core/record.ts'
+import { literal } from '../core/values.ts'
 
 /** How often sessions are looked for anew: each time some have come while others were ended. */
 const MOST_PASSES = 10
@@ -32,6 +36,24 @@ export async function endOthers(
   const [cause] = failed.values()
   if (failed.size > 0) throw incomplete(ended, failed.size, cause)
   return ended
+}
+
+/** Where a user's sessions are told from others': the option `user` names the field. */
+export function byUser(path: Path | undefined, user: unknown): [Path, unknown] {
+  if (path === undefined) {
+    throw new ConfigurationError(
+      "find() and endAll() need the option user: the field that names a session's user",
+    )
+  }
+  // Which an absent field equals too: everybody who is not signed in.
+  if (user === null || user === undefined) throw new FieldError('null and undefined are no user', path)
+  return [path, literal(user, path)]
+}
+
+export function exceptIn(options: unknown): SessionId | undefined {
+  refuseCallback('endAll', [options])
+  const { except } = namedOptions('endAll', options, ['except'])
+  return except === undefined ? undefined : idFrom(except)
 }
 
 function endless(ended: number): StoreUnavailableError {
