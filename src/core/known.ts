@@ -231,6 +231,8 @@ export class Known {
     if (tombstone) return
     this.#tokens = this.hasTokens ? this.tokens : undefined
     this.hasTokens = false
+    // What its pages hold is good whether or not this request has asked the store before it looks at a token.
+    this.previousSecret ??= this.secret
     this.secret = undefined
     this.id = undefined
   }

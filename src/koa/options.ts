@@ -225,8 +225,18 @@ function userField(user: unknown): Path | undefined {
   throw new ConfigurationError(`user is no field: ${shown(user)}; give the name of one, such as 'user_id'`)
 }
 
-/** What Koa sets on each `ctx`, which its prototype does not show. */
-const koaOwn = new Set(['app', 'req', 'res', 'request', 'response', 'originalUrl', 'state', 'respond'])
+/** What Koa sets on each `ctx`, which its prototype does not show; and `then`, which would make a promise of it. */
+const koaOwn = new Set([
+  'app',
+  'req',
+  'res',
+  'request',
+  'response',
+  'originalUrl',
+  'state',
+  'respond',
+  'then',
+])
 
 function propertyName(property: unknown, app: Koa): string {
   if (typeof property !== 'string' || property === '') {

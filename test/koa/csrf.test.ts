@@ -869,3 +869,29 @@ test('a page that is written to the response at once has a token whose cookie le
   }
   assert.deepEqual((await visitor().get('/late')).setCookies, [])
 })
+
+test('whether a token is good does not depend on whether the session was looked for before', async t => {
+  const { store, expire } = watched(memoryStore({ clock: () => Date.now() }))
+  const { visitor } = await anApp(
+    t,
+    { store },
+    {
+      '/write': ctx => ctx.session.set('before', true),
+      '/page': ctx => ctx.session.createCSRF(),
+      '/at-once': ctx => ctx.session.assertCSRF(ctx.get('X-CSRF-Token')),
+      '/loaded': async ctx => (await ctx.session()).assertCSRF(ctx.get('X-CSRF-Token')),
+      '/read': async ctx => {
+        await ctx.session.get('before')
+        ctx.session.assertCSRF(ctx.get('X-CSRF-Token'))
+      },
+    },
+  )
+  const ada = visitor()
+  await ada.get('/write')
+  await expire()
+  const { json } = await ada.get('/page')
+  for (const path of ['/at-once', '/loaded', '/read']) {
+    assert.equal((await ada.get(path, { 'X-CSRF-Token': String(json) })).status, 200, path)
+  }
+  assert.equal((await ada.get('/loaded', { 'X-CSRF-Token': 'forged' })).status, 403)
+})
