@@ -2,7 +2,8 @@ import type { Change, Guard, Operation } from './change.ts'
 import type { Draft } from './commands.ts'
 import { FieldError } from './errors.ts'
 import { exactSum } from './numbers.ts'
-import { ancestorsOf, MAX_PATHS, overlap, type Path, quote } from './paths.ts'
+import { MAX_PATHS, overlap, type Path, quote } from './paths.ts'
+import { TouchedPaths } from './touched.ts'
 
 /** Each may look at all elements of an array, and visitors may have chosen how many of both there are. */
 const MAX_GUARDS = 100
@@ -15,10 +16,7 @@ const MAX_GUARDS = 100
 export class Fold implements Draft {
   readonly guards: Guard[] = []
   readonly operations: Operation[] = []
-  /** Where the operation stands that touches a path. */
-  readonly #byPath = new Map<Path, number>()
-  /** For each path that holds some that are touched, one of those. */
-  readonly #below = new Map<Path, Path>()
+  readonly #touched = new TouchedPaths()
   /** The field whose former value is the result. */
   taken: Path | undefined
 
@@ -30,37 +28,30 @@ export class Fold implements Draft {
         path,
       )
     }
-    const paths = touchedPaths([operation])
-    for (const touched of paths) {
-      const other = this.#clashing(touched)
-      if (other === undefined) continue
-      const index = this.#byPath.get(path)
-      const folded =
-        index === undefined ? undefined : foldedOf(this.operations[index] as Operation, operation)
-      if (index === undefined || !folded || this.taken === path) {
-        throw new FieldError(
-          `One chain cannot change ${quote(other)} and ${quote(touched)}: ` +
-            'MongoDB applies all of a change at once; use two chains',
-          path,
-        )
-      }
-      this.operations[index] = folded
+    const place = this.#placeOfOverlap(operation)
+    if (place === undefined) {
+      this.#add(operation)
       return
     }
-    if (this.operations.length === MAX_PATHS) {
-      throw new FieldError(`One chain changes at most ${MAX_PATHS} fields`, path)
-    }
-    for (const touched of paths) {
-      this.#byPath.set(touched, this.operations.length)
-      for (const ancestor of ancestorsOf(touched)) this.#below.set(ancestor, touched)
-    }
-    this.operations.push(operation)
+    const earlier = this.operations[place] as Operation
+    const folded = earlier.path === path && this.taken !== path ? foldedOf(earlier, operation) : undefined
+    if (!folded) throw clashOf(earlier, operation)
+    this.operations[place] = folded
   }
 
-  /** A path of an operation before that is this one, holds it or is held by it. */
-  #clashing(path: Path): Path | undefined {
-    if (this.#byPath.has(path)) return path
-    return this.#below.get(path) ?? ancestorsOf(path).find(ancestor => this.#byPath.has(ancestor))
+  #placeOfOverlap(operation: Operation): number | undefined {
+    const place = this.#touched.overlapping(operation.path)
+    return place === undefined && operation.op === '$rename' ? this.#touched.overlapping(operation.to) : place
+  }
+
+  #add(operation: Operation): void {
+    const place = this.operations.length
+    if (place === MAX_PATHS) {
+      throw new FieldError(`One chain changes at most ${MAX_PATHS} fields`, operation.path)
+    }
+    this.#touched.add(operation.path, place)
+    if (operation.op === '$rename') this.#touched.add(operation.to, place)
+    this.operations.push(operation)
   }
 
   guard(guard: Guard): void {
@@ -93,6 +84,17 @@ export function touchedPaths(operations: readonly Operation[]): Path[] {
     if (operation.op === '$rename') paths.push(operation.to)
   }
   return paths
+}
+
+function clashOf(earlier: Operation, operation: Operation): FieldError {
+  const others = touchedPaths([operation])
+  const one = touchedPaths([earlier]).find(path => others.some(other => overlap(path, other))) as Path
+  const other = others.find(path => overlap(one, path)) as Path
+  return new FieldError(
+    `One chain cannot change ${quote(one)} and ${quote(other)}: ` +
+      'MongoDB applies all of a change at once; use two chains',
+    operation.path,
+  )
 }
 
 /** Two operations on one path as one, where that has the same result as the one after the other. */

@@ -101,7 +101,13 @@ export function ancestorsOf(path: Path): Path[] {
 
 /** Whether one is the other or holds it. */
 export function overlap(a: Path, b: Path): boolean {
-  return a === b || a.startsWith(`${b}.`) || b.startsWith(`${a}.`)
+  return a === b || isBelow(a, b) || isBelow(b, a)
+}
+
+const DOT = 46
+
+function isBelow(path: Path, ancestor: Path): boolean {
+  return path.charCodeAt(ancestor.length) === DOT && path.startsWith(ancestor)
 }
 
 function remember(path: string): void {
