@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { SessionError } from './errors.ts'
 
 // A listener may use sessions, and what it does may fail as what was reported has: no report may be the cause of the next.
@@ -50,5 +51,5 @@ export function onceAMinute(report: (error: unknown) => void): (error: unknown, 
 
 function kindOf(error: unknown): string {
   if (error instanceof SessionError) return error.code
-  return error instanceof Error ? error.name : typeof error
+  return types.isNativeError(error) ? error.name : typeof error
 }

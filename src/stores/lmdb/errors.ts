@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { types } from 'node:util'
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
 
 const { ENOSPC, EDQUOT, EFBIG } = constants.errno
@@ -8,7 +9,7 @@ const full = new Set<unknown>(['ENOSPC', 'EDQUOT', 'EFBIG', ENOSPC, EDQUOT, EFBI
 
 /** Node tells errors by name, LMDB by number. */
 export function isFull(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && full.has(error.code)
+  return types.isNativeError(error) && 'code' in error && full.has(error.code)
 }
 
 /** An error of LMDB's, or of the file system's, as one of ours. */

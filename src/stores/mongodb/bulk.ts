@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Change, Operation } from '../../core/change.ts'
 import { type SessionError, StoreUnavailableError } from '../../core/errors.ts'
 import type { Loaded } from '../../core/joining.ts'
@@ -84,7 +85,7 @@ export async function verdictsOf(
 /** Where the command failed as a whole, the same for each change, but an error of its own. */
 function whole(error: unknown, { outcome }: Sending): Verdict {
   const { errorResponse } = error as BulkError
-  const cause = errorResponse instanceof Error ? errorResponse : error
+  const cause = types.isNativeError(errorResponse) ? errorResponse : error
   const failure = mongoError(cause, outcome)
   const isTold = isOfDriver(cause)
   if (isTold && failure instanceof StoreUnavailableError) return failure

@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { Change } from '../../core/change.ts'
 import { foreignValue, type Given } from '../../core/encoding.ts'
 import {
@@ -95,7 +96,7 @@ export function explained(refused: CommandError, found: Loaded, { operations }: 
 
 /** Whether an error is the driver's or the server's: others are of encoding, decoding, or of the app's listeners. */
 export function isOfDriver(error: unknown): boolean {
-  return error instanceof Error && error.name.startsWith('Mongo')
+  return types.isNativeError(error) && error.name.startsWith('Mongo')
 }
 
 /** Whether an error is the same for whatever goes the same way: the server has said nothing. */
@@ -111,7 +112,7 @@ export function isIdTaken(error: unknown): boolean {
 }
 
 export function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+  return types.isNativeError(error) && 'code' in error ? error.code : undefined
 }
 
 interface ServerError extends Error {

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { runInNewContext } from 'node:vm'
+import { onceOfAKind } from '../../src/core/reports.ts'
+import { isFull } from '../../src/stores/lmdb/errors.ts'
+import { codeOf, isOfDriver } from '../../src/stores/mongodb/errors.ts'
+
+/** As a test runner's sandbox gives, which has classes of its own. */
+function anErrorOfAnotherRealm(members: object): Error {
+  return Object.assign(runInNewContext('new Error()'), members)
+}
+
+test('an error of another realm tells a store as much as one of its own', () => {
+  assert.ok(isFull(anErrorOfAnotherRealm({ code: 'ENOSPC' })))
+  assert.ok(!isFull(anErrorOfAnotherRealm({ code: 'ENOENT' })))
+  const error = anErrorOfAnotherRealm({ name: 'MongoServerError', code: 11000 })
+  assert.ok(isOfDriver(error))
+  assert.equal(codeOf(error), 11000)
+  assert.ok(!isOfDriver(anErrorOfAnotherRealm({ name: 'BSONError' })))
+  for (const none of [null, undefined, 'MongoServerError', { name: 'MongoServerError', code: 1 }]) {
+    assert.ok(!isOfDriver(none) && codeOf(none) === undefined && !isFull(none))
+  }
+})
+
+test('errors of another realm are reported once of each kind, as others are', () => {
+  const told: unknown[] = []
+  const report = onceOfAKind(error => told.push(error))
+  const names = ['TypeError', 'RangeError', 'TypeError']
+  for (const name of names) report(anErrorOfAnotherRealm({ name }))
+  assert.equal(told.length, 2)
+})
