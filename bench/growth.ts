@@ -1,73 +1,85 @@
-import { addCommand, type CommandName } from '../src/core/commands.ts'
-import { Fold } from '../src/core/fold.ts'
+import type { Operation } from '../src/core/change.ts'
 import { holds } from '../src/core/guard.ts'
 import { applied } from '../src/core/operators.ts'
-import { answerable, completed, excerpt, type Picture } from '../src/core/picture.ts'
+import { answerable, completed, excerpt, newPicture } from '../src/core/picture.ts'
 import type { Fields } from '../src/core/values.ts'
 
-// npm run bench:growth: how the cost of what a visitor can make long grows with its length, in this process and without a
-// store. In proportion, the time for each element stays about as it is.
+// How what a visitor can make long grows with its length, in our own operators and without a server: npm run bench:growth
 
-const COUNTS = [1_000, 10_000, 100_000]
+const SIZES = [1000, 10_000, 100_000]
+/** Ten times as long is to cost about ten times as much; memory and its collector add some. */
+const MAX_RATIO = 10
 
-const numbers = (count: number, from = 0) => Array.from({ length: count }, (_, at) => from + at)
-const named = (count: number): Fields => Object.fromEntries(numbers(count).map(at => [`field${at}`, at]))
+type Make = (index: number) => unknown
 
-/** Makes, for a length, what is timed. */
-const acts: Record<string, (count: number) => () => unknown> = {
-  addToSet: count => changing('addToSet', ['a', ...numbers(count, count)], count),
-  pullAll: count => changing('pullAll', ['a', numbers(count, count / 2)], count),
-  "pull('a', 'in', …)": count => changing('pull', ['a', 'in', numbers(count, count / 2)], count),
-  "if('a', 'in', …)": count => {
-    const guards = [{ path: 'a', comparator: 'in', arg: numbers(count, count) }] as const
-    const fields = { a: numbers(count) }
-    return () => holds(guards, fields)
+const aNumber: Make = index => index
+const aLine: Make = index => ({ sku: `sku ${index}`, qty: 1 })
+
+/** As many elements that are stored, and others that are given. */
+function lists(size: number, make: Make): { stored: Fields; given: unknown[] } {
+  const list = (from: number) => Array.from({ length: size }, (_, at) => make(from + at))
+  return { stored: { list: list(0) }, given: list(size) }
+}
+
+function changing(make: Make, operation: (given: unknown[]) => Operation): (size: number) => () => unknown {
+  return size => {
+    const { stored, given } = lists(size, make)
+    return () => applied(stored, [operation(given)])
+  }
+}
+
+function named(size: number): Fields {
+  return Object.fromEntries(Array.from({ length: size }, (_, at) => [`field${at}`, at]))
+}
+
+const acts: Record<string, (size: number) => () => unknown> = {
+  'addToSet of numbers': changing(aNumber, arg => ({ op: '$addToSet', path: 'list', arg })),
+  'addToSet of objects': changing(aLine, arg => ({ op: '$addToSet', path: 'list', arg })),
+  'pullAll of numbers': changing(aNumber, arg => ({ op: '$pullAll', path: 'list', arg })),
+  'pullAll of objects': changing(aLine, arg => ({ op: '$pullAll', path: 'list', arg })),
+  'pull in': changing(aNumber, arg => ({ op: '$pull', path: 'list', comparator: 'in', arg })),
+  'pull by a field in': changing(aLine, given => {
+    const arg = given.map(line => (line as { sku: string }).sku)
+    return { op: '$pull', path: 'list', field: 'sku', comparator: 'in', arg }
+  }),
+  'if in': size => {
+    const { stored, given } = lists(size, aNumber)
+    return () => holds([{ path: 'list', comparator: 'in', arg: given }], stored)
   },
-  'get(…names)': count => {
-    const fields = named(count)
-    const names = Object.keys(fields)
-    return () => excerpt(fields, answerable(names))
+  'get of names': size => {
+    const fields = named(size)
+    return () => excerpt(fields, answerable(Object.keys(fields)))
   },
-  'set({ names }) of a picture': count => {
-    const fields = named(count)
-    const names = Object.keys(fields)
-    const picture: Picture = { fields, rev: 1, created: new Date(0), expires: new Date(1), maxAge: 1 }
-    return () => completed(picture, 2, names, fields)
+  'set of names, loaded': size => {
+    const fields = named(size)
+    const picture = newPicture({ maxAge: 1, absoluteMaxAge: undefined }, 1, named(size))
+    return () => completed(picture, 2, Object.keys(fields), fields)
   },
 }
 
-function changing(name: CommandName, args: unknown[], count: number): () => unknown {
-  const fold = new Fold()
-  addCommand(fold, name, args)
-  const fields = { a: numbers(count) }
-  return () => applied(fields, fold.operations)
-}
-
-/** The least of several tries, microseconds: the machine may be busy with other things. */
-function leastTime(run: () => unknown): number {
+/** Nanoseconds of the processor for each element, the least of several tries. */
+function costOf(act: () => unknown, size: number): number {
+  const repetitions = Math.max(1, 20_000 / size)
   const tries = Array.from({ length: 7 }, () => {
     const before = process.cpuUsage()
-    run()
+    for (let time = 0; time < repetitions; time++) act()
     const { user, system } = process.cpuUsage(before)
-    return user + system
+    return (user + system) / repetitions
   })
-  return Math.max(1, Math.min(...tries))
+  return (Math.min(...tries) * 1000) / size
 }
 
-const rows = Object.entries(acts).map(([name, act]) => {
-  const times = COUNTS.map(count => leastTime(act(count)))
-  const [first = 1, ...more] = times
-  return {
-    act: name,
-    ...Object.fromEntries(
-      COUNTS.map((count, at) => [`ms, ${count}`, Number(((times[at] ?? 0) / 1000).toFixed(2))]),
-    ),
-    ...Object.fromEntries(
-      more.map((time, at) => [
-        `× for ${(COUNTS[at + 1] ?? 0) / 1000} times`,
-        Number((time / first).toFixed(1)),
-      ]),
-    ),
-  }
-})
-console.table(rows)
+const row = (...columns: string[]) =>
+  console.log(columns.map((column, at) => (at === 0 ? column.padEnd(24) : column.padStart(14))).join(''))
+
+row('ns for each of', ...SIZES.map(size => size.toLocaleString('en')), 'last / first')
+let isMet = true
+for (const [name, act] of Object.entries(acts)) {
+  const costs = SIZES.map(size => costOf(act(size), size))
+  const ratio = (costs.at(-1) as number) / (costs[0] as number)
+  isMet &&= ratio <= MAX_RATIO
+  row(name, ...costs.map(cost => cost.toFixed(0)), ratio.toFixed(1))
+}
+console.log(
+  `\nGoal: no more than ${MAX_RATIO} times as much for each of a hundred times as many: ${isMet ? 'met' : 'MISSED'}`,
+)
