@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { FieldError } from '../../src/index.ts'
 import { anApp, type Handler } from '../support/app.ts'
 import { lifecycle } from '../support/lifecycle.ts'
-import { otherObjectId } from '../support/otherbson.ts'
+import { otherObjectId, otherVersion } from '../support/otherbson.ts'
 import { onEachStore } from '../support/watchedstore.ts'
 
 const routes: Record<string, Handler> = {
@@ -29,7 +29,7 @@ onEachStore(
       const [error, ...others] = errors.splice(0)
       assert.ok(error instanceof FieldError, String(error))
       assert.equal(error.path, path)
-      assert.match(error.message, /version 6 of the package bson/)
+      assert.ok(error.message.includes(`version ${otherVersion} of the package bson`), error.message)
       assert.deepEqual(others, [])
     }
     await refused(visitor(), '/set', 'user.id')

@@ -8,8 +8,11 @@ class OtherLong extends Long {}
 class OtherDecimal128 extends Decimal128 {}
 class OtherBinary extends Binary {}
 
+/** Of `bson`, not the driver's own. */
+export const otherVersion = Reflect.get(ObjectId.prototype, version) === 6 ? 7 : 6
+
 for (const { prototype } of [OtherObjectId, OtherLong, OtherDecimal128, OtherBinary]) {
-  Object.defineProperty(prototype, version, { value: 6 })
+  Object.defineProperty(prototype, version, { value: otherVersion })
 }
 
 /** One of each. */

@@ -106,10 +106,14 @@ for (const [what, cause, sent, expected] of [
   ['an answer that cannot be decoded', new RangeError('out of bounds'), 'unknown', 'unknown'],
 ] as const) {
   test(`a bulk that fails as a whole, by ${what}, is ${expected} for each, with an error of its own`, async () => {
-    for (const error of [cause, new MongoBulkWriteError(cause as never, { matchedCount: 0 } as never)]) {
+    const wrapped = new MongoBulkWriteError(cause as never, { matchedCount: 0 } as never)
+    for (const error of [cause, wrapped]) {
+      // The first drivers of version 6 keep nothing of what they wrap; what was not sent is then asked for anew, each alone.
+      const isLost = error === wrapped && sent === 'none' && wrapped.errorResponse === undefined
       const verdicts = await verdictsOf(ids, Promise.reject(error), sending(sent), nobodyLooks)
       for (const verdict of verdicts) {
-        assert.equal(verdict instanceof StoreUnavailableError ? verdict.outcome : verdict, expected)
+        const told = verdict instanceof StoreUnavailableError ? verdict.outcome : verdict
+        assert.equal(told, isLost ? 'not applied' : expected)
       }
       const errors = verdicts.filter(verdict => verdict instanceof Error)
       assert.equal(new Set(errors).size, errors.length)
