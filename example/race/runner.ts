@@ -8,7 +8,7 @@ import { type Command, Recording, recorded } from './recording.ts'
 export const REQUESTS = 100
 /** How long a request works before its change, milliseconds: 20 to 219, mixed, and the same on both sides. */
 const workOf = (number: number) => 20 + ((number * 37) % 200)
-const SLOW_WORK = 800
+const SLOW_WORK = 1500
 const BEFORE_SIGNING_OUT = 100
 
 export interface Request {
