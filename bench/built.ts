@@ -9,8 +9,9 @@ export const folder = new URL('../node_modules/.cache/bench/', import.meta.url)
 
 /** Builds the package as it is published: run from its sources, tsx would give a name to each closure whenever it is made. */
 export function build(): void {
-  const args = ['tsc', '-p', 'tsconfig.build.json', '--outDir', fileURLToPath(folder)]
-  execFileSync('npx', args, { cwd: root, stdio: 'inherit' })
+  const compiler = 'node_modules/typescript/bin/tsc'
+  const args = [compiler, '-p', 'tsconfig.build.json', '--outDir', fileURLToPath(folder)]
+  execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
   writeFileSync(new URL('package.json', folder), '{ "type": "module" }\n')
 }
 
