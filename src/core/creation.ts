@@ -1,20 +1,18 @@
 import { callOptions } from './calloptions.ts'
 import type { Carrier } from './carrier.ts'
-import { addCommand } from './commands.ts'
 import { milliseconds } from './duration.ts'
-import { FieldError, SessionTooLargeError } from './errors.ts'
+import { SessionTooLargeError } from './errors.ts'
 import { tell } from './events.ts'
-import { Fold } from './fold.ts'
+import { setting } from './fold.ts'
 import { newSecret, type Secret } from './ids.ts'
 import { Known } from './known.ts'
 import { applied } from './operators.ts'
-import { describe } from './paths.ts'
 import type { Lifetimes } from './picture.ts'
 import type { SessionId } from './record.ts'
 import { sizeOf } from './size.ts'
 import type { Store } from './store.ts'
 import { insertNew } from './succession.ts'
-import { type Fields, isPlain } from './values.ts'
+import type { Fields } from './values.ts'
 
 /** Stores a new session. With `fixed` under that secret's id and no other: rejects with `IdTakenError` if it is taken. */
 export async function create(known: Known, store: Store, fields: Fields, fixed?: Secret): Promise<void> {
@@ -59,10 +57,7 @@ export async function createFor(
   const { maxAge } = callOptions('create', options, ['maxAge'])
   const known = new Known(carrier, settings)
   if (maxAge !== undefined) known.remember(milliseconds('maxAge', maxAge as number | string))
-  if (!isPlain(fields)) throw new FieldError(`create() takes an object of fields, not ${describe(fields)}`)
-  const fold = new Fold()
-  addCommand(fold, 'set', [fields])
-  const checked = applied({}, fold.operations)
+  const checked = applied({}, setting('create()', fields))
   if (sizeOf(checked) > settings.maxSize) throw new SessionTooLargeError()
   await create(known, settings.store, checked)
   return known.id as SessionId

@@ -1,9 +1,10 @@
 import type { Change, Guard, Operation } from './change.ts'
-import type { Draft } from './commands.ts'
+import { addCommand, type Draft } from './commands.ts'
 import { FieldError } from './errors.ts'
 import { exactSum } from './numbers.ts'
-import { MAX_PATHS, overlap, type Path, quote } from './paths.ts'
+import { describe, MAX_PATHS, overlap, type Path, quote } from './paths.ts'
 import { TouchedPaths } from './touched.ts'
+import { isPlain } from './values.ts'
 
 /** Each may look at all elements of an array, and visitors may have chosen how many of both there are. */
 const MAX_GUARDS = 100
@@ -74,6 +75,14 @@ export class Fold implements Draft {
   change(): Change {
     return { guards: this.guards, operations: this.operations }
   }
+}
+
+/** What an object of fields, which a call that is no command was given, is as the command `set`. */
+export function setting(call: string, fields: unknown): readonly Operation[] {
+  if (!isPlain(fields)) throw new FieldError(`${call} takes an object of fields, not ${describe(fields)}`)
+  const fold = new Fold()
+  addCommand(fold, 'set', [fields])
+  return fold.operations
 }
 
 /** The paths a change touches: what it resolves to. */

@@ -1,22 +1,21 @@
 import { callOptions } from './calloptions.ts'
 import type { Operation } from './change.ts'
-import { addCommand } from './commands.ts'
 import { milliseconds } from './duration.ts'
 import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from './errors.ts'
 import { tell } from './events.ts'
-import { Fold } from './fold.ts'
+import { setting } from './fold.ts'
 import { idOf, newSecret, type Secret } from './ids.ts'
 import type { Known } from './known.ts'
 import { follow, look } from './lookup.ts'
 import { applied } from './operators.ts'
-import { describe, type Path, pathsOf } from './paths.ts'
+import { type Path, pathsOf } from './paths.ts'
 import { excerpt, type Lifetimes, newPicture, type Picture } from './picture.ts'
 import { isEnded, type SessionId } from './record.ts'
 import { sizeOf } from './size.ts'
 import type { Store } from './store.ts'
 import { endOld, follower, insertNew, MOST_GRACE, moveOn } from './succession.ts'
 import type { RegenerateOptions } from './types.ts'
-import { comesBackAlike, isPlain } from './values.ts'
+import { comesBackAlike } from './values.ts'
 
 /** So often a session is copied anew because others wrote to it meanwhile. */
 const MOST_TRIES = 50
@@ -39,19 +38,14 @@ export function regenerationOf(options: unknown): Regeneration {
   if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
     throw new FieldError('regenerate({ keep }) takes true, false or a list of the fields to keep')
   }
-  if (set !== undefined && !isPlain(set)) {
-    throw new FieldError(`regenerate({ set }) takes an object of fields, not ${describe(set)}`)
-  }
   if (grace !== undefined && (keep !== true || set !== undefined || maxAge !== undefined)) {
     throw new FieldError(
       'grace is for routine rotation, and goes with keep: true alone; a change of privilege has none',
     )
   }
-  const fold = new Fold()
-  if (set) addCommand(fold, 'set', [set])
   return {
     keep: typeof keep === 'boolean' ? keep : pathsOf('regenerate({ keep })', keep),
-    set: fold.operations,
+    set: set === undefined ? [] : setting('regenerate({ set })', set),
     maxAge: maxAge === undefined ? undefined : milliseconds('maxAge', maxAge as number | string),
     grace: grace === undefined ? 0 : graceOf(grace),
   }
