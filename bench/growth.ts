@@ -1,8 +1,8 @@
-import type { Operation } from '../src/core/change.ts'
-import { holds } from '../src/core/guard.ts'
-import { applied } from '../src/core/operators.ts'
-import { answerable, completed, excerpt, newPicture } from '../src/core/picture.ts'
-import type { Fields } from '../src/core/values.ts'
+import type { Operation } from '../src/language/change.ts'
+import { holds } from '../src/language/guard.ts'
+import { applied } from '../src/language/operators.ts'
+import type { Fields } from '../src/language/values.ts'
+import { answerable, completed, excerpt, newPicture } from '../src/session/picture.ts'
 
 // How what a visitor can make long grows with its length, in our own operators and without a server: npm run bench:growth
 

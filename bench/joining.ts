@@ -1,6 +1,6 @@
 import { MongoClient } from 'mongodb'
-import { idOf, newSecret } from '../src/core/ids.ts'
-import { toStored } from '../src/core/record.ts'
+import { idOf, newSecret } from '../src/ids.ts'
+import { toStored } from '../src/store/record.ts'
 import { startMongoDB } from '../test/support/mongodb/server.ts'
 import { build, library } from './built.ts'
 

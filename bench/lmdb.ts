@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serialize } from 'bson'
-import { idOf, newSecret } from '../src/core/ids.ts'
+import { idOf, newSecret } from '../src/ids.ts'
 import type { Change, SessionRecord, Store } from '../src/index.ts'
 import { build, library } from './built.ts'
 

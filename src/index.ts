@@ -9,23 +9,26 @@ import {
   SessionError,
   SessionTooLargeError,
   StoreUnavailableError,
-} from './core/errors.ts'
-import { joined } from './core/joining.ts'
-import type { DefaultData } from './core/types.ts'
-import type { UserValue } from './core/usertypes.ts'
+} from './errors.ts'
+import type { Sessions as AnySessions } from './http/sessions.ts'
 import { sessionWith } from './koa/install.ts'
-import type { Sessions as AnySessions } from './koa/sessions.ts'
+import type { UserValue } from './language/types/user.ts'
+import type { DefaultData } from './session/types.ts'
+import { joined } from './store/joining.ts'
 import type { MongoDBCollection } from './stores/mongodb/collection.ts'
 import { mongoStore } from './stores/mongodb/store.ts'
 
-export type { Change, Comparator, Guard, Operation, PushModifiers } from './core/change.ts'
-export type { CreateOptions } from './core/creation.ts'
-export type { AnySessionError } from './core/errors.ts'
-export type { LifecycleEvent, StoreCall } from './core/events.ts'
-export type { JoinableStore, Loaded, Read, Update } from './core/joining.ts'
-export type { Path, PathLike } from './core/paths.ts'
-export type { SessionId, SessionRecord, Tombstone } from './core/record.ts'
-export type { Answer, Applied, Excerpt, Outcome, Store } from './core/store.ts'
+export type { AnySessionError } from './errors.ts'
+export type { LifecycleEvent, StoreCall } from './events.ts'
+export type { CookieOptions } from './http/cookie-options.ts'
+export type { CSRFOptions } from './http/csrf.ts'
+export type { OnceStored, SessionOptions } from './http/options.ts'
+export type { CreatedSession, EndAllOptions, FoundSession } from './http/sessions.ts'
+export type { SessionContext } from './koa/install.ts'
+export type { Change, Comparator, Guard, Operation, PushModifiers } from './language/change.ts'
+export type { Path, PathLike } from './language/paths.ts'
+export type { Fields } from './language/values.ts'
+export type { CreateOptions } from './session/creation.ts'
 export type {
   AnySession,
   Chain,
@@ -42,13 +45,10 @@ export type {
   Untyped,
   ValidData,
   ValueAt,
-} from './core/types.ts'
-export type { Fields } from './core/values.ts'
-export type { CookieOptions } from './koa/cookie-options.ts'
-export type { CSRFOptions } from './koa/csrf.ts'
-export type { SessionContext } from './koa/install.ts'
-export type { OnceStored, SessionOptions } from './koa/options.ts'
-export type { CreatedSession, EndAllOptions, FoundSession } from './koa/sessions.ts'
+} from './session/types.ts'
+export type { JoinableStore, Loaded, Read, Update } from './store/joining.ts'
+export type { SessionId, SessionRecord, Tombstone } from './store/record.ts'
+export type { Answer, Applied, Excerpt, Outcome, Store } from './store/store.ts'
 export type { MongoDBCollection } from './stores/mongodb/collection.ts'
 export type { MongoDBStoreOptions } from './stores/mongodb/store.ts'
 

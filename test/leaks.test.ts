@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
-import { newSecret } from '../src/core/ids.ts'
+import { newSecret } from '../src/ids.ts'
 import { leaksIn } from './support/leaks.ts'
 
 test('the suite’s check finds a secret or a signature in whatever is printed around it', () => {

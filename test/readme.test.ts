@@ -8,8 +8,8 @@ import { createInterface } from 'node:readline'
 import { after, before, suite, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { commands } from '../src/core/commands.ts'
-import * as errors from '../src/core/errors.ts'
+import * as errors from '../src/errors.ts'
+import { commands } from '../src/language/commands.ts'
 
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))

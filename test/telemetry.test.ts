@@ -9,7 +9,7 @@ import {
 } from '@opentelemetry/sdk-trace-base'
 import type { Context } from 'koa'
 import { traceSessions } from '../example/telemetry.ts'
-import { idOf } from '../src/core/ids.ts'
+import { idOf } from '../src/ids.ts'
 import { StoreUnavailableError } from '../src/index.ts'
 import { anApp } from './support/app.ts'
 import { altered, onEachStore } from './support/watchedstore.ts'

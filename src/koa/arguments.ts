@@ -1,8 +1,8 @@
 import type Koa from 'koa'
-import { ConfigurationError } from '../core/errors.ts'
-import { describe } from '../core/paths.ts'
-import { shown } from '../core/shown.ts'
-import { isPlain } from '../core/values.ts'
+import { ConfigurationError } from '../errors.ts'
+import { describe } from '../language/paths.ts'
+import { isPlain } from '../language/values.ts'
+import { shown } from '../shown.ts'
 
 /**
  * Other libraries take their arguments in another order, or are made without the app.

@@ -1,5 +1,5 @@
 import type Koa from 'koa'
-import { ConfigurationError } from '../core/errors.ts'
+import { ConfigurationError } from '../errors.ts'
 
 /** Any app, of whatever state and context. */
 // biome-ignore lint/suspicious/noExplicitAny: a Koa app is invariant in both

@@ -1,7 +1,7 @@
-import type { Change } from '../core/change.ts'
-import { foreignValue, type Given } from '../core/encoding.ts'
-import { applied } from '../core/operators.ts'
-import { bsonVersion, type Fields } from '../core/values.ts'
+import type { Change } from '../language/change.ts'
+import { applied } from '../language/operators.ts'
+import { bsonVersion, type Fields } from '../language/values.ts'
+import { foreignValue, type Given } from '../store/encoding.ts'
 import { neededPackage } from './packages.ts'
 import { requireBSON } from './require.cjs'
 

@@ -1,9 +1,9 @@
-import type { Change, Guard } from '../core/change.ts'
-import { givenBy, givenIn } from '../core/encoding.ts'
-import { IdTakenError, SessionTooLargeError } from '../core/errors.ts'
-import { holds } from '../core/guard.ts'
-import type { Path } from '../core/paths.ts'
-import { excerpt } from '../core/picture.ts'
+import { IdTakenError, SessionTooLargeError } from '../errors.ts'
+import type { Change, Guard } from '../language/change.ts'
+import { holds } from '../language/guard.ts'
+import type { Path } from '../language/paths.ts'
+import { excerpt } from '../session/picture.ts'
+import { givenBy, givenIn } from '../store/encoding.ts'
 import {
   isEnded,
   lifeAfter,
@@ -11,8 +11,8 @@ import {
   type SessionId,
   type SessionRecord,
   type Tombstone,
-} from '../core/record.ts'
-import type { Answer, Excerpt, Outcome, Store } from '../core/store.ts'
+} from '../store/record.ts'
+import type { Answer, Excerpt, Outcome, Store } from '../store/store.ts'
 import { assertEncodable, bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 
 export interface MemoryStoreOptions {

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
-import { ConfigurationError } from '../core/errors.ts'
+import { ConfigurationError } from '../errors.ts'
 
 /**
  * An optional package that `user`, a store's function, needs. It is required then, since nobody else needs it.

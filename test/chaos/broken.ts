@@ -1,6 +1,6 @@
-import { applied } from '../../src/core/operators.ts'
-import { isEnded } from '../../src/core/record.ts'
 import { type SessionId, type SessionRecord, type Store, StoreUnavailableError } from '../../src/index.ts'
+import { applied } from '../../src/language/operators.ts'
+import { isEnded } from '../../src/store/record.ts'
 
 /** Stores that break a promise, which a run has to find out. */
 export const breakages: Readonly<Record<string, (store: Store) => Store>> = {

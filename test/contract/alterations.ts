@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Binary, Decimal128, Long, MaxKey, MinKey, ObjectId, Timestamp } from 'mongodb'
-import { isEnded, type SessionId } from '../../src/core/record.ts'
-import type { Store } from '../../src/core/store.ts'
+import { isEnded, type SessionId } from '../../src/store/record.ts'
+import type { Store } from '../../src/store/store.ts'
 import { aChange, aRecord, aSecondAgo, aSession, inAnHour, inc } from './records.ts'
 
 /** A store that others can write to, by the names under which a record's parts are kept. */

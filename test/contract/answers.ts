@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Operation } from '../../src/core/change.ts'
-import type { Answer } from '../../src/core/store.ts'
-import type { Fields } from '../../src/core/values.ts'
+import type { Operation } from '../../src/language/change.ts'
+import type { Fields } from '../../src/language/values.ts'
+import type { Answer } from '../../src/store/store.ts'
 import type { OpenStore } from './open.ts'
 import { aChange, aSession, fieldsOf, guarded, inAnHour, inc, push, set, unset } from './records.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Comparator, Operation } from '../../src/core/change.ts'
-import type { Fields } from '../../src/core/values.ts'
+import type { Comparator, Operation } from '../../src/language/change.ts'
+import type { Fields } from '../../src/language/values.ts'
 import type { OpenStore } from './open.ts'
 import {
   aChange,

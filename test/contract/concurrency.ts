@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { IdTakenError } from '../../src/core/errors.ts'
-import type { SessionRecord } from '../../src/core/record.ts'
-import type { Outcome, Store } from '../../src/core/store.ts'
+import { IdTakenError } from '../../src/errors.ts'
+import type { SessionRecord } from '../../src/store/record.ts'
+import type { Outcome, Store } from '../../src/store/store.ts'
 import type { OpenStore } from './open.ts'
 import {
   aChange,

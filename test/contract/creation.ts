@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { IdTakenError } from '../../src/core/errors.ts'
+import { IdTakenError } from '../../src/errors.ts'
 import type { OpenStore } from './open.ts'
 import { aChange, anEndedSession, aRecord, aSecondAgo, aSession, fieldsOf, inAnHour, set } from './records.ts'
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { SessionId } from '../../src/core/record.ts'
-import type { Store } from '../../src/core/store.ts'
+import type { SessionId } from '../../src/store/record.ts'
+import type { Store } from '../../src/store/store.ts'
 import type { OpenStore } from './open.ts'
 import {
   aChange,

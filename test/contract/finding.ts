@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { ObjectId } from 'mongodb'
-import type { SessionRecord } from '../../src/core/record.ts'
-import type { Store } from '../../src/core/store.ts'
+import type { SessionRecord } from '../../src/store/record.ts'
+import type { Store } from '../../src/store/store.ts'
 import type { OpenStore } from './open.ts'
 import { aChange, aSecondAgo, aSession, inAnHour, recordOf, set } from './records.ts'
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Comparator, Guard } from '../../src/core/change.ts'
+import type { Comparator, Guard } from '../../src/language/change.ts'
 import type { OpenStore } from './open.ts'
 import {
   aChange,

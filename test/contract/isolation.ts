@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { type Binary, ObjectId, UUID } from 'mongodb'
-import type { Fields } from '../../src/core/values.ts'
+import type { Fields } from '../../src/language/values.ts'
 import type { OpenStore } from './open.ts'
 import { aChange, aRecord, aSession, inAnHour, push, recordOf, set } from './records.ts'
 

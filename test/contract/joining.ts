@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { CommandError } from '../../src/core/errors.ts'
-import type { Outcome, Store } from '../../src/core/store.ts'
+import { CommandError } from '../../src/errors.ts'
+import type { Outcome, Store } from '../../src/store/store.ts'
 import type { OpenStore } from './open.ts'
 import {
   aChange,

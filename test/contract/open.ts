@@ -1,4 +1,4 @@
 import type { TestContext } from 'node:test'
-import type { Store } from '../../src/core/store.ts'
+import type { Store } from '../../src/store/store.ts'
 
 export type OpenStore = (t: TestContext) => Promise<Store>

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import type { Change, Guard, Operation } from '../../src/core/change.ts'
-import { CommandError } from '../../src/core/errors.ts'
-import { idOf, newSecret } from '../../src/core/ids.ts'
-import type { SessionId, SessionRecord, Tombstone } from '../../src/core/record.ts'
-import type { Store } from '../../src/core/store.ts'
-import type { Fields } from '../../src/core/values.ts'
+import { CommandError } from '../../src/errors.ts'
+import { idOf, newSecret } from '../../src/ids.ts'
+import type { Change, Guard, Operation } from '../../src/language/change.ts'
+import type { Fields } from '../../src/language/values.ts'
+import type { SessionId, SessionRecord, Tombstone } from '../../src/store/record.ts'
+import type { Store } from '../../src/store/store.ts'
 
 const HOUR = 3_600_000
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { BSON } from 'mongodb'
-import { SessionTooLargeError, StoreUnavailableError } from '../../src/core/errors.ts'
+import { SessionTooLargeError, StoreUnavailableError } from '../../src/errors.ts'
 import type { OpenStore } from './open.ts'
 import {
   aChange,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { type Document, Long } from 'mongodb'
-import { idOf } from '../../src/core/ids.ts'
+import { idOf } from '../../src/ids.ts'
 import { anApp, type Handler, type RunningApp } from '../support/app.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'

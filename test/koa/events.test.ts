@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { tracingChannel } from 'node:diagnostics_channel'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
-import { idOf } from '../../src/core/ids.ts'
+import { idOf } from '../../src/ids.ts'
 import {
   CommandError,
   ConfigurationError,

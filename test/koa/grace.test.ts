@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { idOf } from '../../src/core/ids.ts'
+import { idOf } from '../../src/ids.ts'
 import {
   type Change,
   FieldError,

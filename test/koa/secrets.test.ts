@@ -9,7 +9,7 @@ import {
   MongoClient,
   type MongoClientOptions,
 } from 'mongodb'
-import { idOf } from '../../src/core/ids.ts'
+import { idOf } from '../../src/ids.ts'
 import { mongoStore, type Store, StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type Handler, KEY } from '../support/app.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'

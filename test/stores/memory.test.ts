@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Binary } from 'mongodb'
-import { IdTakenError } from '../../src/core/errors.ts'
+import { IdTakenError } from '../../src/errors.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { storeContract } from '../contract/index.ts'
 import { aChange, aRecord, aSession, fieldsOf, set } from '../contract/records.ts'

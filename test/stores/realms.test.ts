@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { onceOfAKind } from '../../src/core/reports.ts'
+import { onceOfAKind } from '../../src/session/reports.ts'
 import { isFull } from '../../src/stores/lmdb/errors.ts'
 import { codeOf, isOfDriver } from '../../src/stores/mongodb/errors.ts'
 

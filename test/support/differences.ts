@@ -1,8 +1,8 @@
 import { Binary, Decimal128, Double, Long, serialize } from 'bson'
-import type { Change, Guard, Operation, PushModifiers } from '../../src/core/change.ts'
-import { equal, rankOf } from '../../src/core/compare.ts'
-import { isIndex } from '../../src/core/paths.ts'
-import { type Fields, isContainer, isPlain } from '../../src/core/values.ts'
+import type { Change, Guard, Operation, PushModifiers } from '../../src/language/change.ts'
+import { equal, rankOf } from '../../src/language/compare.ts'
+import { isIndex } from '../../src/language/paths.ts'
+import { type Fields, isContainer, isPlain } from '../../src/language/values.ts'
 
 /** Something that mongo-java-server does otherwise than MongoDB. Cases that meet it are left out when it is the server. */
 interface Difference {

@@ -1,8 +1,8 @@
 import { Binary, Decimal128, Double, Long, ObjectId, UUID } from 'bson'
 import fc from 'fast-check'
-import type { Change, Comparator, Guard, Operation, PushModifiers } from '../../src/core/change.ts'
-import { overlap, type Path } from '../../src/core/paths.ts'
-import { type Fields, isContainer, isPlain } from '../../src/core/values.ts'
+import type { Change, Comparator, Guard, Operation, PushModifiers } from '../../src/language/change.ts'
+import { overlap, type Path } from '../../src/language/paths.ts'
+import { type Fields, isContainer, isPlain } from '../../src/language/values.ts'
 
 const names = ['a', 'b', 'c', 'd', 'ü', '名', '😀', '\uffee', '0', '1', '10', '9', '01']
 

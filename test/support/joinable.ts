@@ -1,5 +1,5 @@
-import type { JoinableStore } from '../../src/core/joining.ts'
-import type { Store } from '../../src/core/store.ts'
+import type { JoinableStore } from '../../src/store/joining.ts'
+import type { Store } from '../../src/store/store.ts'
 import { slowly } from './slowly.ts'
 
 /** A store, and several calls of it as one, each of which takes a while. */

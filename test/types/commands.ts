@@ -1,5 +1,5 @@
-import type { LoadedSession } from '../../src/core/types.ts'
-import type { Int64 } from '../../src/core/valuetypes.ts'
+import type { Int64 } from '../../src/language/types/values.ts'
+import type { LoadedSession } from '../../src/session/types.ts'
 import { handle, index, is, type Line, type Shop, session, text } from './shop.ts'
 
 type ReadLine = {

@@ -1,4 +1,6 @@
 import type { ObjectId } from 'bson'
+import type { CreatedSession, Sessions } from '../../src/index.ts'
+import type { Bytes, Int64 } from '../../src/language/types/values.ts'
 import type {
   AnySession,
   LoadedSession,
@@ -7,9 +9,7 @@ import type {
   SessionHandle,
   Untyped,
   ValidData,
-} from '../../src/core/types.ts'
-import type { Bytes, Int64 } from '../../src/core/valuetypes.ts'
-import type { CreatedSession, Sessions } from '../../src/index.ts'
+} from '../../src/session/types.ts'
 import { type Folder, handle, index, is, type Shop, session, text } from './shop.ts'
 
 declare function Session<Data extends ValidData<Data>>(): SessionHandle<Data>

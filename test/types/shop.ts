@@ -1,5 +1,5 @@
 import type { Binary, Decimal128, Long, ObjectId, UUID } from 'bson'
-import type { LoadedSession, SessionHandle } from '../../src/core/types.ts'
+import type { LoadedSession, SessionHandle } from '../../src/session/types.ts'
 
 /** A session with something of everything, declared as an interface. */
 export interface Shop {

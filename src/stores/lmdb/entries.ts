@@ -1,4 +1,4 @@
-import type { Path } from '../../core/paths.ts'
+import type { Path } from '../../language/paths.ts'
 import { decodeExactly } from '../bson.ts'
 import type { SessionFile } from './file.ts'
 import { expiryKey, idOfKey, sessionKey } from './keys.ts'

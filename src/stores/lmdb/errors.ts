@@ -1,6 +1,6 @@
 import { constants } from 'node:os'
 import { types } from 'node:util'
-import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
+import { ConfigurationError, SessionError, StoreUnavailableError } from '../../errors.ts'
 
 const { ENOSPC, EDQUOT, EFBIG } = constants.errno
 

@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isMainThread } from 'node:worker_threads'
-import { ConfigurationError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
+import { ConfigurationError, SessionError, StoreUnavailableError } from '../../errors.ts'
 import { notOpened, notRead, notWritten } from './errors.ts'
 import { Group } from './group.ts'
 import { everything, META, type Range } from './keys.ts'

@@ -1,4 +1,4 @@
-import { IdTakenError, SessionError, StoreUnavailableError } from '../../core/errors.ts'
+import { IdTakenError, SessionError, StoreUnavailableError } from '../../errors.ts'
 
 /** One call that writes, and what is to be told of it. */
 interface Call {

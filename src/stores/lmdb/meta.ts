@@ -1,5 +1,5 @@
-import { ConfigurationError } from '../../core/errors.ts'
-import type { Path } from '../../core/paths.ts'
+import { ConfigurationError } from '../../errors.ts'
+import type { Path } from '../../language/paths.ts'
 import { decode, encode } from '../bson.ts'
 
 /** What an acknowledged change survives. */

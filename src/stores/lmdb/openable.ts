@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { ConfigurationError } from '../../core/errors.ts'
+import { ConfigurationError } from '../../errors.ts'
 
 /** The header of an LMDB file: a page's own header comes before the magic number, the version of the format, and more. */
 const MAGIC = 0xbeefc0de

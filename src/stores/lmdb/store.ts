@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Change, Guard, Operation } from '../../core/change.ts'
-import { milliseconds } from '../../core/duration.ts'
-import { givenBy, givenIn } from '../../core/encoding.ts'
-import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../core/errors.ts'
-import { holds } from '../../core/guard.ts'
-import { overlap, type Path } from '../../core/paths.ts'
-import { excerpt } from '../../core/picture.ts'
+import { milliseconds } from '../../duration.ts'
+import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../errors.ts'
+import type { Change, Guard, Operation } from '../../language/change.ts'
+import { holds } from '../../language/guard.ts'
+import { overlap, type Path } from '../../language/paths.ts'
+import { excerpt } from '../../session/picture.ts'
+import { givenBy, givenIn } from '../../store/encoding.ts'
 import {
   isEnded,
   lifeAfter,
@@ -13,8 +13,8 @@ import {
   type SessionId,
   type SessionRecord,
   type Tombstone,
-} from '../../core/record.ts'
-import type { Answer, Excerpt, Outcome, Store } from '../../core/store.ts'
+} from '../../store/record.ts'
+import type { Answer, Excerpt, Outcome, Store } from '../../store/store.ts'
 import { assertEncodable, bsonFor, changed, decode, decodeExactly } from '../bson.ts'
 import { Entries } from './entries.ts'
 import { SessionFile } from './file.ts'

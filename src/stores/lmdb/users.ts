@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
-import { rankOf } from '../../core/compare.ts'
-import { type Path, partsOf } from '../../core/paths.ts'
-import { type Fields, isPlain } from '../../core/values.ts'
+import { rankOf } from '../../language/compare.ts'
+import { type Path, partsOf } from '../../language/paths.ts'
+import { type Fields, isPlain } from '../../language/values.ts'
 import { ID_BYTES, type Range } from './keys.ts'
 
 // The index by user. An entry's key begins with a hash of the path and of what the session has there: that equal values

@@ -1,10 +1,10 @@
 import { types } from 'node:util'
-import type { Loaded, Read } from '../../core/joining.ts'
-import type { Path } from '../../core/paths.ts'
-import { excerpt } from '../../core/picture.ts'
-import { FORM, type SessionId, type SessionRecord, type Tombstone } from '../../core/record.ts'
-import type { Excerpt } from '../../core/store.ts'
-import { type Fields, isPlain } from '../../core/values.ts'
+import type { Path } from '../../language/paths.ts'
+import { type Fields, isPlain } from '../../language/values.ts'
+import { excerpt } from '../../session/picture.ts'
+import type { Loaded, Read } from '../../store/joining.ts'
+import { FORM, type SessionId, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import type { Excerpt } from '../../store/store.ts'
 
 /** What a document that a filter has found is to a session. The filter has decided that it is one of ours, and stands. */
 export function loadedOf(found: Fields | undefined): Loaded {

@@ -1,5 +1,5 @@
-import { ConfigurationError } from '../../core/errors.ts'
-import { type Fields, isBSON, isPlain } from '../../core/values.ts'
+import { ConfigurationError } from '../../errors.ts'
+import { type Fields, isBSON, isPlain } from '../../language/values.ts'
 import type { MongoDBCollection } from './collection.ts'
 import type { ClientOptions } from './timeouts.ts'
 

@@ -1,16 +1,16 @@
 import { types } from 'node:util'
-import type { Change } from '../../core/change.ts'
-import { foreignValue, type Given } from '../../core/encoding.ts'
 import {
   CommandError,
   FieldError,
   SessionError,
   SessionTooLargeError,
   StoreUnavailableError,
-} from '../../core/errors.ts'
-import type { Loaded } from '../../core/joining.ts'
-import { applied } from '../../core/operators.ts'
-import { isEnded } from '../../core/record.ts'
+} from '../../errors.ts'
+import type { Change } from '../../language/change.ts'
+import { applied } from '../../language/operators.ts'
+import { foreignValue, type Given } from '../../store/encoding.ts'
+import type { Loaded } from '../../store/joining.ts'
+import { isEnded } from '../../store/record.ts'
 
 /** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights, a full disk. */
 const unavailable = new Set([

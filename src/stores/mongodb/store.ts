@@ -1,16 +1,18 @@
-import type { Change } from '../../core/change.ts'
-import { givenBy, givenIn } from '../../core/encoding.ts'
 import {
   CommandError,
   IdTakenError,
   type SessionError,
   SessionTooLargeError,
   StoreUnavailableError,
-} from '../../core/errors.ts'
-import { holds } from '../../core/guard.ts'
-import { type JoinableStore, joined, type Loaded, type Read, type Update } from '../../core/joining.ts'
-import { applied } from '../../core/operators.ts'
-import type { Path } from '../../core/paths.ts'
+} from '../../errors.ts'
+import type { Change } from '../../language/change.ts'
+import { holds } from '../../language/guard.ts'
+import { applied } from '../../language/operators.ts'
+import type { Path } from '../../language/paths.ts'
+import { growthOf, sizeOf } from '../../language/size.ts'
+import type { Fields } from '../../language/values.ts'
+import { givenBy, givenIn } from '../../store/encoding.ts'
+import { type JoinableStore, joined, type Loaded, type Read, type Update } from '../../store/joining.ts'
 import {
   ENDED_FORM,
   FORM,
@@ -20,10 +22,8 @@ import {
   type SessionRecord,
   type Tombstone,
   toStored,
-} from '../../core/record.ts'
-import { growthOf, sizeOf } from '../../core/size.ts'
-import type { Answer, Applied, Outcome, Store } from '../../core/store.ts'
-import type { Fields } from '../../core/values.ts'
+} from '../../store/record.ts'
+import type { Answer, Applied, Outcome, Store } from '../../store/store.ts'
 import { isCheap, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'

@@ -1,5 +1,5 @@
 import { describe } from 'node:test'
-import { joined } from '../../../src/core/joining.ts'
+import { joined } from '../../../src/store/joining.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
 import { joinable } from '../../support/joinable.ts'
 import { storeContract } from '../index.ts'

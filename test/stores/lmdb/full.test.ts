@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawnSync } from 'node:child_process'
 import { type TestContext, test } from 'node:test'
-import { StoreUnavailableError } from '../../../src/core/errors.ts'
-import type { SessionRecord } from '../../../src/core/record.ts'
+import { StoreUnavailableError } from '../../../src/errors.ts'
+import type { SessionRecord } from '../../../src/store/record.ts'
 import {
   aChange,
   aRecord,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { CommandError, StoreUnavailableError } from '../../../src/core/errors.ts'
+import { CommandError, StoreUnavailableError } from '../../../src/errors.ts'
 import { Group } from '../../../src/stores/lmdb/group.ts'
 
 /** Keeps lists of numbers, each list whole or not at all, unless `fails` tells otherwise of one. */

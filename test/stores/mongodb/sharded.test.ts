@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
 import type { Collection } from 'mongodb'
-import type { SessionRecord } from '../../../src/core/record.ts'
+import type { SessionRecord } from '../../../src/store/record.ts'
 import type { MongoDBCollection } from '../../../src/stores/mongodb/collection.ts'
 import { mongoStore } from '../../../src/stores/mongodb/store.ts'
 import { storeContract } from '../../contract/index.ts'

@@ -9,15 +9,10 @@ import {
   MongoNetworkError,
   MongoServerError,
 } from 'mongodb'
-import type { Change, Operation } from '../../../src/core/change.ts'
-import {
-  CommandError,
-  ConfigurationError,
-  IdTakenError,
-  StoreUnavailableError,
-} from '../../../src/core/errors.ts'
-import type { SessionId } from '../../../src/core/record.ts'
-import type { Store } from '../../../src/core/store.ts'
+import { CommandError, ConfigurationError, IdTakenError, StoreUnavailableError } from '../../../src/errors.ts'
+import type { Change, Operation } from '../../../src/language/change.ts'
+import type { SessionId } from '../../../src/store/record.ts'
+import type { Store } from '../../../src/store/store.ts'
 import type { MongoDBCollection } from '../../../src/stores/mongodb/collection.ts'
 import { mongoStore } from '../../../src/stores/mongodb/store.ts'
 import { alterations } from '../../contract/alterations.ts'

@@ -1,0 +1,56 @@
+import type Koa from 'koa'
+import { ConfigurationError, FieldError } from '../errors.ts'
+import { faultOfPart, isFieldName } from '../language/paths.ts'
+import { type Fields, literal } from '../language/values.ts'
+import type { Brought } from '../session/takeover.ts'
+import type { SessionOptions, Settings } from './options.ts'
+import type { SessionCookie } from './set-cookie.ts'
+
+/** The option `adopt` as one request's visit asks it. */
+export function adopting(
+  adopt: NonNullable<SessionOptions['adopt']>,
+  ctx: Koa.Context,
+  cookie: SessionCookie,
+  { property }: Settings,
+): () => Promise<Brought> {
+  return () =>
+    cookie.adopting(async () => {
+      const ends: (() => unknown)[] = []
+      let named: string | undefined
+      const brought = await adopt(sessionless(ctx, property), (end, key) => {
+        ends.push(end)
+        named = key
+      })
+      const end = async () => {
+        for (const one of ends) await one()
+      }
+      return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
+    })
+}
+
+/** The session waits for what `adopt` gives, so `adopt` would wait for itself. */
+function sessionless(ctx: Koa.Context, property: string): Koa.Context {
+  return Object.create(ctx, {
+    [property]: {
+      get() {
+        throw new ConfigurationError(
+          `adopt cannot use ctx.${property}: give the fields that are to be its own`,
+        )
+      },
+    },
+  })
+}
+
+/** What a session of ours can hold; keys that begin with `_`, the other library's own among them, it cannot. */
+function fieldsOf(data: Fields): Fields {
+  const fields: Fields = {}
+  for (const [name, value] of Object.entries(data)) {
+    if (!isFieldName(name) || name.includes('.') || faultOfPart(name)) continue
+    try {
+      fields[name] = literal(value, name)
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error
+    }
+  }
+  return fields
+}

@@ -1,0 +1,88 @@
+import type Koa from 'koa'
+import { ConfigurationError } from '../errors.ts'
+import { refusal } from '../session/tokens.ts'
+import { shown } from '../shown.ts'
+
+/** A host as RFC 9110, 7.2 has it: without a user. */
+const hostShape = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
+
+/** Browsers send `null` for their pages, as they do for sandboxed ones. */
+const opaque = /^(?:null$|(?:about|blob|data|file|javascript):)/i
+
+/**
+ * The origins that an app trusts beside its own.
+ *
+ * @throws {ConfigurationError} for what is no origin as browsers send it (RFC 6454, 6.2; URL Standard, "host serializer").
+ */
+export function trustedOrigins(call: string, list: unknown = []): ReadonlySet<string> {
+  if (!Array.isArray(list)) {
+    throw new ConfigurationError(`${call}: origins is wrong: ${shown(list)}; give a list of them`)
+  }
+  return new Set(Array.from(list, origin => trustedOrigin(call, origin)))
+}
+
+function trustedOrigin(call: string, origin: unknown): string {
+  const text = typeof origin === 'string' ? origin : ''
+  const fault = faultOf(text)
+  if (fault === undefined) return text
+  throw new ConfigurationError(`${call}: ${shown(origin)} is no origin that can be trusted: ${fault}`)
+}
+
+function faultOf(text: string): string | undefined {
+  if (opaque.test(text)) return 'browsers send null for such pages, whoever made them'
+  if (text.includes('*')) return 'origins are compared whole, so name each'
+  const sent = serialised(text)
+  if (sent === undefined) return "give scheme, host and port as in 'https://admin.example.com'"
+  if (/^wss?:/.test(sent))
+    return `a WebSocket has its page's origin: give ${shown(sent.replace('ws', 'http'))}`
+  return sent === text ? undefined : `give ${shown(sent)}, which is what browsers send`
+}
+
+/** Scheme, host and port in the form that browsers give them. `URL#origin` has it for some schemes only. */
+function serialised(text: string): string | undefined {
+  if (!URL.canParse(text)) return undefined
+  const { protocol, host } = new URL(text)
+  return host === '' ? undefined : `${protocol}//${host}`
+}
+
+/**
+ * Whether the browser says that a page which may do so sent the request; `false` if it says nothing, as programs that are no
+ * browsers do. `Sec-Fetch-Site` counts first, where the origin is not one of those trusted.
+ *
+ * @throws {InvalidCSRFTokenError} with this message, if a page of another site sent it.
+ */
+export function assertOrigin(request: Koa.Request, trusted: ReadonlySet<string>, message: string): boolean {
+  const site = request.get('Sec-Fetch-Site')
+  const origin = request.get('Origin')
+  if (site === 'same-origin' || site === 'none') return true
+  if (origin !== '' && trusted.has(origin)) return true
+  if (site !== '') {
+    const seen = `Sec-Fetch-Site is ${shown(site)}, and Origin is ${shown(origin)}`
+    throw refusal('cross-site', message, `${seen}; the option origins allows other origins`)
+  }
+  if (origin === '') return false
+  if (isOwn(origin, request)) return true
+  throw refusal(
+    'origin',
+    message,
+    `Origin is ${shown(origin)}, and the request went to ${shown(`${request.protocol}://${request.host}`)}; the option ` +
+      'origins allows other origins. Behind a proxy, set app.proxy = true and let the proxy send X-Forwarded-Host and ' +
+      'X-Forwarded-Proto',
+  )
+}
+
+/** Host against host: whether TLS is ended before this process cannot be told here. */
+function isOwn(origin: string, request: Koa.Request): boolean {
+  // Koa takes what stands behind an @ for the host, and no browser sends one.
+  if (!hostShape.test(request.host) || givenHost(request).includes('@') || !URL.canParse(origin)) return false
+  const { host, origin: whole, protocol } = new URL(origin)
+  if (whole !== origin || (protocol !== 'https:' && protocol !== 'http:')) return false
+  if (host !== new URL(`${protocol}//${request.host}`).host) return false
+  return protocol === 'https:' || !request.secure
+}
+
+/** What Koa reads the request's host from. */
+function givenHost({ app, req: { httpVersionMajor, headers } }: Koa.Request): string {
+  const forwarded = app.proxy && headers['x-forwarded-host']
+  return String(forwarded || (httpVersionMajor >= 2 && headers[':authority']) || headers.host)
+}

@@ -1,0 +1,290 @@
+import type { IncomingMessage } from 'node:http'
+import type Koa from 'koa'
+import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
+import { tell } from '../events.ts'
+import { checkedId, isId } from '../ids.ts'
+import { callOptions } from '../language/calloptions.ts'
+import type { Path } from '../language/paths.ts'
+import type { FieldNames, FieldValues } from '../language/types/commands.ts'
+import type { UserValue } from '../language/types/user.ts'
+import { nobody } from '../session/carrier.ts'
+import { type CreateOptions, createFor } from '../session/creation.ts'
+import { handleOf } from '../session/handle.ts'
+import { sessionOf } from '../session/session.ts'
+import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../session/types.ts'
+import { plain } from '../session/view.ts'
+import { Visit, type VisitOptions } from '../session/visit.ts'
+import type { SessionId } from '../store/record.ts'
+import type { Store } from '../store/store.ts'
+import type { TimedStore } from '../store/timed.ts'
+import { type CSRFOptions, csrfGuard } from './csrf.ts'
+import { assertOrigin, trustedOrigins } from './origins.ts'
+import { Responses } from './responses.ts'
+import type { CookieReader, NewCookie } from './set-cookie.ts'
+import { type Eventual, isPromise, StoreSource } from './source.ts'
+import { byUser, endOthers, exceptIn } from './users.ts'
+
+/** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
+export type StoreMaker<Collection> = (collection: Collection) => Store
+
+/** What `Session(app)` leaves to its `Sessions`. */
+export interface Parts {
+  /** The store as `Sessions` has it at each call, held to the timeout. */
+  readonly store: TimedStore
+  readonly visit: VisitOptions
+  readonly cookies: CookieReader
+  readonly newCookie: () => NewCookie
+  /** What Koa knows of a request that it does not serve. */
+  readonly request: (request: IncomingMessage) => Koa.Request
+  readonly tokens: (ctx: Koa.Context) => Tokens
+  /** The field that names a session's user. */
+  readonly user: Path | undefined
+  /** Where a failure goes that no request can be failed for, and of which session it is. */
+  readonly report: (error: unknown, of: string) => void
+}
+
+/** A session as `find` gives it: a picture of a moment. */
+export interface FoundSession<Data = DefaultData> {
+  /** What `end`, `open` and `except` take. */
+  readonly id: SessionId
+  readonly created: Date
+  readonly expires: Date
+  readonly fields: SessionFields<Data>
+}
+
+/** What `create` has made. */
+export interface CreatedSession {
+  /** What `end`, `open` and `except` take. */
+  readonly id: SessionId
+  /** `name=value`, as in the header `Cookie` of a request. It is secret. */
+  readonly cookie: string
+}
+
+export interface EndAllOptions {
+  /** The session that goes on, or its id. */
+  readonly except?: SessionId | { readonly id: SessionId | undefined } | undefined
+}
+
+/** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
+export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue<Data, string>> {
+  readonly #makeStore: StoreMaker<Collection>
+  readonly #parts: Parts
+  #collection: Eventual<Collection> | undefined
+  #source: StoreSource | undefined
+  /** @internal What `close()` waits for. */
+  readonly responses = new Responses()
+  #closing: Promise<void> | undefined
+
+  /** @internal */
+  constructor(makeStore: StoreMaker<Collection>, parts: Parts, store?: Store | Promise<Store>) {
+    this.#makeStore = makeStore
+    this.#parts = parts
+    if (store !== undefined) this.store = store
+  }
+
+  /**
+   * The MongoDB collection that holds the sessions, a promise of one, or a function that connects and gives one: it is
+   * called when a session is first needed, and again after it has failed. It may be set after the app has been put
+   * together; until then, requests that use their session are answered with 503.
+   */
+  get collection(): Eventual<Collection> | undefined {
+    return this.#collection
+  }
+
+  set collection(collection: Eventual<Collection>) {
+    if (typeof collection === 'function') {
+      const connect = collection as () => Promise<Collection>
+      this.#become(async () => this.#makeStore(await connect()))
+    } else if (isPromise<Collection>(collection)) {
+      this.#become(Promise.resolve(collection).then(this.#makeStore))
+    } else {
+      this.#become(this.#makeStore(collection as Collection))
+    }
+    this.#collection = collection
+  }
+
+  /** Where the sessions live, or a promise of it; `undefined` until a function given as `collection` has been called. */
+  get store(): Store | Promise<Store> | undefined {
+    return this.#source?.present
+  }
+
+  set store(store: Store | Promise<Store>) {
+    if (!isPromise<Store>(store) && typeof store?.update !== 'function') {
+      throw new ConfigurationError(
+        'store is not a store: give one, such as memoryStore(), or a promise of one',
+      )
+    }
+    this.#become(isPromise<Store>(store) ? Promise.resolve(store) : store)
+  }
+
+  /**
+   * Prepares the store's indexes; for MongoDB, the TTL index by which expired sessions are removed, and the index by
+   * user. Call it each time the app starts: what is there already is left alone. Each is made whatever becomes of the other.
+   *
+   * @throws {ConfigurationError} if an index is in the way that has other options, which is never dropped, or if MongoDB
+   * refuses one.
+   * @throws {StoreUnavailableError}
+   */
+  async ensureIndex(): Promise<void> {
+    await this.#parts.store.ensureIndex(this.#parts.user)
+  }
+
+  /**
+   * How many sessions there are, of all visitors: those that have neither ended nor expired.
+   *
+   * @throws {ConfigurationError} where the store cannot count sessions.
+   */
+  async count(): Promise<number> {
+    return this.#parts.store.count()
+  }
+
+  /**
+   * The sessions of a user, as the option `user` names the field. (Where the compiler takes other values than that field's, name
+   * it in the type: `Session<Data, 'user_id'>(…)`.)
+   *
+   * @throws {ConfigurationError} without that option, or where the store cannot find sessions.
+   */
+  async *find(user: User): AsyncGenerator<FoundSession<Data>, void, undefined> {
+    const [path, value] = byUser(this.#parts.user, user)
+    for await (const record of this.#parts.store.find(path, value)) {
+      const { id, created, expires, fields } = record
+      // Somebody else's, under a name that no session of ours can have: nobody can come with it, or end it by it.
+      if (!isId(id)) continue
+      yield { id, created, expires, fields: plain(fields) as SessionFields<Data> }
+    }
+  }
+
+  /**
+   * Ends all sessions of a user but `except`, a session or its id: "sign out everywhere else". Effective on the next
+   * request of any process. Resolves to how many were ended.
+   *
+   * @throws {FieldError} for an `except` that is no stored session and no id.
+   * @throws {StoreUnavailableError} once all others have been ended, where some could not be; and where there are always
+   * more, since somebody keeps signing in.
+   */
+  async endAll(user: User, options?: EndAllOptions): Promise<number> {
+    const except = exceptIn(options)
+    return endOthers(
+      except,
+      () => this.find(user),
+      id => this.end(id),
+    )
+  }
+
+  /**
+   * Ends the session of this id, whoever's it is. Ending one that does not exist is not an error.
+   *
+   * @throws {FieldError} (400) for what cannot be an id.
+   */
+  async end(id: SessionId): Promise<void> {
+    await this.#parts.store.delete(checkedId(id))
+    tell({ type: 'ended', id })
+  }
+
+  /**
+   * A session by its id, for jobs and admin pages: with the commands of `ctx.session`, but no cookie. Using it does not
+   * extend it.
+   *
+   * @throws {FieldError} (400) for what cannot be an id.
+   * @throws {SessionEndedError} from whatever is done with it, if there is no such session.
+   */
+  open(id: SessionId): SessionHandle<Data> {
+    const visit = new Visit(nobody, this.#parts.visit, checkedId(id))
+    visit.doNotExtend()
+    visit.queue.close(error => this.#parts.report(error, id))
+    return handleOf<Data>(visit, 'sessions.open(id)')
+  }
+
+  /**
+   * Stores a new session with these fields, for tests that begin with a visitor who is signed in, and for jobs. `cookie`, its
+   * name and its value, is what a request sends as its header `Cookie`; whoever has it is the visitor.
+   *
+   *     const { cookie } = await sessions.create({ user_id: 'ada' })
+   *     await fetch(url, { headers: { cookie } })
+   *
+   * @throws {FieldError} for a field or a value that a session cannot hold.
+   * @throws {SessionTooLargeError}
+   * @throws {ConfigurationError} without `app.keys`, and for options that cannot work.
+   * @throws {StoreUnavailableError}
+   */
+  async create<F extends FieldNames<Data>>(
+    fields: FieldValues<Data, F>,
+    options?: CreateOptions,
+  ): Promise<CreatedSession> {
+    const cookie = this.#parts.newCookie()
+    const id = await createFor(cookie, this.#parts.visit, fields, options)
+    return { id, cookie: cookie.header }
+  }
+
+  /**
+   * The session of a request that Koa does not serve, such as a WebSocket's upgrade: loaded, and read-only as to its
+   * cookie. Commands work on a session that exists; one that does not cannot be made.
+   *
+   * Browsers send the cookie with every page's upgrade, so a request that a page of another origin sent is refused. One of a
+   * program that is no browser, which sends neither `Sec-Fetch-Site` nor `Origin`, is not.
+   *
+   * @throws {InvalidCSRFTokenError} (403) for a request of another origin than this host's and those of `origins`.
+   * @throws {StoreUnavailableError}
+   */
+  async load(request: IncomingMessage, options?: Pick<CSRFOptions, 'origins'>): Promise<LoadedSession<Data>> {
+    const { origins } = callOptions('load', options, ['origins'])
+    const message =
+      'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
+    assertOrigin(this.#parts.request(request), trustedOrigins('load()', origins), message)
+    const visit = new Visit(this.#parts.cookies(request), this.#parts.visit)
+    visit.queue.close(error => this.#parts.report(error, visit.id ?? ''))
+    await visit.load()
+    return sessionOf<Data>(visit)
+  }
+
+  /**
+   * Middleware that refuses requests which another site made a visitor's browser send. Use it after a body parser, so
+   * that it sees the field `_csrf`, and before what changes things.
+   *
+   * @throws {ConfigurationError} for an origin or a path that is none.
+   */
+  csrf(options?: CSRFOptions): Koa.Middleware {
+    if (!(this instanceof Sessions)) {
+      throw new ConfigurationError('csrf() makes the middleware: app.use(sessions.csrf())')
+    }
+    return csrfGuard(options, this.#parts.tokens)
+  }
+
+  /**
+   * For the end of the process: waits for the requests that use their session, streamed bodies and those whose visitors
+   * have gone included, and then for the store calls under way, each at most for `timeout`. From then on calls are
+   * refused with `StoreUnavailableError`, until another store is set. Lets go of what the store opened; a connection that
+   * the app opened is the app's to close, afterwards.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** `await using sessions = Session(app)` closes them at the end of the scope. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  /** Of the store that is there now: another may be set meanwhile, and is not closed. */
+  async #close(): Promise<void> {
+    const { store } = this.#parts
+    const source = this.#source
+    await store.drain(this.responses.ended(store.timeout))
+    await source?.close()
+  }
+
+  /** @internal The store, for a request that needs it now. */
+  ready(): Store | Promise<Store> {
+    if (this.#source) return this.#source.ready()
+    const message = 'There is no session store yet: set sessions.collection or sessions.store'
+    return Promise.reject(new StoreUnavailableError(message, 'none'))
+  }
+
+  #become(store: Eventual<Store>): void {
+    this.#collection = undefined
+    this.#closing = undefined
+    this.#parts.store.renew()
+    this.#source = new StoreSource(store, this.#parts.store.timeout)
+  }
+}

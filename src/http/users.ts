@@ -1,0 +1,70 @@
+import { ConfigurationError, FieldError, StoreUnavailableError } from '../errors.ts'
+import { idFrom } from '../ids.ts'
+import { namedOptions, refuseCallback } from '../language/calloptions.ts'
+import type { Path } from '../language/paths.ts'
+import { literal } from '../language/values.ts'
+import type { SessionId } from '../store/record.ts'
+
+/** How often sessions are looked for anew: each time some have come while others were ended. */
+const MOST_PASSES = 10
+
+/**
+ * Ends the sessions that `find` finds, all but one, until two passes have found none: one may have been given a new id while the first was
+ * under way. One that cannot be ended does not keep the others. Resolves to how many were ended.
+ */
+export async function endOthers(
+  except: SessionId | undefined,
+  find: () => AsyncIterable<{ readonly id: SessionId }>,
+  end: (id: SessionId) => Promise<void>,
+): Promise<number> {
+  const failed = new Map<SessionId, unknown>()
+  let ended = 0
+  for (let passes = 1, quiet = 0; quiet < 2; passes++) {
+    const ids: SessionId[] = []
+    for await (const { id } of find()) if (id !== except && !failed.has(id)) ids.push(id)
+    if (ids.length > 0 && passes > MOST_PASSES) throw endless(ended)
+    for (const id of ids) {
+      try {
+        await end(id)
+        ended++
+      } catch (error) {
+        failed.set(id, error)
+      }
+    }
+    quiet = ids.length === 0 ? quiet + 1 : 0
+  }
+  const [cause] = failed.values()
+  if (failed.size > 0) throw incomplete(ended, failed.size, cause)
+  return ended
+}
+
+/** Where a user's sessions are told from others': the option `user` names the field. */
+export function byUser(path: Path | undefined, user: unknown): [Path, unknown] {
+  if (path === undefined) {
+    throw new ConfigurationError(
+      "find() and endAll() need the option user: the field that names a session's user",
+    )
+  }
+  // Which an absent field equals too: everybody who is not signed in.
+  if (user === null || user === undefined) throw new FieldError('null and undefined are no user', path)
+  return [path, literal(user, path)]
+}
+
+export function exceptIn(options: unknown): SessionId | undefined {
+  refuseCallback('endAll', [options])
+  const { except } = namedOptions('endAll', options, ['except'])
+  return except === undefined ? undefined : idFrom(except)
+}
+
+function endless(ended: number): StoreUnavailableError {
+  return new StoreUnavailableError(
+    `${ended} sessions of the user were ended, and there are always more: somebody keeps signing in. Keep the user from ` +
+      'signing in, as by another password, then call endAll() again',
+    'unknown',
+  )
+}
+
+function incomplete(ended: number, failed: number, cause: unknown): StoreUnavailableError {
+  const message = `${ended} sessions of the user were ended, and ${failed} could not be: call endAll() again`
+  return new StoreUnavailableError(message, 'unknown', { cause })
+}

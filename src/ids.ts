@@ -1,0 +1,49 @@
+import { hash, randomBytes } from 'node:crypto'
+import { FieldError } from './errors.ts'
+import type { SessionId } from './store/record.ts'
+
+/** What the visitor's cookie carries. Never stored, never logged. */
+export type Secret = string
+
+const idShape = /^[0-9a-f]{64}$/
+
+/** 160 bits: OWASP asks for 128 of a CSPRNG, which a UUID does not have. */
+const SECRET_BYTES = 20
+
+export function newSecret(): Secret {
+  return randomBytes(SECRET_BYTES).toString('hex')
+}
+
+/** Of a text that nobody can guess. */
+export function secretFrom(text: string): Secret {
+  return hash('sha256', text, 'hex').slice(0, 2 * SECRET_BYTES)
+}
+
+/** Hashed, so that a leaked database holds nothing that works as a cookie. */
+export function idOf(secret: Secret): SessionId {
+  return hash('sha256', secret, 'hex')
+}
+
+export function isId(id: unknown): id is SessionId {
+  return typeof id === 'string' && idShape.test(id)
+}
+
+/** An id that came from outside, such as from a form of "your devices": a string and nothing else reaches the store. */
+export function checkedId(id: unknown): SessionId {
+  if (isId(id)) return id
+  throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id', 400)
+}
+
+/** The id of a session, given by itself or by the session. */
+export function idFrom(session: unknown): SessionId {
+  if (typeof session === 'function' || (isObject(session) && 'then' in session && !('id' in session))) {
+    throw new FieldError('That is no session yet: load it first, as in await ctx.session()', 'id')
+  }
+  if (!isObject(session) || !('id' in session)) return checkedId(session)
+  if (session.id !== undefined) return checkedId(session.id)
+  throw new FieldError('That session is not stored, so it has no id', 'id')
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

@@ -1,0 +1,119 @@
+import { ConfigurationError } from '../errors.ts'
+import { describe, quote } from './paths.ts'
+import { isPlain } from './values.ts'
+
+/** The options of a call that returns a promise, such as `regenerate({ … })`. */
+export function callOptions<Name extends string>(
+  call: string,
+  options: unknown,
+  names: readonly Name[],
+): { readonly [N in Name]?: unknown } {
+  refuseCallback(call, [options])
+  const checked = namedOptions(call, options, names)
+  const empty = Object.entries(checked).find(([, value]) => value === null)
+  if (empty) throw new ConfigurationError(`${call}({ ${empty[0]} }) is null; leave it out for its default`)
+  return checked
+}
+
+/**
+ * The options of one call: a copy that has none but `names`, and nothing of `undefined`. Their values are the caller's to
+ * check.
+ *
+ * @throws {ConfigurationError} for whatever else was given, naming it.
+ */
+export function namedOptions<Name extends string>(
+  call: string,
+  options: unknown,
+  names: readonly Name[],
+): { readonly [N in Name]?: unknown } {
+  if (options === undefined) return {}
+  if (names.length === 0) throw new ConfigurationError(`${call}() takes no options, not ${describe(options)}`)
+  if (!isPlain(options)) {
+    throw new ConfigurationError(
+      `${call}() takes options as a plain object, not ${describe(options)}; there are ${names.join(', ')}`,
+    )
+  }
+  refuseUnknown(`${call}()`, options, names)
+  const checked: { [N in Name]?: unknown } = {}
+  for (const [name, value] of Object.entries(options)) {
+    if (value !== undefined) checked[name as Name] = value
+  }
+  return checked
+}
+
+/** What to say of names that are options somewhere else, such as in another library. */
+export type Advice = Readonly<Record<string, string>>
+
+/**
+ * For all objects of options.
+ *
+ * @throws {ConfigurationError} for an option that `owner` does not have, naming it and the way out.
+ */
+export function refuseUnknown(
+  owner: string,
+  options: object,
+  names: readonly string[],
+  advice: Advice = {},
+): void {
+  const unknown = Object.keys(options).find(name => !names.includes(name))
+  if (unknown === undefined) return
+  const similar = nearest(unknown, [...names, ...Object.keys(advice)])
+  const way = similar && !names.includes(similar) ? `: ${advice[similar]}` : suggestion(similar)
+  throw new ConfigurationError(
+    `${owner} has no option ${quote(unknown)}${way}; there are ${names.join(', ')}`,
+  )
+}
+
+/**
+ * For calls that return a promise, at the call itself: who gives a callback does not look at the promise, and would wait for
+ * ever for a call of it.
+ *
+ * @throws {ConfigurationError}
+ */
+export function refuseCallback(call: string, args: readonly unknown[]): void {
+  if (!args.some(arg => typeof arg === 'function')) return
+  throw new ConfigurationError(`${call}() returns a promise and takes no callback: await it`)
+}
+
+/** `; did you mean …?`, if one of the names is much like what was given: so many mistakes away, and fewer for short ones. */
+export function didYouMean(given: string, names: readonly string[], mistakes?: number): string {
+  return suggestion(nearest(given, names, mistakes))
+}
+
+function suggestion(name: string | undefined): string {
+  return name === undefined ? '' : `; did you mean ${quote(name)}?`
+}
+
+/** The name that is most like what was given, if one is much like it. */
+function nearest(given: string, names: readonly string[], mistakes = 2): string | undefined {
+  const [first] = names
+    .map(name => ({ name, far: distance(given.toLowerCase(), name.toLowerCase()) }))
+    .filter(({ name, far }) => far <= Math.min(mistakes, (name.length - 1) / 2))
+    .sort((a, b) => a.far - b.far)
+  return first?.name
+}
+
+/** So many characters at least have to be added, removed or replaced to make one of the other, or two of them swapped. */
+function distance(a: string, b: string): number {
+  if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = at(rows, i - 1, j - 1) + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const isSwapped = a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
+      row[j] = Math.min(
+        replaced,
+        at(rows, i - 1, j) + 1,
+        (row[j - 1] as number) + 1,
+        isSwapped ? at(rows, i - 2, j - 2) + 1 : replaced,
+      )
+    }
+    rows.push(row)
+  }
+  return at(rows, a.length, b.length)
+}
+
+function at(rows: readonly (readonly number[])[], i: number, j: number): number {
+  return rows[i]?.[j] ?? Number.POSITIVE_INFINITY
+}

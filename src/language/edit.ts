@@ -1,0 +1,99 @@
+import { CommandError } from '../errors.ts'
+import { describe, isIndex, type Path, quote } from './paths.ts'
+import { type Fields, isContainer } from './values.ts'
+
+/**
+ * What becomes of a path that leads nowhere.
+ * `create`: objects are made for the parts that are missing; what cannot be made is an error.
+ * `create outside arrays`: the same, and a path through an array is an error.
+ * `find`: nothing to do, unless the path could not exist, below a scalar or by name into an array: an error.
+ * `find if any`: nothing to do.
+ */
+export type Reach = 'create' | 'create outside arrays' | 'find' | 'find if any'
+
+export interface Edit {
+  readonly path: Path
+  readonly parts: readonly string[]
+  readonly reach: Reach
+  /** The new value for the current one. `undefined` stands for a missing one, and removes. */
+  readonly value: (current: unknown) => unknown
+}
+
+/** Containers made by the change that is being applied, which it may alter: all others are shared with its input. */
+export type Owned = Set<object>
+
+/** The container with the edit's path changed. Copies what it changes on the way, and nothing if nothing changes. */
+export function edited<T extends Fields | unknown[]>(container: T, edit: Edit, owned: Owned, depth = 0): T {
+  const key = keyOf(container, edit, depth)
+  if (key === undefined) return container
+  const current = Object.hasOwn(container, key) ? (container as Fields)[key] : undefined
+  const next = nextOf(current, edit, owned, depth)
+  if (Object.is(next, current)) return container
+  const copy = owned.has(container) ? container : copyOf(container)
+  owned.add(copy)
+  // What is removed from an array leaves a null, so that the others keep their places.
+  if (next === undefined && !Array.isArray(copy)) delete (copy as Fields)[key]
+  else write(copy as Fields, key, next ?? null)
+  return copy
+}
+
+function nextOf(current: unknown, edit: Edit, owned: Owned, depth: number): unknown {
+  if (depth === edit.parts.length - 1) return edit.value(current)
+  if (isContainer(current)) return edited(current, edit, owned, depth + 1)
+  if (current === undefined) return isCreating(edit) ? created(edit, owned, depth + 1) : undefined
+  if (edit.reach === 'find if any') return current
+  throw blocked(edit, depth, describe(current))
+}
+
+/** Everything below a part that is missing; numeric parts are plain keys where there is nothing yet. */
+function created(edit: Edit, owned: Owned, depth: number): unknown {
+  const { parts, value } = edit
+  let content = value(undefined)
+  if (content === undefined) return undefined
+  for (let index = parts.length - 1; index >= depth; index--) {
+    const parent: Fields = {}
+    write(parent, parts[index] as string, content)
+    owned.add(parent)
+    content = parent
+  }
+  return content
+}
+
+/** The key that the part at this depth stands for, or nothing where there is nothing to do. */
+function keyOf(container: Fields | unknown[], edit: Edit, depth: number): string | undefined {
+  const part = edit.parts[depth] as string
+  if (!Array.isArray(container)) return part
+  if (edit.reach === 'create outside arrays') throw blocked(edit, depth - 1, 'Array')
+  if (isIndex(part)) {
+    if (Number(part) < container.length) return part
+    // MongoDB would fill the gap with nulls.
+    if (isCreating(edit)) {
+      throw new CommandError(
+        `Nothing can be stored at ${quote(edit.path)}: the array has no element ${part}, and push adds one`,
+        edit.path,
+      )
+    }
+  } else if (edit.reach !== 'find if any') {
+    throw blocked(edit, depth - 1, 'Array')
+  }
+  return undefined
+}
+
+function isCreating({ reach }: Edit): boolean {
+  return reach === 'create' || reach === 'create outside arrays'
+}
+
+function blocked({ path, parts }: Edit, depth: number, what: string): CommandError {
+  const holder = quote(parts.slice(0, depth + 1).join('.'))
+  return new CommandError(`${quote(path)} leads nowhere: ${holder} is of type ${what}`, path)
+}
+
+function copyOf<T extends Fields | unknown[]>(container: T): T {
+  return (Array.isArray(container) ? container.slice() : { ...container }) as T
+}
+
+/** Defines a key that would otherwise act. */
+function write(target: Fields, key: string, value: unknown): void {
+  if (key !== '__proto__') target[key] = value
+  else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true })
+}

@@ -1,0 +1,71 @@
+import { types } from 'node:util'
+import { SessionTooLargeError } from '../errors.ts'
+import type { Operation } from './change.ts'
+import { isBSON, isPlain } from './values.ts'
+
+/** The size in BSON of checked fields, as MongoDB's `$bsonSize` counts (https://bsonspec.org). */
+export function sizeOf(value: unknown): number {
+  switch (typeof value) {
+    case 'boolean':
+      return 1
+    case 'number':
+      return Number.isInteger(value) && Math.abs(value) <= 0x7fffffff ? 4 : 8
+    case 'bigint':
+      return 8
+    case 'string':
+      return 5 + Buffer.byteLength(value)
+    default:
+      return value === null || value === undefined ? 0 : sizeOfObject(value)
+  }
+}
+
+function sizeOfObject(value: object): number {
+  if (types.isDate(value)) return 8
+  if (types.isUint8Array(value)) return 5 + value.length
+  if (isBSON(value)) return sizeOfBSON(value)
+  if (!Array.isArray(value) && !isPlain(value)) return 0
+  let size = 5
+  for (const [key, member] of Object.entries(value)) size += 2 + Buffer.byteLength(key) + sizeOf(member)
+  return size
+}
+
+function sizeOfBSON(value: { readonly _bsontype: string; readonly position?: unknown }): number {
+  switch (value._bsontype) {
+    case 'ObjectId':
+      return 12
+    case 'Decimal128':
+      return 16
+    case 'Binary':
+      return 5 + Number(value.position)
+    default:
+      return 8
+  }
+}
+
+/** The most by which an operation makes the fields larger. */
+export function growthOf(operation: Operation): number {
+  switch (operation.op) {
+    case '$unset':
+    case '$pop':
+    case '$pull':
+    case '$pullAll':
+      return 0
+    case '$rename':
+      return Buffer.byteLength(operation.to)
+    case '$currentDate':
+      return PATH + Buffer.byteLength(operation.path)
+    default:
+      return PATH + Buffer.byteLength(operation.path) * 2 + sizeOf(operation.arg)
+  }
+}
+
+/** An object for each part of the longest path, and a number that may widen. */
+const PATH = 16 * 8
+
+/** The bound that a change which can grow a session is sent with. Throws for one that no session could hold. */
+export function boundOf(operations: readonly Operation[], maxSize: number): { readonly maxSize?: number } {
+  const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
+  const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize
+  if (growth > maxSize && operations.some(isTooLarge)) throw new SessionTooLargeError()
+  return growth > 0 ? { maxSize } : {}
+}

@@ -1,0 +1,166 @@
+import { types } from 'node:util'
+import { FieldError } from '../errors.ts'
+import { describe, faultOfPart, isVisibleKey, quote } from './paths.ts'
+
+/** Stored data: the fields of a session, or an object inside them. */
+export type Fields = Record<string, unknown>
+
+/** MongoDB stops at 100 levels; values are checked by recursion, so a circle ends here too. */
+const MAX_NESTING = 64
+const MIN_INT64 = -(2n ** 63n)
+const MAX_INT64 = 2n ** 63n - 1n
+
+/** BSON's types that a session holds. `Binary` is what bytes come back as; a UUID is one. */
+const bsonTypes = new Set(['ObjectId', 'Long', 'Decimal128', 'Binary'])
+export const bsonVersion = Symbol.for('@@mdb.bson.version')
+
+/** An instance of one of BSON's own classes: known by what only its prototype has, so no JSON can pass for it. */
+export interface BSONInstance {
+  readonly _bsontype: string
+}
+
+export function isBSON(value: unknown): value is BSONInstance {
+  return typeof value === 'object' && value !== null && bsonVersion in value && '_bsontype' in value
+}
+
+/** An object made of keys, as opposed to an instance of a class. */
+export function isPlain(value: unknown): value is Fields {
+  if (typeof value !== 'object' || value === null) return false
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** A container whose members can be addressed by a path. */
+export function isContainer(value: unknown): value is Fields | unknown[] {
+  return Array.isArray(value) || isPlain(value)
+}
+
+/**
+ * Checks a value and copies it, so that what is sent is what was given at the call.
+ * Throws `FieldError` for whatever would not come back as it went in: refused rather than changed in silence.
+ */
+export function literal(value: unknown, path: string, nesting = 0): unknown {
+  switch (typeof value) {
+    case 'boolean':
+      return value
+    case 'string':
+      if (!value.isWellFormed()) throw refused('a string with a lone surrogate', path)
+      return value
+    case 'number':
+      if (!Number.isFinite(value)) throw refused(`the number ${value}`, path)
+      return value
+    case 'bigint':
+      if (value < MIN_INT64 || value > MAX_INT64) throw refused('a bigint beyond 64 bits', path)
+      return value
+    case 'object':
+      return value === null ? null : literalObject(value, path, nesting)
+    default:
+      throw refused(typeof value, path)
+  }
+}
+
+function literalObject(value: object, path: string, nesting: number): unknown {
+  if (nesting >= MAX_NESTING) throw refused(`more than ${MAX_NESTING} levels, or a circle`, path)
+  if (Array.isArray(value)) {
+    // By index, because map() passes over the holes of a sparse array.
+    return Array.from(value, (item, index) => literal(item, `${path}.${index}`, nesting + 1))
+  }
+  if (isBSON(value)) {
+    if (!bsonTypes.has(value._bsontype)) throw refused(`BSON's ${value._bsontype}`, path)
+    return ownCopy(value)
+  }
+  if (isPlain(value)) return literalFields(value, path, nesting)
+  if (types.isDate(value)) {
+    if (Number.isNaN(value.getTime())) throw refused('an invalid date', path)
+    return ownCopy(value)
+  }
+  if (types.isUint8Array(value)) return Buffer.from(value)
+  throw refused(describe(value), path)
+}
+
+function literalFields(value: Fields, path: string, nesting: number): Fields {
+  if (Object.getOwnPropertySymbols(value).length > 0) throw refused('an object with a symbol as key', path)
+  const copy: Fields = {}
+  for (const key of Object.keys(value)) {
+    const fault = key.includes('.') ? 'holds a dot' : faultOfPart(key)
+    if (fault) throw new FieldError(`The key ${quote(key)} of the value for ${quote(path)} ${fault}`, path)
+    copy[key] = literal(value[key], `${path}.${key}`, nesting + 1)
+  }
+  return copy
+}
+
+function refused(what: string, path: string): FieldError {
+  return new FieldError(
+    `The value for ${quote(path)} is ${what}, which a session cannot hold: it takes null, booleans, finite ` +
+      "numbers, strings, dates, bytes, arrays, plain objects and BSON's ObjectId, Long, Decimal128 and UUID",
+    path,
+  )
+}
+
+/** A copy of stored data that is the caller's own, without the keys that only a foreign hand can have stored. */
+export function copied<T>(value: T): T
+export function copied(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(item => copied(item))
+  if (isPlain(value)) {
+    const copy: Fields = {}
+    for (const key of Object.keys(value)) if (isVisibleKey(key)) copy[key] = copied(value[key])
+    return copy
+  }
+  return ownCopy(value)
+}
+
+/** A copy of a leaf that its holder could alter in place: a date, bytes, BSON's own types. Others come as they are. */
+export function ownCopy<T>(value: T): T
+export function ownCopy(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value
+  // Asked of the value itself, since it may come from another realm (a vm context, a test runner).
+  if (types.isDate(value)) return new Date(value.getTime())
+  if (types.isUint8Array(value)) return bytesOf(value)
+  return isBSON(value) ? ownCopyOfBSON(value) : value
+}
+
+/** Of the same class, be it Node's Buffer; not from its pool, which it would keep in memory. */
+function bytesOf(bytes: Uint8Array): Uint8Array {
+  return Uint8Array.prototype.slice.call(bytes)
+}
+
+interface BSONParts extends BSONInstance {
+  readonly buffer: Uint8Array
+  readonly position: number
+  readonly sub_type: number
+  readonly bytes: Uint8Array
+  readonly low: number
+  readonly high: number
+  readonly unsigned: boolean
+}
+
+function ownCopyOfBSON(value: BSONInstance): BSONInstance {
+  const { buffer, position, sub_type, bytes, low, high, unsigned } = value as BSONParts
+  switch (value._bsontype) {
+    case 'ObjectId':
+      return constructed(value, [value])
+    case 'Binary':
+      return constructed(value, [bytesOf(buffer.subarray(0, position)), sub_type])
+    case 'Decimal128':
+      return constructed(value, [bytesOf(bytes)])
+    case 'Long':
+      return constructed(value, [low, high, unsigned])
+    default:
+      return value
+  }
+}
+
+/** By the constructor of BSON's own class, whose arguments are known, but of the class of `like`: a UUID stays one. */
+function constructed(like: BSONInstance, args: readonly unknown[]): BSONInstance {
+  let prototype = Object.getPrototypeOf(like)
+  while (!Object.hasOwn(prototype, '_bsontype')) prototype = Object.getPrototypeOf(prototype)
+  return Reflect.construct(prototype.constructor, args, like.constructor as new () => BSONInstance)
+}
+
+/** Whether a checked value is read back from a store just as it is: bytes come back as `Binary`, integers as numbers. */
+export function comesBackAlike(value: unknown): boolean {
+  if (Array.isArray(value)) return value.every(comesBackAlike)
+  if (isPlain(value)) return Object.values(value).every(comesBackAlike)
+  if (isBSON(value)) return value._bsontype === 'ObjectId' || value._bsontype === 'Decimal128'
+  return typeof value !== 'bigint' && !types.isUint8Array(value)
+}

@@ -1,0 +1,46 @@
+import { SessionEndedError, StoreUnavailableError } from '../errors.ts'
+import type { Change, Operation } from '../language/change.ts'
+import { touchedPaths } from '../language/fold.ts'
+import { applied } from '../language/operators.ts'
+import { isIndex, type Path, partsOf } from '../language/paths.ts'
+import { comesBackAlike, type Fields } from '../language/values.ts'
+import type { Answer } from '../store/store.ts'
+import { answerable } from './picture.ts'
+
+/** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
+export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
+  if (taken) return { paths: answerable([taken]), when: 'before' }
+  if (!asked && !change.operations.some(hasFleetingResult)) return undefined
+  return { paths: answerable(touchedPaths(change.operations)), when: 'after' }
+}
+
+/**
+ * Numbers may be awaited later, as tickets whose worth is that no two are alike: what a later read would find is not what
+ * this change made. They are small, so they are asked back always.
+ */
+function hasFleetingResult({ op }: Operation): boolean {
+  return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
+}
+
+/**
+ * What a change leaves at the paths it touches, where that follows from the change alone, so that nobody need ask the store:
+ * it may then join the change with others. Below an array's element, the answer is the whole array; an object from which
+ * something is removed is there afterwards only if it was before.
+ */
+export function foreseen({ operations }: Change): Fields | undefined {
+  return operations.every(isForeseeable) ? applied({}, operations) : undefined
+}
+
+function isForeseeable(operation: Operation): boolean {
+  const parts = partsOf(operation.path)
+  if (operation.op === '$unset') return parts.length === 1
+  return operation.op === '$set' && !parts.some(isIndex) && comesBackAlike(operation.arg)
+}
+
+/** The change has been applied, whatever the reading after it meets; that nothing was written must not be said. */
+export function afterApplied(error: unknown): undefined {
+  if (error instanceof SessionEndedError) return undefined
+  if (!(error instanceof StoreUnavailableError)) throw error
+  const message = 'The change was applied, but the session could not be read again'
+  throw new StoreUnavailableError(message, 'unknown', { cause: error })
+}

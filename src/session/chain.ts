@@ -1,0 +1,135 @@
+import { nextTick } from 'node:process'
+import { CommandError } from '../errors.ts'
+import type { Change } from '../language/change.ts'
+import { addCommand, type CommandName, commands } from '../language/commands.ts'
+import { Fold } from '../language/fold.ts'
+import type { Path } from '../language/paths.ts'
+import type { Queue } from './queue.ts'
+
+/** What carries out a chain: it applies the change and says what the chain resolves to. */
+export interface Performer {
+  /** Counts the chain as pending, and has the request fail if nobody handles its failure. */
+  readonly queue: Queue
+  /**
+   * Sends the change, in its turn: what it calls takes no place in the queue. `taken` is the field whose former value is
+   * the result; `asked`, whether anybody waits for one. `undefined`: applied, and nothing was asked back.
+   */
+  perform(change: Change, taken: Path | undefined, asked: boolean): Promise<Result | undefined>
+  /** The result of a chain for which nothing was asked back, and that is awaited all the same. */
+  afterwards(change: Change): Promise<unknown>
+}
+
+/** Boxed, because a chain may well resolve to `undefined`. */
+export interface Result {
+  readonly value: unknown
+}
+
+/**
+ * The commands of one chain, which become one change. A chain takes its place among the request's calls when it is begun,
+ * is closed to further commands at the end of the tick, and is sent when its turn comes. By then an `await` in the same
+ * expression has been seen, so that nothing need be asked back where nobody waits.
+ */
+class Chain implements PromiseLike<unknown> {
+  readonly #performer: Performer
+  readonly #fold = new Fold()
+  readonly #sent: Promise<Result | undefined>
+  #state: 'open' | 'closed' | 'broken' = 'open'
+  /** Somebody waits for the result, and so also handles a failure. */
+  #asked = false
+  #failure: unknown
+
+  constructor(performer: Performer) {
+    this.#performer = performer
+    const closed = endOfTick().then(() => {
+      if (this.#state === 'open') this.#state = 'closed'
+    })
+    // Never rejects, since a failure that nobody handles is the request's, not the process's.
+    this.#sent = performer.queue
+      .run(() => closed.then(() => this.#send()))
+      .catch(error => {
+        this.#failure ??= error
+        return undefined
+      })
+    performer.queue.track(this.#sent, () =>
+      this.#asked || this.#state === 'broken' ? undefined : this.#failure,
+    )
+  }
+
+  /** Adds a command, or throws and makes sure that no part of the chain is ever sent. */
+  add(name: CommandName, args: readonly unknown[]): this {
+    if (this.#state !== 'open') {
+      throw new CommandError(
+        `.${name}() came too late: a chain is closed at the end of the tick in which it was begun; begin a new one`,
+      )
+    }
+    try {
+      addCommand(this.#fold, name, args)
+      return this
+    } catch (error) {
+      this.#state = 'broken'
+      this.#failure = error
+      throw error
+    }
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: a chain is awaited as a promise is
+  then<A = unknown, B = never>(
+    fulfilled?: ((value: unknown) => A | PromiseLike<A>) | null,
+    rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
+  ): Promise<A | B> {
+    this.#asked = true
+    const derived = this.#result().then(fulfilled, rejected)
+    return rejected ? derived : this.#performer.queue.watch(derived)
+  }
+
+  catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {
+    return this.then(undefined, rejected)
+  }
+
+  finally(settled?: (() => void) | null): Promise<unknown> {
+    return this.then().finally(settled)
+  }
+
+  async #result(): Promise<unknown> {
+    const result = await this.#sent
+    if (this.#failure !== undefined) throw this.#failure
+    return result ? result.value : this.#performer.afterwards(this.#fold.change())
+  }
+
+  async #send(): Promise<Result | undefined> {
+    if (this.#state === 'broken') return undefined
+    return this.#performer.perform(this.#fold.change(), this.#fold.taken, this.#asked)
+  }
+}
+
+const now = Promise.resolve()
+
+/** After all microtasks under way, however many they are and will be: Node runs `nextTick` once none is left. */
+function endOfTick(): Promise<void> {
+  return new Promise(resolve => now.then(() => nextTick(resolve)))
+}
+
+for (const name of Object.keys(commands) as CommandName[]) {
+  Object.defineProperty(Chain.prototype, name, {
+    value(this: Chain | undefined, ...args: unknown[]) {
+      if (!(this instanceof Chain)) {
+        throw new TypeError(`Call the commands of a chain on the chain itself: ctx.session.set(…).${name}(…)`)
+      }
+      return this.add(name, args)
+    },
+  })
+}
+
+/** Gives `target` every command; each begins a chain for what `performerOf` finds by what it is called on, and its name. */
+export function defineCommands<T extends object>(
+  target: T,
+  performerOf: (self: T, name: string) => Performer,
+): void {
+  for (const name of Object.keys(commands) as CommandName[]) {
+    Object.defineProperty(target, name, {
+      value(this: T, ...args: unknown[]) {
+        return new Chain(performerOf(this, name)).add(name, args)
+      },
+    })
+  }
+}

@@ -1,0 +1,172 @@
+import { ConfigurationError, FieldError } from '../errors.ts'
+import { callOptions, refuseCallback } from '../language/calloptions.ts'
+import { touchedPaths } from '../language/fold.ts'
+import { describe, type PathLike } from '../language/paths.ts'
+import { copied } from '../language/values.ts'
+import { afterApplied, answerFor } from './answers.ts'
+import { defineCommands, type Performer } from './chain.ts'
+import { valueAt } from './picture.ts'
+import { destroy, readFields, regenerate, sessionOf, touch } from './session.ts'
+import { assertToken, createToken } from './tokens.ts'
+import type { SessionHandle } from './types.ts'
+import { isAskedOfAnything, notKept, notListed, notLoaded } from './unloaded.ts'
+import type { Visit } from './visit.ts'
+
+/**
+ * The session that is not loaded yet: a function that loads it, with every command beside. `name` is what the app calls it,
+ * for messages.
+ */
+export function handleOf<Data>(visit: Visit, name: string): SessionHandle<Data> {
+  return new Proxy(session, new Handle(visit, name)) as unknown as SessionHandle<Data>
+}
+
+/** What a handle is a proxy for, so that it is a function; nobody calls it. */
+const session = () => {}
+
+/**
+ * A handle has its members and answers what is asked of any value. Whatever else is asked of it throws, since it would be
+ * taken for a field. (A proxy with an object of its own costs a request less than a function that is given a prototype and
+ * a private field; each call of a command costs a little more.)
+ */
+class Handle implements ProxyHandler<typeof session> {
+  readonly #visit: Visit
+  readonly #name: string
+  #session: unknown
+
+  constructor(visit: Visit, name: string) {
+    this.#visit = visit
+    this.#name = name
+  }
+
+  apply(_target: unknown, _self: unknown, args: readonly unknown[]): Promise<unknown> {
+    refuseCallback(this.#name, args)
+    return this.#visit.queue.watch(this.#loaded(args[0]))
+  }
+
+  async #loaded(options: unknown): Promise<unknown> {
+    const { extend = true } = callOptions(this.#name, options, ['extend'])
+    if (typeof extend !== 'boolean') {
+      throw new ConfigurationError(`${this.#name}({ extend }) takes true or false, not ${describe(extend)}`)
+    }
+    if (!extend) this.#visit.doNotExtend()
+    await this.#visit.load()
+    this.#session ??= sessionOf(this.#visit)
+    return this.#session
+  }
+
+  get(target: object, key: string | symbol): unknown {
+    if (key === itsVisit) {
+      visitAsked = this.#visit
+      return undefined
+    }
+    const member = members[key as string]
+    if (member) return member
+    if (typeof key === 'symbol') return Reflect.get(target, key)
+    this.#assertAskedOfAnything(key)
+    return Reflect.get(Object.prototype, key)
+  }
+
+  has(target: object, key: string | symbol): boolean {
+    if (typeof key === 'symbol') return key in target
+    if (key in members) return true
+    this.#assertAskedOfAnything(key)
+    return key in Object.prototype
+  }
+
+  getOwnPropertyDescriptor(target: object, key: string | symbol): PropertyDescriptor | undefined {
+    if (typeof key === 'symbol') return Reflect.getOwnPropertyDescriptor(target, key)
+    if (!(key in members)) this.#assertAskedOfAnything(key)
+    return undefined
+  }
+
+  ownKeys(): never {
+    throw notListed(this.#name)
+  }
+
+  set(_target: object, key: string | symbol): never {
+    throw notKept(this.#name, key)
+  }
+
+  defineProperty(_target: object, key: string | symbol): never {
+    throw notKept(this.#name, key)
+  }
+
+  deleteProperty(_target: object, key: string | symbol): never {
+    throw notKept(this.#name, key, true)
+  }
+
+  setPrototypeOf(): never {
+    throw new FieldError(`The prototype of ${this.#name} cannot be changed`)
+  }
+
+  preventExtensions(): never {
+    throw new FieldError(`${this.#name} is read-only as it is: it cannot be frozen`)
+  }
+
+  #assertAskedOfAnything(name: string): void {
+    if (!isAskedOfAnything(name)) throw notLoaded(this.#name, name, Object.getOwnPropertyNames(members))
+  }
+}
+
+const itsVisit = Symbol('visit')
+let visitAsked: Visit | undefined
+
+/** The visit of a handle, which it lays down here and hands to nobody: what leads to the cookie's secret stays in here. */
+function visitOf(self: Asked, member: string): Visit {
+  visitAsked = undefined
+  if (typeof self === 'function') void self[itsVisit]
+  const visit = visitAsked as Visit | undefined
+  visitAsked = undefined
+  if (!visit) {
+    throw new TypeError(`Call the commands on ctx.session itself: ctx.session.${member}(…)`)
+  }
+  return visit
+}
+
+/** What a member is called on: a handle, if it was not taken off it. */
+type Asked = (() => Promise<unknown>) & { readonly [itsVisit]?: undefined }
+
+type Member = (this: Asked, ...args: never[]) => unknown
+
+const members: Record<string, Member> = Object.assign(Object.create(null), {
+  get: asking('get', (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
+  touch: asking('touch', (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
+  destroy: asking('destroy', (visit, _, options?: unknown) => destroy(visit, options)),
+  regenerate: asking('regenerate', (visit, handle, options?: unknown) =>
+    regenerate(visit, options).then(() => handle()),
+  ),
+  createCSRF(this: Asked) {
+    return createToken(visitOf(this, 'createCSRF').tokenKey())
+  },
+  assertCSRF(this: Asked, token: unknown) {
+    assertToken(visitOf(this, 'assertCSRF').tokenKeys, token)
+  },
+} satisfies Record<string, Member>)
+
+defineCommands(members, (handle, name) => performerFor(visitOf(handle as unknown as Asked, name)))
+
+/** Chains of the handle resolve to the fields touched, to what was taken, or to `null` where a guard did not hold. */
+function performerFor(visit: Visit): Performer {
+  return {
+    queue: visit.queue,
+    perform: async (change, taken, asked) => {
+      const outcome = await visit.apply(change, answerFor(change, taken, asked))
+      if (outcome === null) return { value: null }
+      const { fields } = outcome
+      return fields && { value: copied(taken ? valueAt(fields, taken) : fields) }
+    },
+    afterwards: async change =>
+      copied((await visit.excerpt(touchedPaths(change.operations)).catch(afterApplied)) ?? {}),
+  }
+}
+
+function asking<A extends unknown[], R>(
+  name: string,
+  act: (visit: Visit, handle: Asked, ...args: A) => Promise<R>,
+) {
+  return function (this: Asked, ...args: A): Promise<R> {
+    const visit = visitOf(this, name)
+    refuseCallback(name, args)
+    return visit.queue.watch(act(visit, this, ...args))
+  }
+}

@@ -1,0 +1,203 @@
+import { inspect } from 'node:util'
+import { milliseconds } from '../duration.ts'
+import { FieldError } from '../errors.ts'
+import { callOptions, refuseCallback } from '../language/calloptions.ts'
+import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
+import { copied } from '../language/values.ts'
+import { afterApplied, answerFor } from './answers.ts'
+import { defineCommands, type Performer } from './chain.ts'
+import { valueAt } from './picture.ts'
+import { regenerationOf } from './regeneration.ts'
+import { assertToken, createToken } from './tokens.ts'
+import type { LoadedSession } from './types.ts'
+import { notAssignable, plain, viewOf } from './view.ts'
+import type { Visit } from './visit.ts'
+
+/** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
+class Session {
+  readonly #visit: Visit
+  readonly #performer: Performer
+  readonly #shown: Session
+
+  private constructor(visit: Visit) {
+    this.#visit = visit
+    this.#shown = new Proxy(this, showing)
+    this.#performer = performerFor(visit, this.#shown)
+  }
+
+  /** The session as the app sees it. */
+  static shown(visit: Visit): Session {
+    return new Session(visit).#shown
+  }
+
+  static visitOf(session: Session): Visit {
+    return session.#visit
+  }
+
+  static performerOf(session: Session): Performer {
+    return session.#performer
+  }
+
+  get id(): string | undefined {
+    return this.#visit.id
+  }
+
+  get isNew(): boolean {
+    return this.#visit.id === undefined
+  }
+
+  get created(): Date {
+    return new Date(this.#visit.picture.created)
+  }
+
+  get expires(): Date {
+    return new Date(this.#visit.picture.expires)
+  }
+
+  get maxAge(): number {
+    return this.#visit.picture.maxAge
+  }
+
+  get(...paths: PathLike[]): Promise<unknown> {
+    refuseCallback('get', paths)
+    return this.#visit.queue.watch(readFields(this.#visit, paths))
+  }
+
+  update(...result: unknown[]): Promise<Session> {
+    refuseCallback('update', result)
+    if (result.length > 0) return Promise.resolve(this.#shown)
+    return this.#refreshedBy(this.#visit.load(true))
+  }
+
+  touch(...args: [maxAge?: number | string]): Promise<Session> {
+    refuseCallback('touch', args)
+    return this.#refreshedBy(touch(this.#visit, args[0]))
+  }
+
+  destroy(options?: unknown): Promise<void> {
+    refuseCallback('destroy', [options])
+    return this.#visit.queue.watch(destroy(this.#visit, options))
+  }
+
+  regenerate(...args: unknown[]): Promise<Session> {
+    refuseCallback('regenerate', args)
+    return this.#refreshedBy(regenerate(this.#visit, args[0]))
+  }
+
+  #refreshedBy(act: Promise<void>): Promise<Session> {
+    return this.#visit.queue.watch(act.then(() => this.#visit.load()).then(() => this.#shown))
+  }
+
+  createCSRF(): string {
+    return createToken(this.#visit.tokenKey())
+  }
+
+  assertCSRF(token: unknown): void {
+    assertToken(this.#visit.tokenKeys, token)
+  }
+
+  toJSON(): Record<string, unknown> {
+    return plain(this.#visit.picture.fields)
+  }
+
+  /** Fields only: neither the cookie's secret nor anything that leads to it. */
+  [inspect.custom](_depth: number, options: object): string {
+    return `Session ${inspect({ ...this }, options)}`
+  }
+}
+
+defineCommands(Session.prototype, Session.performerOf)
+
+/** Chains of a loaded session resolve to it, refreshed. */
+function performerFor(visit: Visit, shown: Session): Performer {
+  return {
+    queue: visit.queue,
+    perform: async (change, taken, asked) => {
+      const outcome = await visit.apply(change, answerFor(change, taken, asked))
+      if (outcome === null) return { value: null }
+      if (!asked) return undefined
+      await visit.refresh().catch(afterApplied)
+      return { value: taken ? copied(valueAt(outcome.fields ?? {}, taken)) : shown }
+    },
+    afterwards: async () => {
+      await visit.load()
+      return shown
+    },
+  }
+}
+
+/** Fields are the proxy's own properties, and the only ones; members come from the session and are bound to it. */
+const showing: ProxyHandler<Session> = {
+  get(session, key) {
+    if (isField(session, key)) return viewOf(fieldsOf(session)[key], key)
+    const member: unknown = Reflect.get(session, key)
+    return typeof member === 'function' && Object.hasOwn(Session.prototype, key)
+      ? member.bind(session)
+      : member
+  },
+  has(session, key) {
+    return isField(session, key) || Reflect.has(session, key)
+  },
+  ownKeys(session) {
+    return Object.keys(fieldsOf(session)).filter(isFieldName)
+  },
+  getOwnPropertyDescriptor(session, key) {
+    if (!isField(session, key)) return undefined
+    return {
+      value: viewOf(fieldsOf(session)[key], key),
+      enumerable: true,
+      configurable: true,
+      writable: false,
+    }
+  },
+  set(_session, key) {
+    throw notAssignable(key)
+  },
+  defineProperty(_session, key) {
+    throw notAssignable(key)
+  },
+  deleteProperty(_session, key) {
+    throw notAssignable(key, true)
+  },
+  setPrototypeOf() {
+    throw new FieldError("A session's prototype cannot be changed")
+  },
+  preventExtensions() {
+    throw new FieldError(
+      'A session is read-only as it is, and its fields change with each command: it cannot be frozen',
+    )
+  },
+}
+
+function fieldsOf(session: Session) {
+  return Session.visitOf(session).picture.fields
+}
+
+function isField(session: Session, key: string | symbol): key is string {
+  return typeof key === 'string' && Object.hasOwn(fieldsOf(session), key) && isFieldName(key)
+}
+
+/** The session of a visit that has been loaded. */
+export function sessionOf<Data>(visit: Visit): LoadedSession<Data> {
+  return Session.shown(visit) as unknown as LoadedSession<Data>
+}
+
+/** One value for one path, a list of them for several. */
+export async function readFields(visit: Visit, paths: readonly PathLike[]): Promise<unknown> {
+  if (paths.length === 0) throw new FieldError('get() needs a path')
+  const values = await visit.get(pathsOf('get()', paths))
+  return paths.length === 1 ? values[0] : values
+}
+
+export async function touch(visit: Visit, maxAge: number | string | undefined): Promise<void> {
+  await visit.touch(maxAge === undefined ? undefined : milliseconds('maxAge', maxAge))
+}
+
+export async function destroy(visit: Visit, options: unknown): Promise<void> {
+  callOptions('destroy', options, [])
+  await visit.destroy()
+}
+
+export async function regenerate(visit: Visit, options: unknown): Promise<void> {
+  await visit.regenerate(regenerationOf(options))
+}

@@ -1,0 +1,132 @@
+import { FieldError } from '../errors.ts'
+import { isFieldName, isVisibleKey, pathOf, quote } from '../language/paths.ts'
+import { copied, type Fields, isContainer, ownCopy } from '../language/values.ts'
+
+const views = new WeakMap<object, object>()
+
+/** A read-only view of stored data. What it holds is never changed, so one view serves for as long as the data does. */
+export function viewOf(value: unknown, path: string): unknown {
+  // A date or bytes cannot be viewed through a proxy, and must not be changed: each reader gets a copy.
+  if (!isContainer(value)) return ownCopy(value)
+  const known = views.get(value)
+  if (known) return known
+  const view = new Proxy(value, new Viewing(path))
+  views.set(value, view)
+  return view
+}
+
+/** Stored fields as plain data that is the caller's own. */
+export function plain(fields: Fields): Fields {
+  return copied(Object.fromEntries(Object.entries(fields).filter(([name]) => isFieldName(name))))
+}
+
+/** What to do in place of assigning a member of the session. */
+const ways = new Map([
+  ['maxAge', 'session.touch(maxAge) gives the session another lifetime'],
+  ['expires', 'session.touch() moves it'],
+  ['id', 'session.regenerate() gives the session a new one'],
+  ['created', 'it tells when the session was first stored'],
+  ['isNew', 'it tells whether nothing is stored yet'],
+])
+
+/** Says what to do in place of what was tried: an assignment would be lost, since only commands reach the store. */
+export function notAssignable(path: string | symbol, removing = false): FieldError {
+  if (typeof path === 'symbol')
+    return new FieldError('A session has no symbols: fields have names', String(path))
+  if (!isFieldName(path) && isVisibleKey(path) && !path.startsWith('_')) {
+    const way = ways.get(path) ?? 'it is a member of every session, so no field can have its name'
+    return new FieldError(`session.${path} is read-only: ${way}`, path)
+  }
+  const fault = faultOfPath(path)
+  if (fault) return fault
+  const command = removing ? `unset(${quote(path)})` : `set(${quote(path)}, …)`
+  return new FieldError(
+    `A session's fields are read-only: use session.${command} or another command for ${quote(path)}`,
+    path,
+  )
+}
+
+/** What no command would take either. */
+function faultOfPath(path: string): FieldError | undefined {
+  try {
+    pathOf(path)
+    return undefined
+  } catch (fault) {
+    return fault as FieldError
+  }
+}
+
+/** No command sets an array's length, or an element where there is none. */
+function notResizable(list: string, key: string): FieldError {
+  return new FieldError(
+    `A session's fields are read-only: use session.push(${quote(list)}, …), pop or pull, or session.set(${quote(list)}, …) ` +
+      'with a whole array',
+    `${list}.${key}`,
+  )
+}
+
+class Viewing implements ProxyHandler<object> {
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  get(target: object, key: string | symbol): unknown {
+    if (typeof key === 'symbol' || !Object.hasOwn(target, key))
+      return isShown(key) ? Reflect.get(target, key) : undefined
+    return isVisibleKey(key) ? viewOf((target as Fields)[key], `${this.#path}.${key}`) : undefined
+  }
+
+  has(target: object, key: string | symbol): boolean {
+    return isShown(key) && Reflect.has(target, key)
+  }
+
+  ownKeys(target: object): (string | symbol)[] {
+    return Reflect.ownKeys(target).filter(isShown)
+  }
+
+  getOwnPropertyDescriptor(target: object, key: string | symbol): PropertyDescriptor | undefined {
+    const descriptor = Reflect.getOwnPropertyDescriptor(target, key)
+    if (!descriptor || !isShown(key)) return undefined
+    return typeof key === 'symbol' || !descriptor.configurable
+      ? descriptor
+      : { ...descriptor, value: this.get(target, key) }
+  }
+
+  set(target: object, key: string | symbol): never {
+    throw this.#refusal(target, key)
+  }
+
+  defineProperty(target: object, key: string | symbol): never {
+    throw this.#refusal(target, key)
+  }
+
+  deleteProperty(_target: object, key: string | symbol): never {
+    throw notAssignable(this.#below(key), true)
+  }
+
+  setPrototypeOf(): never {
+    throw notAssignable(this.#path)
+  }
+
+  preventExtensions(): never {
+    throw notAssignable(this.#path)
+  }
+
+  #refusal(target: object, key: string | symbol): FieldError {
+    const isThere = Object.hasOwn(target, key) && key !== 'length'
+    return Array.isArray(target) && !isThere && typeof key === 'string'
+      ? notResizable(this.#path, key)
+      : notAssignable(this.#below(key))
+  }
+
+  #below(key: string | symbol): string | symbol {
+    return typeof key === 'symbol' ? key : `${this.#path}.${key}`
+  }
+}
+
+/** `constructor` stays: arrays make copies of themselves through it. */
+function isShown(key: string | symbol): boolean {
+  return typeof key === 'symbol' || key === 'constructor' || isVisibleKey(key)
+}

@@ -1,0 +1,223 @@
+import { AsyncResource } from 'node:async_hooks'
+import { ConfigurationError } from '../errors.ts'
+import type { Change } from '../language/change.ts'
+import { ownText, type Path } from '../language/paths.ts'
+import type { SessionId, SessionRecord, Tombstone } from './record.ts'
+import type { Answer, Excerpt, Outcome, Store } from './store.ts'
+
+/**
+ * A store that can carry out several calls in one round trip. `joined` makes use of it.
+ *
+ * Each of several calls has an outcome of its own, exactly the one that it would have alone: what one of them meets is no
+ * other's concern. In one call no two are about the same session.
+ */
+export interface JoinableStore extends Store {
+  /** `load` of each, in their order. */
+  loadMany(ids: readonly SessionId[]): Promise<readonly PromiseSettledResult<Loaded>[]>
+
+  /** `read` of the same paths of each, in their order. */
+  readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<readonly PromiseSettledResult<Read>[]>
+
+  /** `update` of each, in their order; only of those that `isJoinable` allows. */
+  updateMany(updates: readonly Update[]): Promise<readonly PromiseSettledResult<Outcome>[]>
+
+  /** Whether the outcome of this update can be told from those of others. */
+  isJoinable(update: Update): boolean
+}
+
+export type Loaded = SessionRecord | Tombstone | undefined
+
+export type Read = Excerpt | Tombstone | undefined
+
+export interface Update {
+  readonly id: SessionId
+  readonly change: Change
+  readonly answer: Answer | undefined
+}
+
+/** So many calls of a kind are under way before others wait for one of them. */
+const MOST_UNDER_WAY = 2
+
+/** Nearly all reads of an app are of a few lists of paths, which its text names; some a visitor may have named. */
+const MOST_LISTS = 100
+
+/** Longer lists are not remembered, and reads of them not joined: no app's text names so much. */
+const MAX_LIST_LENGTH = 2000
+
+/** Few enough that the last of them need not wait for much. */
+const MOST_TOGETHER = 64
+
+/** How long a call waits at most, milliseconds: next to a database far away it is nothing, and behind a call that hangs enough. */
+const PATIENCE = 1
+
+/**
+ * The store, with calls of concurrent requests joined. A call goes out at once unless others are under way; what comes
+ * meanwhile goes out together when one of them is answered. So nothing waits where there is nothing to wait for, and the
+ * busier the store, the more go together. Every call is sent after it was made, so it sees all that was acknowledged before.
+ */
+export function joined(store: JoinableStore): Store & AsyncDisposable {
+  const loads = new Joiner(
+    (id: SessionId) => store.load(id),
+    ids => store.loadMany(ids),
+    id => id,
+  )
+  const reads = new Map<string, Joiner<SessionId, Read>>()
+  const readsOf = (list: string, paths: readonly Path[]) => {
+    const known = reads.get(list)
+    if (known) return known
+    if (reads.size === MOST_LISTS) reads.clear()
+    const own = paths.map(ownText)
+    const joiner = new Joiner(
+      (id: SessionId) => store.read(id, own),
+      ids => store.readMany(ids, own),
+      id => id,
+    )
+    reads.set(ownText(list), joiner)
+    return joiner
+  }
+  const updates = new Joiner(
+    ({ id, change, answer }: Update) => store.update(id, change, answer),
+    together => store.updateMany(together),
+    ({ id }) => id,
+  )
+  return {
+    insert: record => store.insert(record),
+    load: id => loads.call(id),
+    read(id, paths) {
+      // No path holds a NUL.
+      const list = paths.join('\0')
+      return list.length > MAX_LIST_LENGTH ? store.read(id, paths) : readsOf(list, paths).call(id)
+    },
+    update(id, change, answer) {
+      const update = { id, change, answer }
+      return store.isJoinable(update) ? updates.call(update) : store.update(id, change, answer)
+    },
+    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
+    delete: id => store.delete(id),
+    ...(store.find && { find: store.find.bind(store) }),
+    ...(store.count && { count: store.count.bind(store) }),
+    ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
+    ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
+    ...(store.useTimeout && { useTimeout: store.useTimeout.bind(store) }),
+    ...(store.close && { close: store.close.bind(store) }),
+    async [Symbol.asyncDispose]() {
+      await store.close?.()
+    },
+  }
+}
+
+/** Nobody is told when it is collected, which would cost as much as all the rest. */
+const unwatched = { requireManualDestroy: true }
+
+interface Waiting<Call, Result> {
+  readonly call: Call
+  /** The async context of whoever makes the call: who sends it may be another request, or a timer. */
+  readonly context: AsyncResource
+  readonly resolve: (result: Result) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Calls of one kind. */
+class Joiner<Call, Result> {
+  readonly #alone: (call: Call) => Promise<Result>
+  readonly #together: (calls: readonly Call[]) => Promise<readonly PromiseSettledResult<Result>[]>
+  readonly #idOf: (call: Call) => SessionId
+  /** By session, of which each comes in its turn: many calls to one do not hold up those to others. */
+  readonly #waiting = new Map<SessionId, Waiting<Call, Result>[]>()
+  #underWay = 0
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(
+    alone: (call: Call) => Promise<Result>,
+    together: (calls: readonly Call[]) => Promise<readonly PromiseSettledResult<Result>[]>,
+    idOf: (call: Call) => SessionId,
+  ) {
+    this.#alone = alone
+    this.#together = together
+    this.#idOf = idOf
+  }
+
+  call(call: Call): Promise<Result> {
+    if (this.#underWay < MOST_UNDER_WAY) return this.#tracked(() => this.#alone(call))
+    return new Promise((resolve, reject) => {
+      const id = this.#idOf(call)
+      const context = new AsyncResource('koa-atomic-session:call', unwatched)
+      const one = { call, context, resolve, reject }
+      const others = this.#waiting.get(id)
+      if (others) others.push(one)
+      else this.#waiting.set(id, [one])
+      this.#timer ??= setTimeout(this.#sendAll, PATIENCE)
+    })
+  }
+
+  #tracked<T>(send: () => Promise<T>): Promise<T> {
+    this.#underWay++
+    const sent = begun(send)
+    sent.then(this.#answered, this.#answered)
+    return sent
+  }
+
+  #answered = (): void => {
+    this.#underWay--
+    while (this.#waiting.size > 0 && this.#underWay < MOST_UNDER_WAY) this.#send(this.#next())
+  }
+
+  #sendAll = (): void => {
+    while (this.#waiting.size > 0) this.#send(this.#next())
+  }
+
+  #send(next: readonly Waiting<Call, Result>[]): void {
+    if (this.#waiting.size === 0) {
+      clearTimeout(this.#timer)
+      this.#timer = undefined
+    }
+    const [first] = next
+    // One command has one context: that of the first of those it is sent for.
+    first?.context.runInAsyncScope(this.#sendIn, this, first, next)
+  }
+
+  #sendIn(first: Waiting<Call, Result>, next: readonly Waiting<Call, Result>[]): void {
+    if (next.length === 1) {
+      this.#tracked(() => this.#alone(first.call)).then(first.resolve, first.reject)
+      return
+    }
+    this.#tracked(() => this.#together(next.map(({ call }) => call))).then(
+      results => {
+        // Where some are missing, nobody knows whose the others are.
+        const areAll = results?.length === next.length
+        for (const [index, one] of next.entries()) settle(one, areAll ? results[index] : undefined)
+      },
+      error => {
+        for (const { reject } of next) reject(error)
+      },
+    )
+  }
+
+  /** One call to each session; who has more comes again after all others. */
+  #next(): Waiting<Call, Result>[] {
+    const next: Waiting<Call, Result>[] = []
+    const again: [SessionId, Waiting<Call, Result>[]][] = []
+    for (const [id, calls] of this.#waiting) {
+      if (next.length === MOST_TOGETHER) break
+      next.push(calls.shift() as Waiting<Call, Result>)
+      this.#waiting.delete(id)
+      if (calls.length > 0) again.push([id, calls])
+    }
+    for (const [id, calls] of again) this.#waiting.set(id, calls)
+    return next
+  }
+}
+
+/** A store may be a user's own, and throw where it should reject: who sends may be a timer, where nobody would catch it. */
+async function begun<T>(send: () => Promise<T>): Promise<T> {
+  return await send()
+}
+
+function settle<Result>(
+  { resolve, reject }: Waiting<unknown, Result>,
+  result: PromiseSettledResult<Result> | undefined,
+): void {
+  if (!result) reject(new ConfigurationError('A store that joins calls must give one result for each'))
+  else if (result.status === 'fulfilled') resolve(result.value)
+  else reject(result.reason)
+}
