@@ -1,8 +1,9 @@
 import type { Operation } from '../src/language/change.ts'
+import { answerable, excerpt } from '../src/language/excerpt.ts'
 import { holds } from '../src/language/guard.ts'
 import { applied } from '../src/language/operators.ts'
 import type { Fields } from '../src/language/values.ts'
-import { answerable, completed, excerpt, newPicture } from '../src/session/picture.ts'
+import { completed, newPicture } from '../src/session/picture.ts'
 
 // How what a visitor can make long grows with its length, in our own operators and without a server: npm run bench:growth
 

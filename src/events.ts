@@ -1,6 +1,6 @@
 import { channel } from 'node:diagnostics_channel'
 import { IdTakenError, type InvalidCSRFTokenError, SessionError } from './errors.ts'
-import type { SessionId } from './store/record.ts'
+import type { SessionId } from './ids.ts'
 
 /**
  * What happened to a session. Published on the channel `koa-atomic-session:lifecycle` of `node:diagnostics_channel`;

@@ -1,6 +1,8 @@
 import { hash, randomBytes } from 'node:crypto'
 import { FieldError } from './errors.ts'
-import type { SessionId } from './store/record.ts'
+
+/** SHA-256 of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
+export type SessionId = string
 
 /** What the visitor's cookie carries. Never stored, never logged. */
 export type Secret = string

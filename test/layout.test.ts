@@ -6,7 +6,21 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { filesMatching } from './support/runner/files.ts'
 
-// STYLE.md, "Layout": imports go one way, koa/ → core/ ← stores/.
+/** Each room, the rooms that it may import beside itself and the vocabulary, and the packages; each has a sentence in CONTRIBUTING.md. */
+const ROOMS: Readonly<
+  Record<string, { readonly rooms: readonly string[]; readonly packages: readonly string[] }>
+> = {
+  language: { rooms: [], packages: [] },
+  store: { rooms: ['language'], packages: [] },
+  session: { rooms: ['language', 'store'], packages: [] },
+  http: { rooms: ['language', 'store', 'session'], packages: ['keygrip'] },
+  koa: { rooms: ['language', 'store', 'session', 'http'], packages: [] },
+  adopt: { rooms: ['language', 'http'], packages: ['keygrip'] },
+}
+
+/** Files that every room may import, and that import only each other. */
+const VOCABULARY = ['duration.ts', 'errors.ts', 'events.ts', 'ids.ts', 'shown.ts']
+const PACKAGES_OF_VOCABULARY = ['parse-duration']
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -72,10 +86,6 @@ function storeOf(file: string): string {
 /** What is no store, and there for all of them. */
 const SHARED_BY_STORES = ['stores/bson.ts', 'stores/packages.ts', 'stores/require.cjs']
 
-/** Each has a sentence in CONTRIBUTING.md. */
-const PACKAGES_OF_CORE = ['parse-duration']
-const PACKAGES_OF_KOA = ['keygrip']
-
 test('the import lines are all read', () => {
   for (const file of files) {
     const source = readFileSync(join(root, file), 'utf8')
@@ -88,7 +98,7 @@ test('the import lines are all read', () => {
 
 test('every file is in one of the rooms', () => {
   const rooms = new Set(files.map(file => roomOf(file.slice('src/'.length))))
-  assert.deepEqual([...rooms].sort(), ['core', 'index.ts', 'koa', 'stores'])
+  assert.deepEqual([...rooms].sort(), ['index.ts', 'stores', ...VOCABULARY, ...Object.keys(ROOMS)].sort())
 })
 
 test('what is imported exists, by its full name', () => {
@@ -99,19 +109,25 @@ test("Node's own modules are imported as such", () => {
   assertNone(imports.filter(({ to, isPackage }) => isPackage && isBuiltin(to) && !to.startsWith('node:')))
 })
 
-test('the core imports only the core and small pure packages', () => {
-  assertNone(among('core').filter(({ to, isPackage }) => !isPackage && roomOf(to) !== 'core'))
-  assertNone(packagesOf('core').filter(({ to }) => !PACKAGES_OF_CORE.includes(to)))
+for (const [room, { rooms, packages }] of Object.entries(ROOMS)) {
+  test(`${room}/ imports only ${[room, ...rooms].join(', ')} and the vocabulary`, () => {
+    const allowed = [room, ...rooms, ...VOCABULARY]
+    assertNone(among(room).filter(({ to, isPackage }) => !isPackage && !allowed.includes(roomOf(to))))
+    assertNone(
+      packagesOf(room).filter(({ to, isType }) => !packages.includes(to) && !(to === 'koa' && isType)),
+    )
+  })
+}
+
+test('the vocabulary imports only itself', () => {
+  const own = VOCABULARY.flatMap(among)
+  assertNone(own.filter(({ to, isPackage }) => !isPackage && !VOCABULARY.includes(to)))
+  assertNone(VOCABULARY.flatMap(packagesOf).filter(({ to }) => !PACKAGES_OF_VOCABULARY.includes(to)))
 })
 
-test('koa imports only koa and the core', () => {
-  assertNone(among('koa').filter(({ to, isPackage }) => !isPackage && !['koa', 'core'].includes(roomOf(to))))
-})
-
-test('stores import only stores and the core', () => {
-  assertNone(
-    among('stores').filter(({ to, isPackage }) => !isPackage && !['stores', 'core'].includes(roomOf(to))),
-  )
+test('stores import only stores, language, store and the vocabulary', () => {
+  const allowed = ['stores', 'language', 'store', ...VOCABULARY]
+  assertNone(among('stores').filter(({ to, isPackage }) => !isPackage && !allowed.includes(roomOf(to))))
 })
 
 test('no store sees another', () => {
@@ -121,15 +137,14 @@ test('no store sees another', () => {
   )
 })
 
-test('only koa/ knows Koa, and as types only', () => {
+test('only koa/, http/ and adopt/ know Koa, and as types only', () => {
   const ofKoa = imports.filter(({ to }) => /^(?:koa|@koa\/.*|koa-.*)$/.test(to))
   assert.ok(ofKoa.length > 0)
-  assertNone(ofKoa.filter(({ from, isType }) => roomOf(from) !== 'koa' || !isType))
-  assertNone(packagesOf('koa').filter(({ to, isType }) => !isType && !PACKAGES_OF_KOA.includes(to)))
+  assertNone(ofKoa.filter(({ from, isType }) => !['koa', 'http', 'adopt'].includes(roomOf(from)) || !isType))
 })
 
-test('only koa/ signs cookies', () => {
-  assertNone(imports.filter(({ from, to }) => to === 'keygrip' && roomOf(from) !== 'koa'))
+test('only http/ and adopt/ know how cookies are signed', () => {
+  assertNone(imports.filter(({ from, to }) => to === 'keygrip' && !['http', 'adopt'].includes(roomOf(from))))
 })
 
 test('index.ts is imported by none and imports no package itself', () => {
@@ -143,8 +158,8 @@ test('the main entry loads no driver', () => {
   }
   const packages = loadedBy('index.ts').filter(({ to, isPackage }) => isPackage && !to.startsWith('node:'))
   assert.deepEqual([...new Set(packages.map(({ to }) => to))].sort(), [
-    ...PACKAGES_OF_KOA,
-    ...PACKAGES_OF_CORE,
+    ...new Set(Object.values(ROOMS).flatMap(({ packages }) => packages)),
+    ...PACKAGES_OF_VOCABULARY,
   ])
   assertNone(packages.filter(({ to }) => !Object.hasOwn(dependencies, to)))
 })

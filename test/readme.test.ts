@@ -98,15 +98,15 @@ suite('every example', () => {
 
 suite('the README names', () => {
   const tables = [
-    { title: '### `Session(app, options?)`', index: 0, file: 'src/koa/options.ts', type: 'SessionOptions' },
+    { title: '### `Session(app, options?)`', index: 0, file: 'src/http/options.ts', type: 'SessionOptions' },
     {
       title: '### `Session(app, options?)`',
       index: 1,
-      file: 'src/koa/cookie-options.ts',
+      file: 'src/http/cookie-options.ts',
       type: 'CookieOptions',
     },
     { title: '### Stores', index: 1, file: 'src/stores/lmdb/store.ts', type: 'LMDBStoreOptions' },
-    { title: '### CSRF', index: 0, file: 'src/koa/csrf.ts', type: 'CSRFOptions' },
+    { title: '### CSRF', index: 0, file: 'src/http/csrf.ts', type: 'CSRFOptions' },
   ]
   for (const { title, index, file, type } of tables) {
     test(`exactly the options of ${type}, with their defaults`, () => {
@@ -153,7 +153,7 @@ suite('the README names', () => {
   test('the options that 2.0.0 has added in the changelog too', () => {
     const added = /^- The options (.*?)\.$/ms.exec(read('CHANGELOG.md'))?.[1] ?? ''
     const named = Array.from(added.matchAll(/`(\w+)`/g), ([, name]) => name)
-    const declared = optionsOf('src/koa/options.ts', 'SessionOptions').map(({ name }) => name)
+    const declared = optionsOf('src/http/options.ts', 'SessionOptions').map(({ name }) => name)
     assert.deepEqual(new Set([...named, 'key', 'maxAge']), new Set(declared))
   })
 })

@@ -1,7 +1,6 @@
 import type Koa from 'koa'
 import { milliseconds } from '../duration.ts'
 import { ConfigurationError } from '../errors.ts'
-import { assertArguments } from '../koa/arguments.ts'
 import { type Advice, refuseUnknown } from '../language/calloptions.ts'
 import { type Path, pathOf } from '../language/paths.ts'
 import type { UserPath } from '../language/types/user.ts'
@@ -153,8 +152,7 @@ const advice: Advice = {
 }
 
 /** Fills in defaults and refuses nonsense. */
-export function settle(options: AnyOptions, app: Koa): Settings {
-  assertArguments(app, options)
+export function settle(options: AnyOptions, isTaken: (property: string) => boolean): Settings {
   refuseUnknown('Session()', options, names, advice)
   for (const [name, value] of Object.entries(options)) {
     if (value === null) {
@@ -174,7 +172,7 @@ export function settle(options: AnyOptions, app: Koa): Settings {
     maxSize: bytes(options.maxSize ?? MEBIBYTE),
     user: userField(options.user),
     cookie,
-    property: propertyName(options.property ?? 'session', app),
+    property: propertyName(options.property ?? 'session', isTaken),
   })
 }
 
@@ -225,24 +223,11 @@ function userField(user: unknown): Path | undefined {
   throw new ConfigurationError(`user is no field: ${shown(user)}; give the name of one, such as 'user_id'`)
 }
 
-/** What Koa sets on each `ctx`, which its prototype does not show; and `then`, which would make a promise of it. */
-const koaOwn = new Set([
-  'app',
-  'req',
-  'res',
-  'request',
-  'response',
-  'originalUrl',
-  'state',
-  'respond',
-  'then',
-])
-
-function propertyName(property: unknown, app: Koa): string {
+function propertyName(property: unknown, isTaken: (property: string) => boolean): string {
   if (typeof property !== 'string' || property === '') {
     throw new ConfigurationError(`property is not a name: ${shown(property)}; give one, such as 'session'`)
   }
-  if (property in app.context || koaOwn.has(property)) {
+  if (isTaken(property)) {
     throw new ConfigurationError(
       `property: ctx.${property} is taken, by another session or by Koa itself; give this one another name`,
     )

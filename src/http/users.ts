@@ -1,9 +1,9 @@
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../errors.ts'
+import type { SessionId } from '../ids.ts'
 import { idFrom } from '../ids.ts'
 import { namedOptions, refuseCallback } from '../language/calloptions.ts'
 import type { Path } from '../language/paths.ts'
 import { literal } from '../language/values.ts'
-import type { SessionId } from '../store/record.ts'
 
 /** How often sessions are looked for anew: each time some have come while others were ended. */
 const MOST_PASSES = 10

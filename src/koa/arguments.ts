@@ -36,3 +36,21 @@ function isApp(value: unknown): boolean {
   const { middleware, context, callback } = value as Partial<Koa>
   return Array.isArray(middleware) && typeof context === 'object' && typeof callback === 'function'
 }
+
+/** What Koa sets on each `ctx`, which its prototype does not show; and `then`, which would make a promise of it. */
+const koaOwn = new Set([
+  'app',
+  'req',
+  'res',
+  'request',
+  'response',
+  'originalUrl',
+  'state',
+  'respond',
+  'then',
+])
+
+/** Whether a session cannot be at this property of `ctx`: something else is. */
+export function isTaken(app: Koa, property: string): boolean {
+  return property in app.context || koaOwn.has(property)
+}

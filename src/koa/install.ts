@@ -12,6 +12,7 @@ import { isReporting, onceAMinute, onceOfAKind, whileReporting } from '../sessio
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../session/types.ts'
 import { Visit, type VisitOptions } from '../session/visit.ts'
 import { timed } from '../store/timed.ts'
+import { assertArguments, isTaken } from './arguments.ts'
 import { type AnyApp, claimKey, Mounting, useAround } from './mounting.ts'
 import { answerable } from './thrown.ts'
 
@@ -55,7 +56,8 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     app: AnyApp,
     options: SessionOptions<NoInfer<Data>, User> = {},
   ): Sessions<Data, Collection, UserValue<Data, User>> {
-    const settings = settle(options, app)
+    assertArguments(app, options)
+    const settings = settle(options, property => isTaken(app, property))
     claimKey(app, settings.key)
     const keys = keysOf(app)
     const store = timed(() => sessions.ready(), settings.timeout, settings.user)

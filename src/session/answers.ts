@@ -1,11 +1,11 @@
 import { SessionEndedError, StoreUnavailableError } from '../errors.ts'
 import type { Change, Operation } from '../language/change.ts'
+import { answerable } from '../language/excerpt.ts'
 import { touchedPaths } from '../language/fold.ts'
 import { applied } from '../language/operators.ts'
 import { isIndex, type Path, partsOf } from '../language/paths.ts'
 import { comesBackAlike, type Fields } from '../language/values.ts'
 import type { Answer } from '../store/store.ts'
-import { answerable } from './picture.ts'
 
 /** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
 export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {

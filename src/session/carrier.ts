@@ -1,6 +1,5 @@
 import { ConfigurationError, HeadersSentError } from '../errors.ts'
-import type { Secret } from '../ids.ts'
-import type { SessionId } from '../store/record.ts'
+import type { Secret, SessionId } from '../ids.ts'
 import type { TokenKey } from './tokens.ts'
 
 /** What a cookie says. */

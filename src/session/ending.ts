@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { IdTakenError } from '../errors.ts'
+import type { SessionId } from '../ids.ts'
 import { idOf, newSecret, type Secret } from '../ids.ts'
-import type { SessionId } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import type { Picture } from './picture.ts'
 

@@ -1,5 +1,6 @@
+import type { SessionId } from '../ids.ts'
 import { idOf } from '../ids.ts'
-import { isEnded, type SessionId, type Tombstone } from '../store/record.ts'
+import { isEnded, type Tombstone } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { isFollowable } from './ending.ts'
 import type { Known } from './state.ts'

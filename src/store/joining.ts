@@ -1,8 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import { ConfigurationError } from '../errors.ts'
+import type { SessionId } from '../ids.ts'
 import type { Change } from '../language/change.ts'
 import { ownText, type Path } from '../language/paths.ts'
-import type { SessionId, SessionRecord, Tombstone } from './record.ts'
+import type { SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Excerpt, Outcome, Store } from './store.ts'
 
 /**

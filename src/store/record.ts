@@ -1,8 +1,6 @@
+import type { SessionId } from '../ids.ts'
 import type { Change } from '../language/change.ts'
 import type { Fields } from '../language/values.ts'
-
-/** SHA-256 of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
-export type SessionId = string
 
 /** What a store keeps of a session. */
 export interface SessionRecord {

@@ -1,7 +1,8 @@
+import type { SessionId } from '../ids.ts'
 import type { Change } from '../language/change.ts'
 import type { Path } from '../language/paths.ts'
 import type { Fields } from '../language/values.ts'
-import type { SessionId, SessionRecord, Tombstone } from './record.ts'
+import type { SessionRecord, Tombstone } from './record.ts'
 
 /**
  * Where sessions live. Each method is one atomic step on one record.

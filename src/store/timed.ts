@@ -1,10 +1,11 @@
 import { AsyncResource } from 'node:async_hooks'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../errors.ts'
 import { type StoreCall, tell } from '../events.ts'
+import type { SessionId } from '../ids.ts'
 import type { Path } from '../language/paths.ts'
 import { Breaker } from './breaker.ts'
 import { IndexWatch } from './indexwatch.ts'
-import type { SessionId, SessionRecord } from './record.ts'
+import type { SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
 import { isTraced, traced, tracedEach } from './tracing.ts'
 

@@ -1,17 +1,11 @@
 import { IdTakenError, SessionTooLargeError } from '../errors.ts'
+import type { SessionId } from '../ids.ts'
 import type { Change, Guard } from '../language/change.ts'
+import { excerpt } from '../language/excerpt.ts'
 import { holds } from '../language/guard.ts'
 import type { Path } from '../language/paths.ts'
-import { excerpt } from '../session/picture.ts'
 import { givenBy, givenIn } from '../store/encoding.ts'
-import {
-  isEnded,
-  lifeAfter,
-  otherLifetime,
-  type SessionId,
-  type SessionRecord,
-  type Tombstone,
-} from '../store/record.ts'
+import { isEnded, lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../store/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../store/store.ts'
 import { assertEncodable, bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { Binary, Decimal128, Long, MaxKey, MinKey, ObjectId, Timestamp } from 'mongodb'
-import { isEnded, type SessionId } from '../../src/store/record.ts'
+import type { SessionId } from '../../src/ids.ts'
+import { isEnded } from '../../src/store/record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { aChange, aRecord, aSecondAgo, aSession, inAnHour, inc } from './records.ts'
 

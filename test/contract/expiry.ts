@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { SessionId } from '../../src/store/record.ts'
+import type { SessionId } from '../../src/ids.ts'
 import type { Store } from '../../src/store/store.ts'
 import type { OpenStore } from './open.ts'
 import {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { CommandError } from '../../src/errors.ts'
+import type { SessionId } from '../../src/ids.ts'
 import { idOf, newSecret } from '../../src/ids.ts'
 import type { Change, Guard, Operation } from '../../src/language/change.ts'
 import type { Fields } from '../../src/language/values.ts'
-import type { SessionId, SessionRecord, Tombstone } from '../../src/store/record.ts'
+import type { SessionRecord, Tombstone } from '../../src/store/record.ts'
 import type { Store } from '../../src/store/store.ts'
 
 const HOUR = 3_600_000

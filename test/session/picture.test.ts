@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
+import { answerable, excerpt, valueAt } from '../../src/language/excerpt.ts'
 import { touchedPaths } from '../../src/language/fold.ts'
 import { applied } from '../../src/language/operators.ts'
 import type { Fields } from '../../src/language/values.ts'
-import { answerable, completed, excerpt, type Picture, valueAt } from '../../src/session/picture.ts'
+import { completed, type Picture } from '../../src/session/picture.ts'
 import { someCase } from '../support/generators.ts'
 
 const aPicture = (fields: Fields): Picture => ({

@@ -66,7 +66,7 @@ test('an answer that has come is taken, however late the process is to read it',
 
 test('a process lives on for a call under way, and not for those that have been answered', async () => {
   const script = (id: string, ms: number) => `
-    const { timed } = await import('./src/core/deadline.ts')
+    const { timed } = await import('./src/store/timed.ts')
     const never = new Promise(() => {})
     const line = timed(() => ({ load: id => (id === 'never' ? never : Promise.resolve()) }), ${ms})
     await line.load('any')

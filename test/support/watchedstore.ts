@@ -1,6 +1,7 @@
 import { type TestContext, test } from 'node:test'
+import type { SessionId } from '../../src/ids.ts'
 import { mongoStore } from '../../src/index.ts'
-import type { SessionId, SessionRecord } from '../../src/store/record.ts'
+import type { SessionRecord } from '../../src/store/record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { aStore } from './lmdb/files.ts'

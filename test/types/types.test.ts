@@ -103,7 +103,7 @@ test('a session type of 200 fields costs the compiler less than a second', t => 
     return Math.min(...Array.from({ length: 4 }, () => checkTimeOf(folder)))
   }
   const empty = seconds('export {}\n')
-  const app = seconds(anAppOf200Fields(join(root, 'src/core/types.ts')))
+  const app = seconds(anAppOf200Fields(join(root, 'src/session/types.ts')))
   t.diagnostic(`empty ${empty} s, 200 fields and 140 commands ${app} s`)
   assert.ok(app > 0 && app - empty < 1, `it takes ${app} s, and ${empty} s without`)
 })

@@ -1,4 +1,4 @@
-import type { SessionId } from '../../store/record.ts'
+import type { SessionId } from '../../ids.ts'
 
 // One tree holds everything: a letter says of what kind an entry is, so that a change of a session writes few pages.
 

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib'
-import type { SessionId, SessionRecord, Tombstone } from '../../store/record.ts'
+import type { SessionId } from '../../ids.ts'
+import type { SessionRecord, Tombstone } from '../../store/record.ts'
 import { decode, encode } from '../bson.ts'
 
 /** What is stored under a session's id: numbers at fixed places, then the fields as BSON or a tombstone's `next`. */

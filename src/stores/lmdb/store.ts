@@ -1,19 +1,13 @@
 import { setImmediate } from 'node:timers/promises'
 import { milliseconds } from '../../duration.ts'
 import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../errors.ts'
+import type { SessionId } from '../../ids.ts'
 import type { Change, Guard, Operation } from '../../language/change.ts'
+import { excerpt } from '../../language/excerpt.ts'
 import { holds } from '../../language/guard.ts'
 import { overlap, type Path } from '../../language/paths.ts'
-import { excerpt } from '../../session/picture.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
-import {
-  isEnded,
-  lifeAfter,
-  otherLifetime,
-  type SessionId,
-  type SessionRecord,
-  type Tombstone,
-} from '../../store/record.ts'
+import { isEnded, lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../../store/store.ts'
 import { assertEncodable, bsonFor, changed, decode, decodeExactly } from '../bson.ts'
 import { Entries } from './entries.ts'

@@ -1,10 +1,10 @@
 import { types } from 'node:util'
 import { type SessionError, StoreUnavailableError } from '../../errors.ts'
+import type { SessionId } from '../../ids.ts'
 import type { Change, Operation } from '../../language/change.ts'
 import { isIndex, partsOf } from '../../language/paths.ts'
 import { sizeOf } from '../../language/size.ts'
 import type { Loaded } from '../../store/joining.ts'
-import type { SessionId } from '../../store/record.ts'
 import { codeOf, isOfDriver, mongoError, type Sending } from './errors.ts'
 
 /** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */

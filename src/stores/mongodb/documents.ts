@@ -1,9 +1,10 @@
 import { types } from 'node:util'
+import type { SessionId } from '../../ids.ts'
+import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
 import { type Fields, isPlain } from '../../language/values.ts'
-import { excerpt } from '../../session/picture.ts'
 import type { Loaded, Read } from '../../store/joining.ts'
-import { FORM, type SessionId, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import { FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Excerpt } from '../../store/store.ts'
 
 /** What a document that a filter has found is to a session. The filter has decided that it is one of ours, and stands. */

@@ -1,6 +1,7 @@
+import type { SessionId } from '../../ids.ts'
 import type { Path } from '../../language/paths.ts'
 import { type Fields, isPlain } from '../../language/values.ts'
-import { FORM, isEnded, type SessionId, type SessionRecord } from '../../store/record.ts'
+import { FORM, isEnded, type SessionRecord } from '../../store/record.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { loadedOf } from './documents.ts'
 import { decoded } from './driver.ts'

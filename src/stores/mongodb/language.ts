@@ -1,8 +1,9 @@
+import type { SessionId } from '../../ids.ts'
 import type { Change, Guard, Operation, PushModifiers } from '../../language/change.ts'
+import { answerable } from '../../language/excerpt.ts'
 import { isIndex, type Path, partsOf } from '../../language/paths.ts'
 import type { Fields } from '../../language/values.ts'
-import { answerable } from '../../session/picture.ts'
-import { ENDED_FORM, FORM, type SessionId } from '../../store/record.ts'
+import { ENDED_FORM, FORM } from '../../store/record.ts'
 
 /** What can be written: a record of ours whose time has not come. The TTL index removes the others, some time later. */
 export function live(id: SessionId, now: Date): Record<string, unknown> {

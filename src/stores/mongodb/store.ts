@@ -5,6 +5,7 @@ import {
   SessionTooLargeError,
   StoreUnavailableError,
 } from '../../errors.ts'
+import type { SessionId } from '../../ids.ts'
 import type { Change } from '../../language/change.ts'
 import { holds } from '../../language/guard.ts'
 import { applied } from '../../language/operators.ts'
@@ -18,7 +19,6 @@ import {
   FORM,
   isEnded,
   otherLifetime,
-  type SessionId,
   type SessionRecord,
   type Tombstone,
   toStored,

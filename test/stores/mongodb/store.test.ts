@@ -10,8 +10,8 @@ import {
   MongoServerError,
 } from 'mongodb'
 import { CommandError, ConfigurationError, IdTakenError, StoreUnavailableError } from '../../../src/errors.ts'
+import type { SessionId } from '../../../src/ids.ts'
 import type { Change, Operation } from '../../../src/language/change.ts'
-import type { SessionId } from '../../../src/store/record.ts'
 import type { Store } from '../../../src/store/store.ts'
 import type { MongoDBCollection } from '../../../src/stores/mongodb/collection.ts'
 import { mongoStore } from '../../../src/stores/mongodb/store.ts'

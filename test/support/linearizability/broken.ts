@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import type { Change, Operation, SessionId, SessionRecord, Store } from '../../../src/index.ts'
+import { excerpt } from '../../../src/language/excerpt.ts'
 import { applied } from '../../../src/language/operators.ts'
-import { excerpt } from '../../../src/session/picture.ts'
 import { slowly } from '../slowly.ts'
 import type { Random } from './random.ts'
 
