@@ -36,7 +36,7 @@ export interface StoreCall {
 
 const lifecycle = channel('koa-atomic-session:lifecycle')
 
-export function tell(event: LifecycleEvent): void {
+export function publish(event: LifecycleEvent): void {
   if (lifecycle.hasSubscribers) {
     lifecycle.publish('error' in event ? { ...event, error: errorOfEvent(event.error) } : event)
   }

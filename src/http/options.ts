@@ -108,7 +108,7 @@ export interface Settings extends Lifetimes {
 const MEBIBYTE = 1024 * 1024
 const DAY = 24 * 60 * 60 * 1000
 /** RFC 6265bis, 5.5: "Cookie Lifetime Limits". */
-export const MOST_DAYS = 400
+export const MAX_DAYS = 400
 
 const names = [
   'key',
@@ -196,9 +196,9 @@ function lifetimes(options: AnyOptions): Lifetimes & { touchAfter: number } {
       'absoluteMaxAge must not be shorter than maxAge: no session would reach its maxAge',
     )
   }
-  if (maxAge > MOST_DAYS * DAY) {
+  if (maxAge > MAX_DAYS * DAY) {
     process.emitWarning(
-      `maxAge is more than ${MOST_DAYS} days, which is the longest that browsers keep a cookie`,
+      `maxAge is more than ${MAX_DAYS} days, which is the longest that browsers keep a cookie`,
       'SessionWarning',
     )
   }

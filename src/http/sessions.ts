@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
 import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { checkedId, isId } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
@@ -178,7 +178,7 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    */
   async end(id: SessionId): Promise<void> {
     await this.#parts.store.delete(checkedId(id))
-    tell({ type: 'ended', id })
+    publish({ type: 'ended', id })
   }
 
   /**

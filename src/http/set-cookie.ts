@@ -1,24 +1,24 @@
 import { hash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type Koa from 'koa'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import { idOf, type Secret, secretFrom } from '../ids.ts'
 import type { Carrier, Derive, Presented, Verified } from '../session/carrier.ts'
 import type { TokenKey } from '../session/tokens.ts'
 import type { CookieSettings } from './cookie-options.ts'
 import { beforeHeadersLeave, keepFromSharedCaches, linesOf, varyByCookie } from './headers.ts'
 import type { Keys } from './keys.ts'
-import { MOST_DAYS, type Settings } from './options.ts'
+import { MAX_DAYS, type Settings } from './options.ts'
 
 /**
  * Secret, issue time and maxAge (milliseconds, base 36, as all times here); what only some have, each after its letter: the
- * absolute limit, the heir, and the key of older tokens; signature.
+ * absolute limit, the pending successor, and the key of older tokens; signature.
  */
 const shape =
-  /^(?<secret>[0-9a-f]{40})\.(?<issued>[0-9a-z]{1,11})\.(?<maxAge>[0-9a-z]{1,11})(?:\.a-(?<absolute>[0-9a-z]{1,11}))?(?:\.h-(?<heir>[0-9a-z]{1,11}\.[0-9a-f]{32}))?(?:\.t-(?<tokens>[0-9a-f]{40}))?\.(?<signature>[\w-]{43})$/
+  /^(?<secret>[0-9a-f]{40})\.(?<issued>[0-9a-z]{1,11})\.(?<maxAge>[0-9a-z]{1,11})(?:\.a-(?<absolute>[0-9a-z]{1,11}))?(?:\.h-(?<pendingSuccessor>[0-9a-z]{1,11}\.[0-9a-f]{32}))?(?:\.t-(?<tokens>[0-9a-f]{40}))?\.(?<signature>[\w-]{43})$/
 
 /** A browser sends at most a few cookies of one name; what is beyond these is an attack. */
-const MOST_CANDIDATES = 4
+const MAX_CANDIDATES = 4
 
 /** What a request's cookies say of its session: the one of our name that verifies. Of two that do, neither is believed. */
 export function presentedIn(cookie: string | undefined, key: string, keys: Keys): Verified | undefined {
@@ -28,7 +28,7 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keys)
     const one = keys.lately?.get(value) ?? verified(copied(value), key, keys)
     if (!one) continue
     if (found && found.secret !== one.secret) {
-      tell({ type: 'ambiguous cookie' })
+      publish({ type: 'ambiguous cookie' })
       return undefined
     }
     // The same session's, once set with other attributes: the younger is what it was last told.
@@ -42,7 +42,7 @@ interface Parts {
   readonly issued: string
   readonly maxAge: string
   readonly absolute: string | undefined
-  readonly heir: string | undefined
+  readonly pendingSuccessor: string | undefined
   readonly tokens: TokenKey | undefined
   readonly signature: string
 }
@@ -50,10 +50,10 @@ interface Parts {
 function verified(value: string, key: string, keys: Keys): Verified | undefined {
   const parts = shape.exec(value)?.groups as Parts | undefined
   if (!parts) return undefined
-  const { secret, issued, maxAge, absolute, heir, tokens, signature } = parts
+  const { secret, issued, maxAge, absolute, pendingSuccessor, tokens, signature } = parts
   const signer = keys.signerOf(signed(key, value.slice(0, -signature.length - 1)), signature)
   if (signer < 0) {
-    tell({ type: 'bad signature' })
+    publish({ type: 'bad signature' })
     return undefined
   }
   const one = {
@@ -62,7 +62,7 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
     issued: Number.parseInt(issued, 36),
     maxAge: Number.parseInt(maxAge, 36),
     absolute: absolute === undefined ? undefined : Number.parseInt(absolute, 36),
-    heir,
+    pendingSuccessor,
     tokens,
     outdated: signer > 0,
   }
@@ -71,13 +71,13 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
 }
 
 function cookieValue(
-  { secret, issued, maxAge, absolute, heir, tokens }: Presented,
+  { secret, issued, maxAge, absolute, pendingSuccessor, tokens }: Presented,
   key: string,
   keys: Keys,
 ): string {
   const parts = [secret, issued.toString(36), maxAge.toString(36)]
   if (absolute !== undefined) parts.push(`a-${absolute.toString(36)}`)
-  if (heir !== undefined) parts.push(`h-${heir}`)
+  if (pendingSuccessor !== undefined) parts.push(`h-${pendingSuccessor}`)
   if (tokens !== undefined) parts.push(`t-${tokens}`)
   const payload = parts.join('.')
   return `${payload}.${keys.sign(signed(key, payload))}`
@@ -244,7 +244,7 @@ function setCookie(
 
 /** When the cookie ends: in whole seconds, as cookies count, and not before its session. */
 function latest(expires: Date): Date {
-  const last = Date.now() + MOST_DAYS * 24 * 60 * 60 * 1000
+  const last = Date.now() + MAX_DAYS * 24 * 60 * 60 * 1000
   return new Date(Math.min(Math.ceil(expires.getTime() / 1000) * 1000, last))
 }
 
@@ -274,7 +274,7 @@ function valuesOf(key: string, header: string): string[] {
     const at = pair.indexOf('=')
     if (at < 0 || trimmed(pair.slice(0, at)) !== key) continue
     values.push(trimmed(pair.slice(at + 1)))
-    if (values.length === MOST_CANDIDATES) break
+    if (values.length === MAX_CANDIDATES) break
   }
   return values
 }

@@ -6,7 +6,7 @@ import type { Path } from '../language/paths.ts'
 import { literal } from '../language/values.ts'
 
 /** How often sessions are looked for anew: each time some have come while others were ended. */
-const MOST_PASSES = 10
+const MAX_PASSES = 10
 
 /**
  * Ends the sessions that `find` finds, all but one, until two passes have found none: one may have been given a new id while the first was
@@ -22,7 +22,7 @@ export async function endOthers(
   for (let passes = 1, quiet = 0; quiet < 2; passes++) {
     const ids: SessionId[] = []
     for await (const { id } of find()) if (id !== except && !failed.has(id)) ids.push(id)
-    if (ids.length > 0 && passes > MOST_PASSES) throw endless(ended)
+    if (ids.length > 0 && passes > MAX_PASSES) throw endless(ended)
     for (const id of ids) {
       try {
         await end(id)

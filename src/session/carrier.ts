@@ -11,7 +11,7 @@ export interface Presented {
   /** The session's absolute limit, milliseconds since the epoch, where it has one. */
   readonly absolute: number | undefined
   /** What the session's tombstone says if a renewal of unknown outcome has ended it: then its visitor may follow. */
-  readonly heir?: string | undefined
+  readonly pendingSuccessor?: string | undefined
   /** Tokens made with this key are good too: they are on a page that was made before its visitor got this id. */
   readonly tokens?: TokenKey | undefined
 }

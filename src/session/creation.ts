@@ -1,6 +1,6 @@
 import { milliseconds } from '../duration.ts'
 import { SessionTooLargeError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { newSecret, type Secret } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
@@ -30,7 +30,7 @@ export async function create(known: Known, store: Store, fields: Fields, fixed?:
     known.withdraw()
     throw error
   }
-  tell({ type: 'created', id: known.id as SessionId })
+  publish({ type: 'created', id: known.id as SessionId })
 }
 
 export interface CreateOptions {

@@ -1,5 +1,5 @@
 import { SessionEndedError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { endOld } from './ending.ts'
@@ -14,7 +14,7 @@ export async function destroy(known: Known, store: Store): Promise<void> {
     const found = ended ? undefined : await store.load(id)
     const tombstone = found && isEnded(found) ? found : undefined
     if (tombstone && (await follow(known, store, tombstone))) continue
-    if (ended) tell({ type: 'ended', id })
+    if (ended) publish({ type: 'ended', id })
     known.leave(tombstone)
   }
   // The one that took its place lives on, and must not be taken for ended.

@@ -9,7 +9,7 @@ import type { Picture } from './picture.ts'
 const TOMBSTONE_LIFE = 60_000
 
 /** One id that is taken is a wonder; three are a broken generator. */
-const MOST_IDS = 3
+const MAX_IDS = 3
 
 /**
  * Stores a session under `secret`'s id or, should that be taken, under another's; never over another session. One that
@@ -26,7 +26,7 @@ export async function insertNew(
       await store.insert({ id: idOf(secret), ...picture })
       return secret
     } catch (error) {
-      if (isFixed || !(error instanceof IdTakenError) || tries === MOST_IDS) throw error
+      if (isFixed || !(error instanceof IdTakenError) || tries === MAX_IDS) throw error
       secret = newSecret()
     }
   }
@@ -45,7 +45,7 @@ export async function moveOn(store: Store, id: SessionId): Promise<boolean> {
 }
 
 /** The longest that a session may be followed: no longer than its tombstone stands. */
-export const MOST_GRACE = TOMBSTONE_LIFE
+export const MAX_GRACE = TOMBSTONE_LIFE
 
 /**
  * What the tombstone of a session that was replaced says: until when one may follow, and a nonce, by which the new secret is

@@ -13,7 +13,7 @@ export async function look(known: Known, store: Store): Promise<void> {
 }
 
 /** So many sessions, each of which took the place of the one before it, may one request be led past. */
-const MOST_STEPS = 10
+const MAX_STEPS = 10
 
 /**
  * Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. Who is further behind
@@ -21,7 +21,7 @@ const MOST_STEPS = 10
  */
 export async function follow(known: Known, store: Store, { next }: Tombstone, steps = 1): Promise<boolean> {
   const { secret } = known
-  if (!secret || !next || steps > MOST_STEPS || !(isFollowable(next) || known.isHeir(next))) return false
+  if (!secret || !next || steps > MAX_STEPS || !(isFollowable(next) || known.isHeir(next))) return false
   const following = known.carrier.derive('heir', secret, next)
   const found = await store.load(idOf(following))
   if (!found) return false

@@ -1,6 +1,6 @@
 import { milliseconds } from '../duration.ts'
 import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { idOf, newSecret, type Secret } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
@@ -13,14 +13,14 @@ import { sizeOf } from '../language/size.ts'
 import { comesBackAlike } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { endOld, follower, insertNew, MOST_GRACE, moveOn } from './ending.ts'
+import { endOld, follower, insertNew, MAX_GRACE, moveOn } from './ending.ts'
 import { follow, look } from './lookup.ts'
 import { type Lifetimes, newPicture, type Picture } from './picture.ts'
 import type { Known } from './state.ts'
 import type { RegenerateOptions } from './types.ts'
 
 /** So often a session is copied anew because others wrote to it meanwhile. */
-const MOST_TRIES = 50
+const MAX_TRIES = 50
 
 /** What a call of `regenerate` asks for, checked. */
 export interface Regeneration {
@@ -55,7 +55,7 @@ export function regenerationOf(options: unknown): Regeneration {
 
 function graceOf(grace: unknown): number {
   const ms = milliseconds('grace', grace as number | string)
-  if (ms > MOST_GRACE) throw new FieldError(`grace is at most ${MOST_GRACE} ms`)
+  if (ms > MAX_GRACE) throw new FieldError(`grace is at most ${MAX_GRACE} ms`)
   return ms
 }
 
@@ -112,9 +112,9 @@ async function replace(
     await look(known, store)
     // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
     if (known.id !== former && isLeading) return
-    if (tries === MOST_TRIES) throw new StoreUnavailableError('Others keep writing to the session', 'none')
+    if (tries === MAX_TRIES) throw new StoreUnavailableError('Others keep writing to the session', 'none')
   }
-  tell({ type: 'regenerated', id: known.id as SessionId, former })
+  publish({ type: 'regenerated', id: known.id as SessionId, former })
 }
 
 /** One attempt at a successor that has all that was acknowledged; false if the old session moved on meanwhile. */

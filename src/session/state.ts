@@ -1,5 +1,5 @@
 import { SessionEndedError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { idOf, type Secret } from '../ids.ts'
 import type { Change } from '../language/change.ts'
@@ -44,7 +44,7 @@ export class Known {
   /** It has ended because another took its place. */
   replaced = false
   /** What its tombstone says if a renewal of which nobody knows what it did has ended it after all. */
-  #heir: string | undefined
+  #pendingSuccessor: string | undefined
   /** The visitor's cookie is to be sent again as it is, under the first key. */
   outdated: boolean
   /** When the visitor was given the cookie of a session that other requests may end meanwhile. */
@@ -74,7 +74,7 @@ export class Known {
     this.cookieMaxAge = this.maxAge
     this.absolute = presented?.absolute
     this.outdated = presented?.outdated ?? false
-    this.#heir = presented?.heir
+    this.#pendingSuccessor = presented?.pendingSuccessor
     this.#tokens = presented?.tokens
   }
 
@@ -158,12 +158,12 @@ export class Known {
 
   /** It is not known whether the session has been ended by what `heir` names: its visitor is to find what took its place. */
   fork(heir: string): void {
-    this.#heir = heir
+    this.#pendingSuccessor = heir
     this.reissue()
   }
 
   isHeir(next: string): boolean {
-    return next === this.#heir
+    return next === this.#pendingSuccessor
   }
 
   /** The visitor is led on to the session that replaced this one. */
@@ -218,7 +218,7 @@ export class Known {
   gone(tombstone?: Tombstone): void {
     const id = this.id as SessionId
     const expired = endAfter(this.issued, this.maxAge, this.absolute) <= Date.now()
-    if (!tombstone) tell({ type: expired && this.isVisitors ? 'expired' : 'unknown id', id })
+    if (!tombstone) publish({ type: expired && this.isVisitors ? 'expired' : 'unknown id', id })
     this.#picture = undefined
     this.maxAge = this.#lifetimes.maxAge
     this.absolute = undefined
@@ -265,7 +265,7 @@ export class Known {
     this.issued = Date.now()
     this.cookieMaxAge = this.maxAge
     // What was written since leaves nothing for an end of before.
-    this.#heir = undefined
+    this.#pendingSuccessor = undefined
     this.reissue(expires)
   }
 
@@ -277,7 +277,7 @@ export class Known {
       issued,
       maxAge: this.cookieMaxAge,
       absolute,
-      heir: this.#heir,
+      pendingSuccessor: this.#pendingSuccessor,
       tokens: this.#tokens,
     }
     this.#teller.carry(presented, expires)

@@ -1,5 +1,5 @@
 import { IdTakenError, SessionTooLargeError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import type { Secret, SessionId } from '../ids.ts'
 import { sizeOf } from '../language/size.ts'
 import type { Fields } from '../language/values.ts'
@@ -35,7 +35,7 @@ export async function adopt(
 ): Promise<void> {
   const { fields, key, end } = await ask()
   // The visitor would get nothing but errors until the other session has ended.
-  if (sizeOf(fields) > maxSize) return tell({ type: 'not adopted', error: new SessionTooLargeError() })
+  if (sizeOf(fields) > maxSize) return publish({ type: 'not adopted', error: new SessionTooLargeError() })
   const isBringing = Object.keys(fields).length > 0
   // A token that was made already is bound to the secret it was made with.
   const fixed = key === undefined || known.secret ? undefined : known.carrier.derive('adopt', key)

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { InvalidCSRFTokenError } from '../errors.ts'
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 import { type Secret, secretFrom } from '../ids.ts'
 
 const SALT_BYTES = 16
@@ -39,7 +39,7 @@ export function refusal(
   message: string,
   details: string,
 ): InvalidCSRFTokenError {
-  tell({ type: 'CSRF failed', reason })
+  publish({ type: 'CSRF failed', reason })
   return new InvalidCSRFTokenError(message, reason, { cause: new Error(details) })
 }
 

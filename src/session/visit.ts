@@ -39,7 +39,7 @@ const PROMPT = 5
 const nothing: Change = { guards: [], operations: [] }
 
 /** So often a session is touched anew because others wrote to it meanwhile. */
-const MOST_TRIES = 50
+const MAX_TRIES = 50
 
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
@@ -129,7 +129,7 @@ export class Visit {
   }
 
   async #touch(maxAge: number | undefined): Promise<void> {
-    for (let tries = 1; tries <= MOST_TRIES; tries++) {
+    for (let tries = 1; tries <= MAX_TRIES; tries++) {
       // Without a cookie, only the store knows the session's own lifetime and its limit.
       if (!this.#known.isVisitors && (tries > 1 || !this.#known.isPictured))
         await look(this.#known, this.#store)

@@ -1,4 +1,4 @@
-import { tell } from '../events.ts'
+import { publish } from '../events.ts'
 
 /** So many calls in a row have to fail: one that is slow by itself must not shut all others out. */
 const FAILURES = 3
@@ -51,7 +51,7 @@ export class Breaker {
     this.#failures = 0
     if (!this.#isOpen) return
     this.#isOpen = false
-    tell({ type: 'store back' })
+    publish({ type: 'store back' })
   }
 
   /** A call failed for want of the store; `answers` is how many there had been when it was begun. */
@@ -69,6 +69,6 @@ export class Breaker {
     this.#openedAt = now
     this.#next = 0
     this.#asking = 0
-    tell({ type: 'store down', error })
+    publish({ type: 'store down', error })
   }
 }

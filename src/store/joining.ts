@@ -37,16 +37,16 @@ export interface Update {
 }
 
 /** So many calls of a kind are under way before others wait for one of them. */
-const MOST_UNDER_WAY = 2
+const MAX_UNDER_WAY = 2
 
 /** Nearly all reads of an app are of a few lists of paths, which its text names; some a visitor may have named. */
-const MOST_LISTS = 100
+const MAX_LISTS = 100
 
 /** Longer lists are not remembered, and reads of them not joined: no app's text names so much. */
 const MAX_LIST_LENGTH = 2000
 
 /** Few enough that the last of them need not wait for much. */
-const MOST_TOGETHER = 64
+const MAX_TOGETHER = 64
 
 /** How long a call waits at most, milliseconds: next to a database far away it is nothing, and behind a call that hangs enough. */
 const PATIENCE = 1
@@ -66,7 +66,7 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
   const readsOf = (list: string, paths: readonly Path[]) => {
     const known = reads.get(list)
     if (known) return known
-    if (reads.size === MOST_LISTS) reads.clear()
+    if (reads.size === MAX_LISTS) reads.clear()
     const own = paths.map(ownText)
     const joiner = new Joiner(
       (id: SessionId) => store.read(id, own),
@@ -139,7 +139,7 @@ class Joiner<Call, Result> {
   }
 
   call(call: Call): Promise<Result> {
-    if (this.#underWay < MOST_UNDER_WAY) return this.#tracked(() => this.#alone(call))
+    if (this.#underWay < MAX_UNDER_WAY) return this.#tracked(() => this.#alone(call))
     return new Promise((resolve, reject) => {
       const id = this.#idOf(call)
       const context = new AsyncResource('koa-atomic-session:call', unwatched)
@@ -160,7 +160,7 @@ class Joiner<Call, Result> {
 
   #answered = (): void => {
     this.#underWay--
-    while (this.#waiting.size > 0 && this.#underWay < MOST_UNDER_WAY) this.#send(this.#next())
+    while (this.#waiting.size > 0 && this.#underWay < MAX_UNDER_WAY) this.#send(this.#next())
   }
 
   #sendAll = (): void => {
@@ -199,7 +199,7 @@ class Joiner<Call, Result> {
     const next: Waiting<Call, Result>[] = []
     const again: [SessionId, Waiting<Call, Result>[]][] = []
     for (const [id, calls] of this.#waiting) {
-      if (next.length === MOST_TOGETHER) break
+      if (next.length === MAX_TOGETHER) break
       next.push(calls.shift() as Waiting<Call, Result>)
       this.#waiting.delete(id)
       if (calls.length > 0) again.push([id, calls])

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../errors.ts'
-import { type StoreCall, tell } from '../events.ts'
+import { publish, type StoreCall } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import type { Path } from '../language/paths.ts'
 import { Breaker } from './breaker.ts'
@@ -193,7 +193,7 @@ class Line {
     // Told in the caller's own async context, though the timer that gives it up is everybody's.
     asked.catch(error => {
       if (error instanceof StoreUnavailableError) {
-        tell({ type: 'store error', error })
+        publish({ type: 'store error', error })
         breaker.failed(error, begun, answers)
       } else if (!(error instanceof ConfigurationError || error instanceof FieldError)) {
         breaker.answered()
@@ -252,6 +252,6 @@ class Deadlines {
 
 function refused(message: string): Promise<never> {
   const error = new StoreUnavailableError(message, 'none')
-  tell({ type: 'store error', error })
+  publish({ type: 'store error', error })
   return Promise.reject(error)
 }

@@ -213,15 +213,15 @@ test('a valid cookie among whatever else is found, or nobody’s is', async t =>
 
 test('the parser finds what was signed, and nothing else, in any header', () => {
   const secret = 'ab'.repeat(20)
-  const heir = `0.${'cd'.repeat(16)}`
+  const pendingSuccessor = `0.${'cd'.repeat(16)}`
   const payload = `${secret}.${(1e12).toString(36)}.${(1e9).toString(36)}`
-  const absent = { absolute: undefined, heir: undefined, tokens: undefined }
+  const absent = { absolute: undefined, pendingSuccessor: undefined, tokens: undefined }
   const found = { secret, id: idOf(secret), issued: 1e12, maxAge: 1e9, ...absent, outdated: false }
-  const [valid = '', forked = ''] = [payload, `${payload}.h-${heir}`].map(
+  const [valid = '', forked = ''] = [payload, `${payload}.h-${pendingSuccessor}`].map(
     signed => `${signed}.${keys.sign(`sid=${signed}`)}`,
   )
   assert.deepEqual(presentedIn(`sid=${valid}`, 'sid', keys), found)
-  assert.deepEqual(presentedIn(`sid=${forked}`, 'sid', keys), { ...found, heir })
+  assert.deepEqual(presentedIn(`sid=${forked}`, 'sid', keys), { ...found, pendingSuccessor })
   assert.equal(presentedIn(`sid=${forked.replace('cd', 'dc')}`, 'sid', keys), undefined)
   const someAnything = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 300 }),

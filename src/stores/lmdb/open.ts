@@ -4,7 +4,7 @@ import { assertOpenable, OWNER_ONLY } from './openable.ts'
 import { type Database, type DatabaseClass, loadLMDB } from './package.ts'
 
 /** The lock's file has room for so many stores at a time, of all processes together. */
-const MOST_STORES = 1000
+const MAX_STORES = 1000
 
 const ATTEMPTS = 10
 /** The longest pause after the first of them, milliseconds; after later ones it is longer. */
@@ -24,7 +24,7 @@ export function openLMDB(
     noSubdir: true,
     isRoot: true,
     permissionsMode: OWNER_ONLY,
-    maxReaders: MOST_STORES,
+    maxReaders: MAX_STORES,
     keyEncoding: 'binary',
     encoding: 'binary',
     // Otherwise LMDB flushes after others can read what may yet be lost.

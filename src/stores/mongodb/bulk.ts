@@ -8,7 +8,7 @@ import type { Loaded } from '../../store/joining.ts'
 import { codeOf, isOfDriver, mongoError, type Sending } from './errors.ts'
 
 /** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
-const MOST_BYTES = 16 * 1024
+const MAX_BYTES = 16 * 1024
 
 const cheap: ReadonlySet<Operation['op']> = new Set(['$set', '$unset', '$inc'])
 
@@ -23,7 +23,7 @@ export function isCheap({ operations }: Change): boolean {
     if (!cheap.has(operation.op) || partsOf(operation.path).some(isIndex)) return false
     if ('arg' in operation) size += sizeOf(operation.arg)
   }
-  return size <= MOST_BYTES
+  return size <= MAX_BYTES
 }
 
 /** What a server answers that could not read the command: FailedToParse, InvalidBSON, and a field that it does not know. */

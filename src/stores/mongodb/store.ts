@@ -55,7 +55,7 @@ export function mongoStore({ collection }: MongoDBStoreOptions): Store & AsyncDi
 }
 
 /** After so many tries, each of which others' writes have spoilt, a change is given up. */
-const MOST_TRIES = 50
+const MAX_TRIES = 50
 
 class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
@@ -274,7 +274,7 @@ class MongoDBStore implements JoinableStore {
     if (!holds(change.guards, found.fields)) return 'refused'
     const size = sizeOf(applied(found.fields, change.operations))
     if (size > (change.maxSize ?? Infinity) && size > sizeOf(found.fields)) throw new SessionTooLargeError()
-    if (tries <= MOST_TRIES) return found
+    if (tries <= MAX_TRIES) return found
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
 
