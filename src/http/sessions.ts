@@ -5,7 +5,7 @@ import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { checkedId, isId } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
-import type { Path } from '../language/paths.ts'
+import { describe, type Path } from '../language/paths.ts'
 import type { FieldNames, FieldValues } from '../language/types/commands.ts'
 import type { UserValue } from '../language/types/user.ts'
 import { nobody } from '../session/carrier.ts'
@@ -223,10 +223,12 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * Browsers send the cookie with every page's upgrade, so a request that a page of another origin sent is refused. One of a
    * program that is no browser, which sends neither `Sec-Fetch-Site` nor `Origin`, is not.
    *
+   * @throws {ConfigurationError} for what is no request of Node, such as a `Request` of fetch.
    * @throws {InvalidCSRFTokenError} (403) for a request of another origin than this host's and those of `origins`.
    * @throws {StoreUnavailableError}
    */
   async load(request: IncomingMessage, options?: Pick<CSRFOptions, 'origins'>): Promise<LoadedSession<Data>> {
+    assertRequest(request)
     const { origins } = callOptions('load', options, ['origins'])
     const message =
       'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
@@ -287,4 +289,19 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
     this.#parts.store.renew()
     this.#source = new StoreSource(store, this.#parts.store.timeout)
   }
+}
+
+/** By its headers, since what has none would pass for a visitor without a cookie. */
+function assertRequest(request: unknown): asserts request is IncomingMessage {
+  const headers = typeof request === 'object' && request !== null && 'headers' in request && request.headers
+  if (
+    typeof headers === 'object' &&
+    headers !== null &&
+    !('get' in headers && typeof headers.get === 'function')
+  )
+    return
+  throw new ConfigurationError(
+    `load(request) takes a request as Node's http server has it (IncomingMessage), not ${describe(request)}; a Koa context ` +
+      'has it as ctx.req',
+  )
 }

@@ -62,6 +62,8 @@ export function literal(value: unknown, path: string, nesting = 0): unknown {
 function literalObject(value: object, path: string, nesting: number): unknown {
   if (nesting >= MAX_NESTING) throw refused(`more than ${MAX_NESTING} levels, or a circle`, path)
   if (Array.isArray(value)) {
+    // Holes make fewer keys, and are refused as undefined.
+    if (Object.keys(value).length > value.length) throw refused('an array with properties of its own', path)
     // By index, because map() passes over the holes of a sparse array.
     return Array.from(value, (item, index) => literal(item, `${path}.${index}`, nesting + 1))
   }
@@ -72,6 +74,7 @@ function literalObject(value: object, path: string, nesting: number): unknown {
   if (isPlain(value)) return literalFields(value, path, nesting)
   if (types.isDate(value)) {
     if (Number.isNaN(value.getTime())) throw refused('an invalid date', path)
+    if (Object.keys(value).length > 0) throw refused('a date with properties of its own', path)
     return ownCopy(value)
   }
   if (types.isUint8Array(value)) return Buffer.from(value)

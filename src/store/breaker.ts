@@ -54,6 +54,11 @@ export class Breaker {
     publish({ type: 'store back' })
   }
 
+  /** A call ended before the store could show whether it is there: refused by this library or by the driver. */
+  unanswered(begun: number): void {
+    if (this.#isOpen && begun >= this.#openedAt) this.#asking--
+  }
+
   /** A call failed for want of the store; `answers` is how many there had been when it was begun. */
   failed(error: unknown, begun: number, answers: number): void {
     const now = performance.now()

@@ -195,7 +195,9 @@ class Line {
       if (error instanceof StoreUnavailableError) {
         publish({ type: 'store error', error })
         breaker.failed(error, begun, answers)
-      } else if (!(error instanceof ConfigurationError || error instanceof FieldError)) {
+      } else if (error instanceof ConfigurationError || error instanceof FieldError) {
+        breaker.unanswered(begun)
+      } else {
         breaker.answered()
       }
     })

@@ -1,5 +1,6 @@
 import { IdTakenError, SessionTooLargeError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
+import { refuseUnknown } from '../language/calloptions.ts'
 import type { Change, Guard } from '../language/change.ts'
 import { excerpt } from '../language/excerpt.ts'
 import { holds } from '../language/guard.ts'
@@ -12,14 +13,17 @@ import { assertEncodable, bsonFor, changed, decode, decodeExactly, encode } from
 export interface MemoryStoreOptions {
   /**
    * The time by which sessions expire, milliseconds since the epoch. By default `Date.now` as it is at each call, so that fake
-   * timers, set before or after the store is made, move it.
+   * timers, set before or after the store is made, move it. The end of a session is computed from `Date.now`, so a clock that
+   * runs on by itself shows how sessions expire; to go on as if it were later, move `Date.now` too, by fake timers.
    * @default () => Date.now()
    */
   readonly clock?: () => number
 }
 
 /** A store in this process's memory: for tests and for trying things out. What it holds is gone with the process. */
-export function memoryStore({ clock = () => Date.now() }: MemoryStoreOptions = {}): Store & AsyncDisposable {
+export function memoryStore(options: MemoryStoreOptions = {}): Store & AsyncDisposable {
+  refuseUnknown('memoryStore()', options, ['clock'])
+  const { clock = () => Date.now() } = options
   bsonFor('memoryStore')
   return new MemoryStore(clock)
 }

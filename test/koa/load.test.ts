@@ -144,3 +144,22 @@ test('the refusal of an upgrade says what to do, is told as an event, and asks t
     assert.match(String(error.cause), /evil\.example/)
   }
 })
+
+test('what is no request of Node is refused, and not taken for a visitor without a session', async t => {
+  const { sessions } = await aGreeter(t)
+  const cookie = 'sid=x'
+  for (const wrong of [
+    undefined,
+    null,
+    {},
+    'sid=x',
+    { headers: cookie },
+    new Request('http://localhost', { headers: { cookie } }),
+    { headers: new Headers({ cookie }) },
+  ]) {
+    await assert.rejects(sessions.load(wrong as never), {
+      name: 'ConfigurationError',
+      message: /load\(request\) takes a request as Node's http server has it/,
+    })
+  }
+})

@@ -193,3 +193,19 @@ test('a copy is the caller’s own, and lacks keys that could act', () => {
     }),
   )
 })
+
+test('arrays and dates with properties of their own are refused, which no store would keep', () => {
+  for (const value of [
+    /(?<letter>b)/.exec('abc'),
+    Object.assign([1], { total: 1 }),
+    Object.assign([], { total: 0 }),
+    Object.assign(new Date(), { zone: 'Z' }),
+  ]) {
+    assert.throws(() => literal([value], 'a'), {
+      name: 'FieldError',
+      message: /"a\.0" is an? \w+ with properties of its own/,
+    })
+  }
+  const strings = ((parts: TemplateStringsArray) => parts)`one`
+  assert.deepEqual(literal(strings, 'a'), ['one'])
+})

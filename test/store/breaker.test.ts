@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { type TestContext, test } from 'node:test'
-import { CommandError, type SessionError, StoreUnavailableError } from '../../src/errors.ts'
+import {
+  CommandError,
+  ConfigurationError,
+  type SessionError,
+  StoreUnavailableError,
+} from '../../src/errors.ts'
 import type { LifecycleEvent } from '../../src/events.ts'
 import type { Store } from '../../src/store/store.ts'
 import { timed } from '../../src/store/timed.ts'
@@ -129,6 +134,20 @@ test('who asks alone, and waits in vain, is then answered at once for a while', 
     }
     assert.equal(calls.length, probe)
   }
+})
+
+test('one that asks in vain is told from one that the driver refuses', async t => {
+  const { calls, ask, fail, pass } = held(t)
+  await fail(3)
+  const refusedByDriver = ask()
+  calls[0]?.fail(new ConfigurationError('the driver is too old'))
+  assert.equal(await refusedByDriver, 'ConfigurationError')
+  await pass(PAUSE)
+  const asked = ask()
+  await pass(TIMEOUT)
+  assert.match(await asked, /did not answer within/)
+  assert.equal(await ask(), refused)
+  assert.equal(calls.length, 2)
 })
 
 test('those that ask in vain are few at any time, however long each may wait', async t => {

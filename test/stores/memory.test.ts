@@ -69,3 +69,10 @@ test('two stores in memory have nothing in common', async () => {
   const { id } = await aSession(one)
   assert.equal(await other.load(id), undefined)
 })
+
+test('an option that the store does not have is refused', () => {
+  assert.throws(() => memoryStore({ clok: Date.now } as never), {
+    name: 'ConfigurationError',
+    message: /memoryStore\(\) has no option "clok"; did you mean "clock"\?/,
+  })
+})

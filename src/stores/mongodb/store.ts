@@ -6,6 +6,7 @@ import {
   StoreUnavailableError,
 } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
+import { refuseUnknown } from '../../language/calloptions.ts'
 import type { Change } from '../../language/change.ts'
 import { holds } from '../../language/guard.ts'
 import { applied } from '../../language/operators.ts'
@@ -49,7 +50,9 @@ export interface MongoDBStoreOptions {
 }
 
 /** Sessions in a MongoDB collection, one document each; each method is one command on it. */
-export function mongoStore({ collection }: MongoDBStoreOptions): Store & AsyncDisposable {
+export function mongoStore(options: MongoDBStoreOptions): Store & AsyncDisposable {
+  refuseUnknown('mongoStore()', options, ['collection'])
+  const { collection } = options
   assertUsable(collection)
   return joined(new MongoDBStore(collection))
 }
