@@ -15,7 +15,7 @@ import { type Entry, entryOf } from '../src/stores/lmdb/layout.ts'
 import { filterOf, updateOf } from '../src/stores/mongodb/language.ts'
 import { aSession } from './contract/records.ts'
 import { differenceIn, fillsAnArray } from './support/differences.ts'
-import { someCase } from './support/generators.ts'
+import { someCase, someSimpleCase } from './support/generators.ts'
 import { aPath, aStore, theFile } from './support/lmdb/files.ts'
 import { aCollection, withoutMongoDB, withoutRealMongoDB } from './support/mongodb/collection.ts'
 
@@ -38,7 +38,7 @@ interface Result {
   readonly fields: Fields
 }
 
-const someBatch = fc.array(someCase, { minLength: BATCH, maxLength: BATCH })
+const someBatch = fc.array(fc.oneof(someCase, someSimpleCase), { minLength: BATCH, maxLength: BATCH })
 const isReal = !withoutRealMongoDB
 
 test('any change of any session has the result that MongoDB gives it', { skip: withoutMongoDB }, async t => {

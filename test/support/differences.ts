@@ -99,6 +99,12 @@ const differences: readonly Difference[] = [
     guard: ({ arg }, { trail }) => areComparedOtherwise([trail[0], arg]),
   },
   {
+    reason: 'a decimal that is too small for a double equals 0',
+    operation: ({ op, ...rest }, { value }) =>
+      op !== '$inc' && op !== '$mul' && 'arg' in rest && [value, rest.arg].some(hasTinyDecimal),
+    guard: ({ arg }, { trail }) => [trail[0], arg].some(hasTinyDecimal),
+  },
+  {
     reason: 'null, objects and arrays are looked for in arrays otherwise',
     guard: ({ comparator, arg }, { trail }) =>
       trail.some(Array.isArray) &&
@@ -227,6 +233,17 @@ function areComparedOtherwise(values: unknown): boolean {
     (holdsSome(values, isHuge) && holdsSome(values, isLong)) ||
     (holdsSome(values, value => value instanceof Decimal128) && holdsSome(values, isFraction))
   )
+}
+
+function hasTinyDecimal(values: unknown): boolean {
+  return holdsSome(
+    values,
+    value => value instanceof Decimal128 && Number(String(value)) === 0 && /[1-9]/.test(coefficientOf(value)),
+  )
+}
+
+function coefficientOf(decimal: Decimal128): string {
+  return String(decimal).split('E')[0] as string
 }
 
 function isHuge(value: unknown): boolean {

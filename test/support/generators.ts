@@ -329,6 +329,71 @@ export const someCase: fc.Arbitrary<{ fields: Fields; change: Change }> = someFi
   someChange(fields).map(change => ({ fields, change })),
 )
 
+const simpleNames = ['a', 'b', 'c', 'd', 'ü', '😀']
+
+/** Where kinds of numbers end, and digits are lost. */
+const someEdge: fc.Arbitrary<unknown> = fc.oneof(
+  fc.constantFrom<unknown>(...int32s, ...doubles, ...longs),
+  fc.constantFrom(2 ** 31 - 1, -(2 ** 31), 2 ** 53 - 1, 2 ** 53, -(2 ** 53), -0, 0, 1e308, -1e308, 5e-324),
+  fc.constantFrom(...longs).map(Long.fromBigInt),
+  fc
+    .constantFrom(...decimals, '9.999999999999999999999999999999999E+6144', '1E-6176')
+    .map(Decimal128.fromString),
+)
+
+const someSimpleValue = fc.oneof(
+  { weight: 4, arbitrary: someEdge },
+  { weight: 1, arbitrary: fc.constantFrom(null, true, false, '', 'a', 'a\0b', '😀') },
+)
+
+/** The fields of a session that a simple change mostly suits: scalars, and now and then an array or an object. */
+export const someSimpleFields: fc.Arbitrary<Fields> = fc.dictionary(
+  fc.constantFrom(...simpleNames),
+  fc.oneof(
+    { weight: 8, arbitrary: someSimpleValue },
+    { weight: 1, arbitrary: someStoredDouble },
+    { weight: 1, arbitrary: fc.constantFrom<unknown>([], [1, 2], { a: 1 }) },
+  ),
+  { maxKeys: 6, noNullPrototype: true },
+)
+
+const someSimpleOperation: fc.Arbitrary<Operation> = fc
+  .tuple(fc.constantFrom(...simpleNames), fc.constantFrom('$set', '$unset', '$inc'))
+  .chain(([path, op]) => {
+    if (op === '$unset') return fc.constant<Operation>({ op, path })
+    if (op === '$inc') return someEdge.map((arg): Operation => ({ op, path, arg }))
+    return someSimpleValue.map((arg): Operation => ({ op: '$set', path, arg }))
+  })
+
+const someSimpleGuard: fc.Arbitrary<Guard> = fc
+  .tuple(
+    fc.constantFrom(...simpleNames),
+    fc.constantFrom<Comparator>('=', '!=', '<', '<=', '>', '>=', 'exists'),
+  )
+  .chain(([path, comparator]) =>
+    (comparator === 'exists' ? fc.boolean() : someSimpleValue).map(arg => ({ path, comparator, arg })),
+  )
+
+/**
+ * A change such as a server can apply in one step of its own: top-level fields set, removed and added to, guarded by top-level
+ * fields, with the numbers at which that goes wrong.
+ */
+export const someSimpleChange: fc.Arbitrary<Change> = fc
+  .record({
+    guards: fc.oneof(
+      { weight: 3, arbitrary: fc.constant<Guard[]>([]) },
+      { weight: 1, arbitrary: fc.array(someSimpleGuard, { minLength: 1, maxLength: 2 }) },
+    ),
+    operations: fc.array(someSimpleOperation, { minLength: 1, maxLength: 4 }),
+  })
+  .map(({ guards, operations }) => ({ guards, operations: independent(operations) }))
+
+/** Stored fields and a simple change to them. */
+export const someSimpleCase: fc.Arbitrary<{ fields: Fields; change: Change }> = fc.record({
+  fields: someSimpleFields,
+  change: someSimpleChange,
+})
+
 function independent(operations: readonly Operation[]): Operation[] {
   const taken: Path[] = []
   return operations.filter(operation => {
