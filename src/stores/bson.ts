@@ -1,7 +1,11 @@
-import type { Change } from '../language/change.ts'
+import type { Change, Guard, Operation } from '../language/change.ts'
+import { excerpt } from '../language/excerpt.ts'
+import { holds } from '../language/guard.ts'
 import { applied } from '../language/operators.ts'
+import { type Path, partsOf } from '../language/paths.ts'
 import { bsonVersion, type Fields } from '../language/values.ts'
 import { foreignValue, type Given } from '../store/encoding.ts'
+import { cut, elementsOf, spliced } from './elements.ts'
 import { neededPackage } from './packages.ts'
 import { requireBSON } from './require.cjs'
 
@@ -42,8 +46,43 @@ export function decodeExactly(bytes: Uint8Array): Fields {
   return bson().deserialize(bytes, { promoteValues: false })
 }
 
-/** Stored fields as a change leaves them. Throws `CommandError` where MongoDB would refuse it. */
+/** What of stored fields stands at the paths; no more is decoded than the top-level fields that hold it. */
+export function read(bytes: Uint8Array, paths: readonly Path[]): Fields {
+  return excerpt(bson().deserialize(cut(bytes, namesOf(paths))), paths)
+}
+
+/** Whether the guards hold of stored fields. */
+export function meets(bytes: Uint8Array, guards: readonly Guard[]): boolean {
+  if (guards.length === 0) return true
+  return holds(guards, decodeExactly(cut(bytes, namesOf(guards.map(({ path }) => path)))))
+}
+
+/**
+ * Stored fields as a change leaves them: the top-level fields that it touches are taken out, changed and put back, the others
+ * not looked at. Throws `CommandError` where MongoDB would refuse it.
+ */
 export function changed(bytes: Uint8Array, { operations }: Change): Uint8Array {
+  if (operations.length === 0) return bytes
+  const names = namesOf(touchedPaths(operations))
   const { Double } = bson()
-  return encode(applied(decodeExactly(bytes), operations, { double: number => new Double(number) }))
+  const elements = elementsOf(bytes)
+  const before = decodeExactly(cut(bytes, names, elements))
+  const after = applied(before, operations, { double: number => new Double(number) })
+  return after === before ? bytes : spliced(bytes, names, encode(after), elements)
+}
+
+function touchedPaths(operations: readonly Operation[]): Path[] {
+  const paths: Path[] = []
+  for (const operation of operations) {
+    paths.push(operation.path)
+    if (operation.op === '$rename') paths.push(operation.to)
+  }
+  return paths
+}
+
+/** The top-level fields that the paths lead through. */
+function namesOf(paths: readonly Path[]): ReadonlySet<string> {
+  const names = new Set<string>()
+  for (const path of paths) names.add(partsOf(path)[0] as string)
+  return names
 }

@@ -2,13 +2,12 @@ import { IdTakenError, SessionTooLargeError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
 import { refuseUnknown } from '../language/calloptions.ts'
 import type { Change, Guard } from '../language/change.ts'
-import { excerpt } from '../language/excerpt.ts'
 import { holds } from '../language/guard.ts'
 import type { Path } from '../language/paths.ts'
 import { givenBy, givenIn } from '../store/encoding.ts'
 import { isEnded, lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../store/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../store/store.ts'
-import { assertEncodable, bsonFor, changed, decode, decodeExactly, encode } from './bson.ts'
+import { assertEncodable, bsonFor, changed, decode, encode, meets, read } from './bson.ts'
 
 export interface MemoryStoreOptions {
   /**
@@ -66,7 +65,7 @@ class MemoryStore implements Store, AsyncDisposable {
   async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
     const found = this.#standing(id)
     if (!found || 'ended' in found) return found && tombstoneOf(found)
-    return { rev: found.rev, fields: excerpt(decode(found.data), paths) }
+    return { rev: found.rev, fields: read(found.data, paths) }
   }
 
   async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
@@ -75,7 +74,7 @@ class MemoryStore implements Store, AsyncDisposable {
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
     if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
-    if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
+    if (!meets(found.data, change.guards)) return 'refused'
     const data = changed(found.data, change)
     if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {
       throw new SessionTooLargeError()
@@ -85,7 +84,7 @@ class MemoryStore implements Store, AsyncDisposable {
     this.#kept.set(id, { ...found, expires: new Date(expires), maxAge, rev, data })
     const other = otherLifetime(change, found.maxAge)
     if (!answer) return { ...other }
-    const fields = excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths)
+    const fields = read(answer.when === 'before' ? found.data : data, answer.paths)
     return { rev, fields, ...other }
   }
 

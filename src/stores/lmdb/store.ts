@@ -3,13 +3,12 @@ import { milliseconds } from '../../duration.ts'
 import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
 import type { Change, Guard, Operation } from '../../language/change.ts'
-import { excerpt } from '../../language/excerpt.ts'
 import { holds } from '../../language/guard.ts'
 import { overlap, type Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
 import { isEnded, lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../../store/store.ts'
-import { assertEncodable, bsonFor, changed, decode, decodeExactly } from '../bson.ts'
+import { assertEncodable, bsonFor, changed, meets, read } from '../bson.ts'
 import { Entries } from './entries.ts'
 import { SessionFile } from './file.ts'
 import { after, idOfKey, type Range, sessionKey, sessions } from './keys.ts'
@@ -84,7 +83,7 @@ class LMDBStore implements Store, AsyncDisposable {
   async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
     const found = this.#read(id)
     if (!found) return undefined
-    return found.isEnded ? tombstoneOf(found) : { rev: found.rev, fields: excerpt(decode(found.data), paths) }
+    return found.isEnded ? tombstoneOf(found) : { rev: found.rev, fields: read(found.data, paths) }
   }
 
   async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
@@ -95,8 +94,8 @@ class LMDBStore implements Store, AsyncDisposable {
       if (!found) return 'absent'
       if (found.isEnded) return 'ended'
       if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
-      if (change.guards.length > 0 && !holds(change.guards, decodeExactly(found.data))) return 'refused'
-      const data = change.operations.length > 0 ? changed(found.data, change) : found.data
+      if (!meets(found.data, change.guards)) return 'refused'
+      const data = changed(found.data, change)
       if (data.length > (change.maxSize ?? Infinity) && data.length > found.data.length) {
         throw new SessionTooLargeError()
       }
@@ -105,7 +104,7 @@ class LMDBStore implements Store, AsyncDisposable {
       this.#entries.replace(key, found, next, path => change.operations.some(one => touches(one, path)))
       const other = otherLifetime(change, found.maxAge)
       if (!answer) return { ...other }
-      const fields = excerpt(decode(answer.when === 'before' ? found.data : data), answer.paths)
+      const fields = read(answer.when === 'before' ? found.data : data, answer.paths)
       return { rev, fields, ...other }
     })
   }
