@@ -23,6 +23,11 @@ export interface StoreCall {
   readonly id?: SessionId
   /** The operators of an update, such as `['$set', '$inc']`. */
   readonly operators: readonly string[]
+  /**
+   * How many changes of the session went to the store together with this one, as one step, itself among them. Each is a call of
+   * its own here. Absent where it went alone.
+   */
+  changes?: number
   /** How long the call took, milliseconds, once it has ended; `find`, without what was done with each session meanwhile. */
   milliseconds?: number
   /**

@@ -51,16 +51,26 @@ export function growthOf(operation: Operation): number {
     case '$pullAll':
       return 0
     case '$rename':
-      return Buffer.byteLength(operation.to)
+      return PATH + Buffer.byteLength(operation.to)
+    case '$push':
+    case '$addToSet':
+      return growthBy(operation) + INDEX * operation.arg.length
     case '$currentDate':
       return PATH + Buffer.byteLength(operation.path)
     default:
-      return PATH + Buffer.byteLength(operation.path) * 2 + sizeOf(operation.arg)
+      return growthBy(operation)
   }
+}
+
+function growthBy({ path, arg }: Operation & { readonly arg: unknown }): number {
+  return PATH + Buffer.byteLength(path) * 2 + sizeOf(arg)
 }
 
 /** An object for each part of the longest path, and a number that may widen. */
 const PATH = 16 * 8
+
+/** By so much the key of an element may be longer in the stored array than in the given one. */
+const INDEX = 8
 
 /** The bound that a change which can grow a session is sent with. Throws for one that no session could hold. */
 export function boundOf(operations: readonly Operation[], maxSize: number): { readonly maxSize?: number } {

@@ -7,7 +7,7 @@ import { Breaker } from './breaker.ts'
 import { IndexWatch } from './indexwatch.ts'
 import type { SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
-import { isTraced, traced, tracedEach } from './tracing.ts'
+import { isTraced, ofCall, traced, tracedEach } from './tracing.ts'
 
 /** A store that says so if it cannot do what not every store can. */
 export type TimedStore = Store & Required<Pick<Store, 'find' | 'count' | 'ensureIndex'>> & Limits
@@ -37,8 +37,9 @@ export function timed(store: () => Store | Promise<Store>, ms: number, user?: Pa
     make: (store: Store) => Promise<T>,
     operations: readonly { readonly op: string }[] = [],
   ): Promise<T> => {
-    const answer = () => line.ask(effect, make)
-    return isTraced() ? traced(callOf(method, id, operations), answer) : answer()
+    if (!isTraced()) return line.ask(effect, make)
+    const context = callOf(method, id, operations)
+    return traced(context, () => line.ask(effect, ready => ofCall(context, () => make(ready))))
   }
   return {
     timeout: ms,

@@ -9,6 +9,23 @@ export function isTraced(): boolean {
   return calls.start.hasSubscribers || calls.asyncEnd.hasSubscribers || calls.error.hasSubscribers
 }
 
+let underWay: StoreCall | undefined
+
+/** Lets `make`, which calls a store, know by `tracedCall` which call is traced: a store may have more to tell of it. */
+export function ofCall<T>(call: StoreCall, make: () => T): T {
+  underWay = call
+  try {
+    return make()
+  } finally {
+    underWay = undefined
+  }
+}
+
+/** The traced call by which a store is called right now. */
+export function tracedCall(): StoreCall | undefined {
+  return underWay
+}
+
 /** Listeners are told what became of the call, and neither its answer nor a driver's words, which hold a session's fields. */
 export async function traced<T>(context: StoreCall, answer: () => Promise<T>): Promise<T> {
   const begun = performance.now()

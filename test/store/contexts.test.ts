@@ -5,11 +5,13 @@ import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import { StoreUnavailableError } from '../../src/errors.ts'
 import type { LifecycleEvent, StoreCall } from '../../src/events.ts'
+import { combined } from '../../src/store/combining.ts'
 import { type JoinableStore, joined } from '../../src/store/joining.ts'
 import type { Store } from '../../src/store/store.ts'
 import { timed } from '../../src/store/timed.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { aChange, aSession, inc, together } from '../contract/records.ts'
+import { combinable } from '../support/combinable.ts'
 import { gate } from '../support/gate.ts'
 import { joinable } from '../support/joinable.ts'
 
@@ -139,6 +141,53 @@ test('what is sent for several requests is sent in the context of one of them, a
   await calls
   assert.ok(asked.some(({ ids }) => ids.length > 10))
   for (const { ids, by } of asked) assert.equal(by, ids[0])
+})
+
+test('changes of one session that go together are one step in the context of the first, and each goes on in its own', async t => {
+  const traces: StoreCall[] = []
+  const listen = (call: unknown) => void traces.push(call as StoreCall)
+  subscribe('tracing:koa-atomic-session:store:asyncEnd', listen)
+  t.after(() => unsubscribe('tracing:koa-atomic-session:store:asyncEnd', listen))
+  const events = told(t)
+  const calls = traced(t)
+  const sound = memoryStore()
+  const { id } = await aSession(sound, { n: 0 })
+  const asked: [changes: number, by: string | undefined][] = []
+  const all = combinable(sound)
+  const store = combined<number>({
+    ...all,
+    updateTogether: async (id, updates, hints) => {
+      asked.push([updates.length, request.getStore()])
+      await setImmediate()
+      if (asked.length === 3) throw new StoreUnavailableError('cut', 'unknown')
+      return all.updateTogether(id, updates, hints)
+    },
+  })
+  const line = timed(() => store, 5000)
+  const change = (name: string) =>
+    request.run(name, async () => {
+      await line.update(id, aChange(inc('n'))).catch(() => {})
+      assert.equal(request.getStore(), name)
+    })
+  const first = ['ada', 'eve', 'bob', 'kim'].map(change)
+  await Promise.race(first)
+  const second = ['tom', 'zoe'].map(change)
+  await Promise.all([...first, ...second])
+  assert.deepEqual(asked, [
+    [1, 'ada'],
+    [3, 'eve'],
+    [2, 'tom'],
+  ])
+  assert.deepEqual(
+    traces.map(({ changes }) => changes),
+    [undefined, 3, 3, 3, 2, 2],
+  )
+  assert.equal(calls.filter(call => call.startsWith('start')).length, 6)
+  for (const name of ['ada', 'eve', 'bob', 'kim', 'tom', 'zoe']) {
+    const own = calls.filter(call => call.endsWith(` in ${name}`))
+    assert.equal(own.length, name === 'tom' || name === 'zoe' ? 5 : 4, name)
+  }
+  assert.deepEqual(events, ['store error in tom', 'store error in zoe'])
 })
 
 test('what waits for its turn alone is sent in the context of its own request', async () => {

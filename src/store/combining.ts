@@ -1,0 +1,248 @@
+import { AsyncResource } from 'node:async_hooks'
+import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
+import type { StoreCall } from '../events.ts'
+import type { SessionId } from '../ids.ts'
+import type { Update } from './joining.ts'
+import type { Outcome, Store } from './store.ts'
+import { tracedCall } from './tracing.ts'
+
+/**
+ * A store that can apply several changes of one session in one step. `combined` makes use of it. `Told` is what one step tells
+ * the next about the session.
+ */
+export interface CombinableStore<Told = unknown> extends Store {
+  /**
+   * `update` of each of these changes of one session, one or more, in their order and in one step. Each has an outcome of its
+   * own, exactly the one that it would have alone after those before it. A rejection means the same for each of them.
+   */
+  updateTogether(id: SessionId, updates: readonly Update[], hints: Hints<Told>): Promise<Together<Told>>
+}
+
+export interface Hints<Told> {
+  /**
+   * What the step before told. It is from before the changes were made, and other processes write too: so nothing is
+   * applied, refused or answered by it unless the store has compared it with what is stored, in the same step or later.
+   */
+  readonly told?: Told
+  /** When the first of the callers gives up, by `performance.now()`. After it the store begins nothing anew. */
+  readonly until: number
+}
+
+export interface Together<Told> {
+  /** One for each change, in their order. */
+  readonly results: readonly PromiseSettledResult<Outcome>[]
+  readonly told?: Told
+}
+
+/** So many changes go together at most: they are worked out in one turn of the event loop, in which nobody else is served. */
+const MAX_CHANGES = 100
+
+/** So many paths of all changes together, unless one change alone has more. */
+const MAX_TOGETHER_PATHS = 1000
+
+/** Milliseconds; as the sessions have it, unless they say otherwise. */
+const DEFAULT_TIMEOUT = 5000
+
+/**
+ * The store, with concurrent changes of one session combined. A change goes out at once unless another of its session is under
+ * way in this process. What comes meanwhile goes out together, as one step, when that one is answered. So where a store compares
+ * and sets, the changes of one process never compete with each other.
+ */
+export function combined<Told>(store: CombinableStore<Told>): Store & AsyncDisposable {
+  const combiner = new Combiner(store)
+  return {
+    insert: record => store.insert(record),
+    load: id => store.load(id),
+    read: (id, paths) => store.read(id, paths),
+    update: (id, change, answer) => combiner.update({ id, change, answer }),
+    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
+    delete: id => store.delete(id),
+    useTimeout(ms) {
+      combiner.timeout = ms
+      store.useTimeout?.(ms)
+    },
+    ...(store.find && { find: store.find.bind(store) }),
+    ...(store.count && { count: store.count.bind(store) }),
+    ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
+    ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
+    ...(store.close && { close: store.close.bind(store) }),
+    async [Symbol.asyncDispose]() {
+      await store.close?.()
+    },
+  }
+}
+
+interface Waiting {
+  readonly update: Update
+  readonly since: number
+  readonly call: StoreCall | undefined
+  /** The async context of the caller: another request's answer sends the change. */
+  readonly context: AsyncResource
+  readonly resolve: (outcome: Outcome) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** The changes of one session. It is there while a step is under way. */
+interface Line {
+  waiting: Waiting[]
+  /** The step under way; one that has taken too long is no longer waited for. */
+  step: number
+  /** When it went out, by `performance.now()`. */
+  begun: number
+  timer: NodeJS.Timeout | undefined
+}
+
+/** Nobody is told when it is collected, which would cost as much as all the rest. */
+const unwatched = { requireManualDestroy: true }
+
+class Combiner<Told> {
+  timeout = DEFAULT_TIMEOUT
+  readonly #store: CombinableStore<Told>
+  readonly #lines = new Map<SessionId, Line>()
+  /** The timers': they would keep what the async context of one request holds. */
+  readonly #context = new AsyncResource('koa-atomic-session:combining')
+
+  constructor(store: CombinableStore<Told>) {
+    this.#store = store
+  }
+
+  update(update: Update): Promise<Outcome> {
+    const line = this.#lines.get(update.id)
+    if (!line) return this.#alone(update)
+    return new Promise((resolve, reject) => {
+      line.waiting.push({
+        update,
+        since: performance.now(),
+        call: tracedCall(),
+        context: new AsyncResource('koa-atomic-session:change', unwatched),
+        resolve,
+        reject,
+      })
+      if (performance.now() - line.begun > this.timeout / 2) this.#overtake(line)
+      else this.#watch(line)
+    })
+  }
+
+  #watch(line: Line): void {
+    line.timer ??= this.#context.runInAsyncScope(
+      setTimeout,
+      undefined,
+      this.#overtake,
+      this.timeout / 2,
+      line,
+    )
+  }
+
+  async #alone(update: Update): Promise<Outcome> {
+    const begun = performance.now()
+    const line: Line = { waiting: [], step: 0, begun, timer: undefined }
+    this.#lines.set(update.id, line)
+    let told: Told | undefined
+    try {
+      const until = begun + this.timeout
+      const together = await this.#store.updateTogether(update.id, [update], { until })
+      const [result] = checked(together, 1)
+      told = together.told
+      if (result?.status === 'fulfilled') return result.value
+      throw result?.reason
+    } finally {
+      this.#answered(update.id, line, 0, told)
+    }
+  }
+
+  /** A step is over: the next one goes out. */
+  #answered(id: SessionId, line: Line, step: number, told: Told | undefined): void {
+    // Others went out meanwhile, without waiting for it any longer.
+    if (line.step === step) this.#next(id, line, told)
+  }
+
+  #next(id: SessionId, line: Line, told: Told | undefined): void {
+    line.step++
+    clearTimeout(line.timer)
+    line.timer = undefined
+    const together = this.#taken(line)
+    const [first] = together
+    if (!first) {
+      this.#lines.delete(id)
+      return
+    }
+    line.begun = performance.now()
+    if (line.waiting.length > 0) this.#watch(line)
+    // One step has one context: that of the first of those it is sent for.
+    first.context.runInAsyncScope(this.#send, this, id, line, together, told)
+  }
+
+  /** A step hangs, as on a connection that is gone: whoever waits still has half of their time. */
+  #overtake = (line: Line): void => {
+    const [first] = line.waiting
+    if (first) this.#next(first.update.id, line, undefined)
+  }
+
+  /** Those that go together next, without those whose callers have given up. */
+  #taken(line: Line): Waiting[] {
+    const late = performance.now() - this.timeout
+    const together: Waiting[] = []
+    let paths = 0
+    let taken = 0
+    for (const one of line.waiting) {
+      if (together.length === MAX_CHANGES) break
+      if (one.since <= late) {
+        one.reject(new StoreUnavailableError('The changes before this one took too long', 'none'))
+      } else {
+        paths += pathsIn(one.update)
+        if (together.length > 0 && paths > MAX_TOGETHER_PATHS) break
+        together.push(one)
+      }
+      taken++
+      // It may move the end into the past: whether the session is there for the next change is for the store to say.
+      if (one.update.change.maxAge !== undefined) break
+    }
+    line.waiting = line.waiting.slice(taken)
+    return together
+  }
+
+  async #send(
+    id: SessionId,
+    line: Line,
+    together: readonly Waiting[],
+    hint: Told | undefined,
+  ): Promise<void> {
+    const { step } = line
+    let told: Told | undefined
+    for (const { call } of together) if (call) call.changes = together.length
+    try {
+      const answer = await this.#store.updateTogether(
+        id,
+        together.map(({ update }) => update),
+        { until: (together[0]?.since ?? 0) + this.timeout, ...(hint !== undefined && { told: hint }) },
+      )
+      const results = checked(answer, together.length)
+      told = answer.told
+      for (const [index, { resolve, reject }] of together.entries()) {
+        const result = results[index]
+        if (result?.status === 'fulfilled') resolve(result.value)
+        else reject(result?.reason)
+      }
+    } catch (error) {
+      for (const { reject } of together) reject(ownError(error))
+    } finally {
+      this.#answered(id, line, step, told)
+    }
+  }
+}
+
+function pathsIn({ change, answer }: Update): number {
+  return change.guards.length + change.operations.length + (answer?.paths.length ?? 0)
+}
+
+/** Where some are missing, nobody knows whose the others are. */
+function checked<Told>({ results }: Together<Told>, count: number): readonly PromiseSettledResult<Outcome>[] {
+  if (results?.length === count) return results
+  throw new ConfigurationError('A store that combines changes must give one result for each')
+}
+
+/** One for each caller, who may add to it. */
+function ownError(error: unknown): unknown {
+  if (!(error instanceof StoreUnavailableError)) return error
+  return new StoreUnavailableError(error.message, error.outcome, { cause: error.cause })
+}

@@ -1,0 +1,102 @@
+import type { Fields } from '../language/values.ts'
+import { decode, decodeExactly, encode } from './bson.ts'
+
+/** A top-level field's value as a store keeps it apart: the byte of its BSON type, then the value in BSON. */
+export type FieldBytes = Uint8Array
+
+const DOUBLE = 1
+const STRING = 2
+const BOOLEAN = 8
+const NULL = 10
+const INT32 = 16
+
+/** Of a document: its length, and the byte that ends it. */
+const EMPTY = 5
+
+/** Bytes of BSON that a field of this name takes in its document. */
+export function sizeOfField(name: string, bytes: FieldBytes): number {
+  return Buffer.byteLength(name) + 1 + bytes.length
+}
+
+/** Bytes of BSON that fields take as a document. */
+export function sizeOfFields(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): number {
+  let size = EMPTY
+  for (const [name, bytes] of fields) size += sizeOfField(name, bytes)
+  return size
+}
+
+/** What most fields hold is not worth a document of its own. */
+export function encodeField(value: unknown): FieldBytes {
+  switch (typeof value) {
+    case 'number':
+      return encodeNumber(value)
+    case 'string':
+      return encodeString(value)
+    case 'boolean':
+      return Uint8Array.of(BOOLEAN, Number(value))
+    default:
+      return value === null ? Uint8Array.of(NULL) : encodeAny(value)
+  }
+}
+
+function encodeNumber(value: number): FieldBytes {
+  if ((value | 0) === value && !Object.is(value, -0)) {
+    const bytes = Buffer.allocUnsafe(5)
+    bytes[0] = INT32
+    bytes.writeInt32LE(value, 1)
+    return bytes
+  }
+  const bytes = Buffer.allocUnsafe(9)
+  bytes[0] = DOUBLE
+  bytes.writeDoubleLE(value, 1)
+  return bytes
+}
+
+function encodeString(value: string): FieldBytes {
+  const length = Buffer.byteLength(value)
+  const bytes = Buffer.allocUnsafe(length + 6)
+  bytes[0] = STRING
+  bytes.writeInt32LE(length + 1, 1)
+  bytes.write(value, 5)
+  bytes[length + 5] = 0
+  return bytes
+}
+
+/** Under an empty name: the document's length, the type, the end of the name, the value, the document's end. */
+function encodeAny(value: unknown): FieldBytes {
+  const document = encode({ '': value })
+  const bytes = document.subarray(5, document.length - 1)
+  bytes[0] = document[4] as number
+  return bytes
+}
+
+/** As MongoDB's driver reads them. */
+export function decodeFields(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): Fields {
+  return decode(documentOf(fields))
+}
+
+/** As the operators need them: whether 2 is an integer or a double decides what arithmetic makes of it. */
+export function decodeFieldsExactly(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): Fields {
+  return decodeExactly(documentOf(fields))
+}
+
+function documentOf(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): Uint8Array {
+  const all = [...fields]
+  const document = Buffer.allocUnsafe(sizeOfFields(all))
+  document.writeInt32LE(document.length)
+  let at = 4
+  for (const [name, bytes] of all) {
+    document[at++] = bytes[0] as number
+    at += document.write(name, at)
+    document[at++] = 0
+    document.set(bytes.subarray(1), at)
+    at += bytes.length - 1
+  }
+  document[at] = 0
+  return document
+}
+
+/** The top-level fields of a session that is to be stored. */
+export function encodeFields(fields: Fields): Map<string, FieldBytes> {
+  return new Map(Object.entries(fields).map(([name, value]) => [name, encodeField(value)]))
+}

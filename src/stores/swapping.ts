@@ -1,0 +1,176 @@
+import { setTimeout } from 'node:timers/promises'
+import { StoreUnavailableError } from '../errors.ts'
+import type { SessionId } from '../ids.ts'
+import type { Together } from '../store/combining.ts'
+import { givenBy } from '../store/encoding.ts'
+import type { Update } from '../store/joining.ts'
+import type { Outcome } from '../store/store.ts'
+import { assertEncodable } from './bson.ts'
+import { Draft, namesIn, type Standing, type StoredField, type Swap } from './draft.ts'
+
+/**
+ * A database that keeps a session's top-level fields apart and cannot apply all changes by itself: it is asked for the fields
+ * that changes touch, and swaps them if they are still as they were.
+ */
+export interface FieldStore {
+  /** The session with these fields, from the primary. `exactSize`: its size has to be no mere bound. */
+  readFields(id: SessionId, names: readonly string[], exactSize: boolean): Promise<Standing | Missing>
+
+  /**
+   * Makes the swap in one step if the session is as it was seen, and answers with how it is then. Answers with `moved` if it is
+   * otherwise; then nothing was written.
+   */
+  swapFields(id: SessionId, swap: Swap): Promise<Swapped | Moved | Missing>
+
+  /** The database's clock, milliseconds since the epoch, where `$currentDate` goes by it. */
+  now?(): number
+}
+
+export type Missing = 'absent' | 'ended'
+
+export type Swapped = Omit<Standing, 'fields'>
+
+export interface Moved {
+  readonly isMoved: true
+  /** How it is now, where the answer tells: it spares another read. */
+  readonly standing?: Standing
+}
+
+export interface SwapHints {
+  /** What is known from before the changes were made. */
+  readonly told?: Standing
+  /** What was read since. */
+  readonly fresh?: Standing
+  /** When to give up, by `performance.now()`. */
+  readonly until: number
+}
+
+/** After so many tries, each of which others' changes have spoilt, changes are given up. */
+const MAX_TRIES = 50
+
+/** From here on tries wait for a moment, milliseconds: those who compete should not meet again and again. */
+const PATIENT_TRIES = 2
+const MAX_PAUSE = 16
+
+/**
+ * Applies changes to one session in their order and in one step: works out what they come to from the fields that they touch,
+ * and swaps those. Each has the outcome that it would have alone after those before it: it is what `updateTogether` of a
+ * `CombinableStore` promises.
+ */
+export function updateFields(
+  store: FieldStore,
+  id: SessionId,
+  updates: readonly Update[],
+  hints: SwapHints,
+): Promise<Together<Standing>> {
+  return withoutUnencodable(updates, sound => swapUntilDone(store, id, sound, hints))
+}
+
+async function swapUntilDone(
+  store: FieldStore,
+  id: SessionId,
+  updates: readonly Update[],
+  { told, fresh, until }: SwapHints,
+): Promise<Together<Standing>> {
+  const names = [...new Set(updates.flatMap(update => [...namesIn(update)]))]
+  let standing = knowing(fresh, names) ?? knowing(told, names)
+  let isFresh = knowing(fresh, names) !== undefined
+  let exactSize = false
+  for (let tries = 1; ; ) {
+    if (!standing) {
+      const found = await store.readFields(id, names, exactSize)
+      if (typeof found === 'string') return { results: updates.map(() => fulfilled(found)) }
+      standing = found
+      isFresh = true
+    }
+    const draft = new Draft(standing, store.now && new Date(store.now()))
+    const results = updates.map(update => settled(() => draft.apply(update)))
+    if (draft.needsExactSize && !exactSize) {
+      exactSize = true
+      standing = undefined
+      continue
+    }
+    const swap = draft.swap()
+    if (!swap) {
+      // What refused them may have been over before they were made.
+      if (isFresh) return { results, told: standing }
+      standing = undefined
+      continue
+    }
+    const answer = await store.swapFields(id, swap)
+    if (typeof answer === 'string') return { results: updates.map(() => fulfilled(answer)) }
+    if (!('isMoved' in answer)) {
+      return { results: movedBy(answer.rev - swap.steps - swap.rev, results), told: swapped(answer, swap) }
+    }
+    if (++tries > MAX_TRIES || performance.now() > until) {
+      throw new StoreUnavailableError('Others keep changing the same fields of the session', 'none')
+    }
+    standing = knowing(answer.standing, names)
+    isFresh = true
+    if (tries > PATIENT_TRIES) await setTimeout(Math.random() * Math.min(tries, MAX_PAUSE))
+  }
+}
+
+/** A change that holds a value which cannot be encoded is refused by itself, before anything is done with the others. */
+async function withoutUnencodable<Told>(
+  updates: readonly Update[],
+  apply: (updates: readonly Update[]) => Promise<Together<Told>>,
+): Promise<Together<Told>> {
+  const faults = updates.map(({ change }) => faultIn(change))
+  const sound = updates.filter((_, index) => faults[index] === undefined)
+  if (sound.length === updates.length) return apply(updates)
+  const { results, ...told } = sound.length > 0 ? await apply(sound) : { results: [] }
+  const rest = results.values()
+  return {
+    ...told,
+    results: faults.map(fault => fault ?? (rest.next().value as PromiseSettledResult<Outcome>)),
+  }
+}
+
+function faultIn(change: Update['change']): PromiseRejectedResult | undefined {
+  try {
+    assertEncodable(givenBy(change))
+    return undefined
+  } catch (reason) {
+    return { status: 'rejected', reason }
+  }
+}
+
+/** With these fields and no others, which nothing would compare. Nothing where one of them is not known. */
+function knowing(standing: Standing | undefined, names: readonly string[]): Standing | undefined {
+  if (!standing || !names.every(name => standing.fields.has(name))) return undefined
+  if (names.length === standing.fields.size) return standing
+  return { ...standing, fields: new Map(names.map(name => [name, standing.fields.get(name)])) }
+}
+
+function fulfilled(value: Outcome): PromiseFulfilledResult<Outcome> {
+  return { status: 'fulfilled', value }
+}
+
+function settled(apply: () => Outcome): PromiseSettledResult<Outcome> {
+  try {
+    return fulfilled(apply())
+  } catch (reason) {
+    return { status: 'rejected', reason }
+  }
+}
+
+/** Changes of other fields may have come between: the fields are the same, the revisions are later. */
+function movedBy(
+  revs: number,
+  results: readonly PromiseSettledResult<Outcome>[],
+): readonly PromiseSettledResult<Outcome>[] {
+  if (revs === 0) return results
+  return results.map(result => {
+    if (result.status === 'rejected' || typeof result.value === 'string') return result
+    const { rev } = result.value
+    return rev === undefined ? result : fulfilled({ ...result.value, rev: rev + revs })
+  })
+}
+
+function swapped(now: Swapped, { seen, set, unset }: Swap): Standing {
+  const fields = new Map<string, StoredField | undefined>(seen)
+  for (const [name, bytes] of set) fields.set(name, { bytes, stamp: now.rev })
+  for (const name of unset) fields.set(name, undefined)
+  return { ...now, fields }
+}

@@ -1,0 +1,89 @@
+/** A call that a store was asked, and that a test holds. */
+export interface HeldCall {
+  readonly method: string
+  readonly args: readonly unknown[]
+  /** Lets the store do it, and keeps what it answers. Resolves when it is done. */
+  pass(): Promise<void>
+  /** Gives the caller the store's answer, once it is done; it is done now where `pass` was not called. */
+  answer(): Promise<void>
+  /** Gives the caller this error, whether or not the store has done it. */
+  fail(error: unknown): void
+}
+
+export interface Held<S> {
+  readonly store: S
+  /** The calls that wait to be answered, in the order in which they were made. */
+  readonly calls: readonly HeldCall[]
+  /** The oldest call that has not been handed out here; where there is none, the next one that is made. */
+  next(): Promise<HeldCall>
+  /** Answers all calls from now on as they come, and those that wait, in their order. */
+  release(): void
+}
+
+/** Told, but not held. */
+const passing = new Set(['useTimeout', 'close', 'find', 'isJoinable'])
+
+/**
+ * A store whose calls take effect and are answered when a test says so: so it decides which of two overlapping calls comes first,
+ * and what is lost on the way.
+ */
+export function hold<S extends object>(target: S): Held<S> {
+  const calls: HeldCall[] = []
+  const untaken: HeldCall[] = []
+  const takers: ((call: HeldCall) => void)[] = []
+  let isReleased = false
+  const held = (method: string, args: readonly unknown[], make: () => Promise<unknown>): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      let done: Promise<unknown> | undefined
+      const begun = () => {
+        done ??= make()
+        return done
+      }
+      const leave = () => {
+        const place = calls.indexOf(call)
+        if (place >= 0) calls.splice(place, 1)
+      }
+      const call: HeldCall = {
+        method,
+        args,
+        async pass() {
+          await begun().catch(() => {})
+        },
+        async answer() {
+          leave()
+          await begun().then(resolve, reject)
+        },
+        fail(error) {
+          leave()
+          reject(error)
+        },
+      }
+      calls.push(call)
+      const taker = takers.shift()
+      if (taker) taker(call)
+      else untaken.push(call)
+    })
+  const store = new Proxy(target, {
+    get(_, name) {
+      const member: unknown = Reflect.get(target, name)
+      if (typeof member !== 'function') return member
+      if (typeof name !== 'string' || passing.has(name)) return member.bind(target)
+      return (...args: unknown[]) => {
+        const make = async () => member.apply(target, args)
+        return isReleased ? make() : held(name, args, make)
+      }
+    },
+  })
+  return {
+    store,
+    calls,
+    next() {
+      const call = untaken.shift()
+      return call ? Promise.resolve(call) : new Promise(resolve => takers.push(resolve))
+    },
+    release() {
+      isReleased = true
+      for (const call of [...calls]) void call.answer()
+    },
+  }
+}
