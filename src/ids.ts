@@ -7,6 +7,12 @@ export type SessionId = string
 /** What the visitor's cookie carries. Never stored, never logged. */
 export type Secret = string
 
+/** What a new session is stored under, and the secret that its visitor gets. */
+export interface NewId {
+  readonly secret: Secret
+  readonly id: SessionId
+}
+
 const idShape = /^[0-9a-f]{64}$/
 
 /** 160 bits: OWASP asks for 128 of a CSPRNG, which a UUID does not have. */

@@ -10,11 +10,12 @@ import type { FieldNames, FieldValues } from '../language/types/commands.ts'
 import type { UserValue } from '../language/types/user.ts'
 import { nobody } from '../session/carrier.ts'
 import { type CreateOptions, createFor } from '../session/creation.ts'
+import type { SessionSettings } from '../session/current.ts'
 import { handleOf } from '../session/handle.ts'
 import { sessionOf } from '../session/session.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../session/types.ts'
 import { plain } from '../session/view.ts'
-import { Visit, type VisitOptions } from '../session/visit.ts'
+import { Visit } from '../session/visit.ts'
 import type { Store } from '../store/store.ts'
 import type { TimedStore } from '../store/timed.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
@@ -31,7 +32,7 @@ export type StoreMaker<Collection> = (collection: Collection) => Store
 export interface Parts {
   /** The store as `Sessions` has it at each call, held to the timeout. */
   readonly store: TimedStore
-  readonly visit: VisitOptions
+  readonly visit: SessionSettings
   readonly cookies: CookieReader
   readonly newCookie: () => NewCookie
   /** What Koa knows of a request that it does not serve. */

@@ -7,10 +7,11 @@ import { type SessionOptions, settle } from '../http/options.ts'
 import { Sessions, type StoreMaker } from '../http/sessions.ts'
 import { cookieReader, NewCookie, SessionCookie } from '../http/set-cookie.ts'
 import type { UserValue } from '../language/types/user.ts'
+import type { SessionSettings } from '../session/current.ts'
 import { handleOf } from '../session/handle.ts'
 import { isReporting, onceAMinute, onceOfAKind, whileReporting } from '../session/reports.ts'
 import type { DefaultData, SessionHandle, Tokens, ValidData } from '../session/types.ts'
-import { Visit, type VisitOptions } from '../session/visit.ts'
+import { Visit } from '../session/visit.ts'
 import { timed } from '../store/timed.ts'
 import { assertArguments, isTaken } from './arguments.ts'
 import { type AnyApp, claimKey, Mounting, useAround } from './mounting.ts'
@@ -61,7 +62,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     claimKey(app, settings.key)
     const keys = keysOf(app)
     const store = timed(() => sessions.ready(), settings.timeout, settings.user)
-    const visitOptions: VisitOptions = { ...settings, store }
+    const visitOptions: SessionSettings = { ...settings, store }
     const parts = {
       store,
       visit: visitOptions,

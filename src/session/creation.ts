@@ -1,8 +1,8 @@
 import { milliseconds } from '../duration.ts'
-import { SessionTooLargeError } from '../errors.ts'
+import { IdTakenError, SessionTooLargeError } from '../errors.ts'
 import { publish } from '../events.ts'
-import type { SessionId } from '../ids.ts'
-import { newSecret, type Secret } from '../ids.ts'
+import type { NewId, Secret, SessionId } from '../ids.ts'
+import { idOf, newSecret } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
 import { setting } from '../language/fold.ts'
 import { applied } from '../language/operators.ts'
@@ -10,27 +10,52 @@ import { sizeOf } from '../language/size.ts'
 import type { Fields } from '../language/values.ts'
 import type { Store } from '../store/store.ts'
 import type { Carrier } from './carrier.ts'
-import { insertNew } from './ending.ts'
-import type { Lifetimes } from './picture.ts'
-import { Known } from './state.ts'
+import { CurrentSession, type SessionSettings } from './current.ts'
+import type { Picture } from './picture.ts'
 
 /** Stores a new session. With `fixed` under that secret's id and no other: rejects with `IdTakenError` if it is taken. */
-export async function create(known: Known, store: Store, fields: Fields, fixed?: Secret): Promise<void> {
-  const { tokens } = known
-  const planned = fixed ?? known.secret ?? newSecret()
+export async function create(session: CurrentSession, fields: Fields, fixed?: Secret): Promise<SessionId> {
+  const { tokens } = session
+  const planned = fixed ?? session.secret ?? newSecret()
   // A token that is asked for meanwhile is made for it.
-  known.secret = planned
-  const picture = known.pictureOf(fields)
-  known.offer(planned, picture, tokens)
+  session.plan(planned)
+  const picture = session.pictureOf(fields)
+  session.outbox.offer(planned, picture, tokens)
   try {
-    known.adopt(await insertNew(store, picture, planned, fixed !== undefined), picture)
-    // Others know it too, and may have ended it by the time its visitor is told.
-    if (fixed) known.told = known.issued
+    const stored = await insertNew(session.settings.store, picture, planned, fixed !== undefined)
+    // Others know one under a fixed secret too, and may have ended it by the time its visitor is told.
+    session.onStored(stored, picture, fixed !== undefined)
+    publish({ type: 'created', id: stored.id })
+    return stored.id
   } catch (error) {
-    known.withdraw()
+    session.outbox.withdraw()
     throw error
   }
-  publish({ type: 'created', id: known.id as SessionId })
+}
+
+/** That one id is taken is a wonder; that three are is a broken generator. */
+const MAX_IDS = 3
+
+/**
+ * Stores a session under `secret`'s id or, should that be taken, under another's; never over another session. One that
+ * `isFixed` is stored under no other: rejects with `IdTakenError`.
+ */
+export async function insertNew(
+  store: Store,
+  picture: Picture,
+  secret: Secret,
+  isFixed: boolean,
+): Promise<NewId> {
+  for (let tries = 1; ; tries++) {
+    const id = idOf(secret)
+    try {
+      await store.insert({ id, ...picture })
+      return { secret, id }
+    } catch (error) {
+      if (isFixed || !(error instanceof IdTakenError) || tries === MAX_IDS) throw error
+      secret = newSecret()
+    }
+  }
 }
 
 export interface CreateOptions {
@@ -41,24 +66,17 @@ export interface CreateOptions {
   readonly maxAge?: number | string
 }
 
-interface CreationSettings extends Lifetimes {
-  readonly store: Store
-  /** The largest that its fields may be, bytes of BSON. */
-  readonly maxSize: number
-}
-
-/** Stores a session outside of any request, be there fields or none. */
+/** Stores a session outside of any request, even one without fields. */
 export async function createFor(
   carrier: Carrier,
-  settings: CreationSettings,
+  settings: SessionSettings,
   fields: unknown,
   options: unknown,
 ): Promise<SessionId> {
   const { maxAge } = callOptions('create', options, ['maxAge'])
-  const known = new Known(carrier, settings)
-  if (maxAge !== undefined) known.remember(milliseconds('maxAge', maxAge as number | string))
+  const session = new CurrentSession(carrier, settings)
+  if (maxAge !== undefined) session.giveLifetime(milliseconds('maxAge', maxAge as number | string))
   const checked = applied({}, setting('create()', fields))
   if (sizeOf(checked) > settings.maxSize) throw new SessionTooLargeError()
-  await create(known, settings.store, checked)
-  return known.id as SessionId
+  return create(session, checked)
 }

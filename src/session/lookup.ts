@@ -1,39 +1,57 @@
-import type { SessionId } from '../ids.ts'
+import { randomBytes } from 'node:crypto'
+import type { NewId } from '../ids.ts'
 import { idOf } from '../ids.ts'
 import { isEnded, type Tombstone } from '../store/record.ts'
-import type { Store } from '../store/store.ts'
-import { isFollowable } from './ending.ts'
-import type { Known } from './state.ts'
+import type { CurrentSession } from './current.ts'
 
-/** Reads the session, or the one it was replaced by. Throws if what this request had seen is gone. */
-export async function look(known: Known, store: Store): Promise<void> {
-  const found = await store.load(known.id as SessionId)
-  if (found && !isEnded(found)) known.see(found)
-  else if (!found || !(await follow(known, store, found))) known.gone(found)
+/**
+ * Reads the session, or the one that replaced it; with `other`, the request goes on in that one. Throws if what this request had
+ * seen is gone.
+ */
+export async function look(session: CurrentSession, other?: NewId): Promise<void> {
+  const id = other?.id ?? session.stored?.id
+  if (id === undefined) return
+  const found = await session.settings.store.load(id)
+  if (other) session.switchTo(other)
+  if (found && !isEnded(found)) session.onFound(found)
+  else if (!found || !(await followTombstone(session, found))) session.onMissing(found)
 }
 
-/** So many sessions, each of which took the place of the one before it, may one request be led past. */
+/** How long a tombstone stands, milliseconds: longer than any request that was under way when its session ended. */
+export const TOMBSTONE_LIFE = 60_000
+
+/**
+ * What the tombstone of a session that was replaced says: until when one may follow, and a nonce. The new session's secret is
+ * derived with the nonce, and the tombstone is known by it. Without `grace`, milliseconds, nobody may follow.
+ */
+export function successorMark(grace: number): string {
+  const until = grace > 0 ? Date.now() + grace : 0
+  return `${until.toString(36)}.${randomBytes(16).toString('hex')}`
+}
+
+/** The most tombstones that one request follows. Each costs a call, and a visitor can choose how many there are. */
 const MAX_STEPS = 10
 
 /**
- * Goes on in the session that replaced this one, while its grace lasts; the visitor gets its cookie. Who is further behind
- * has ended: each step costs a call, and how many there are is a visitor's to say.
+ * Goes on in the session that replaced this one, and gives its visitor the cookie. Only who has the old secret may follow,
+ * while the grace lasts or if the cookie names this successor. False where there is none to follow: the session has ended.
  */
-export async function follow(known: Known, store: Store, { next }: Tombstone, steps = 1): Promise<boolean> {
-  const { secret } = known
-  if (!secret || !next || steps > MAX_STEPS || !(isFollowable(next) || known.isHeir(next))) return false
-  const following = known.carrier.derive('heir', secret, next)
-  const found = await store.load(idOf(following))
+export async function followTombstone(
+  session: CurrentSession,
+  { next }: Tombstone,
+  steps = 1,
+): Promise<boolean> {
+  const { secret } = session
+  if (!secret || !next || steps > MAX_STEPS) return false
+  const isInGrace = Number.parseInt(next, 36) > Date.now()
+  if (!isInGrace && !session.outbox.isPendingSuccessor(next)) return false
+  const following = session.carrier.derive('heir', secret, next)
+  const id = idOf(following)
+  const found = await session.settings.store.load(id)
   if (!found) return false
-  known.succeed(following)
-  if (isEnded(found)) return follow(known, store, found, steps + 1)
-  known.see(found)
-  known.lead()
+  session.switchTo({ secret: following, id })
+  if (isEnded(found)) return followTombstone(session, found, steps + 1)
+  session.onFound(found)
+  session.sendCookie()
   return true
-}
-
-/** A cookie of a session that has ended meanwhile must not replace the one that its visitor may have been given. */
-export async function stillLives(known: Known, store: Store): Promise<boolean> {
-  const found = await store.read(known.id as SessionId, [])
-  return found !== undefined && !isEnded(found)
 }

@@ -39,7 +39,7 @@ export function completed(picture: Picture, rev: number, paths: readonly Path[],
 }
 
 /** The picture with the idle life that it has after a change. */
-export function livingOn(picture: Picture, change: Change): Picture {
+export function extended(picture: Picture, change: Change): Picture {
   const { expires, maxAge } = lifeAfter(
     { expires: picture.expires.getTime(), maxAge: picture.maxAge },
     change,

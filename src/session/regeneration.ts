@@ -1,8 +1,8 @@
 import { milliseconds } from '../duration.ts'
 import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
-import type { SessionId } from '../ids.ts'
-import { idOf, newSecret, type Secret } from '../ids.ts'
+import type { Secret, SessionId } from '../ids.ts'
+import { newSecret } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
 import type { Operation } from '../language/change.ts'
 import { excerpt } from '../language/excerpt.ts'
@@ -13,13 +13,15 @@ import { sizeOf } from '../language/size.ts'
 import { comesBackAlike } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { endOld, follower, insertNew, MAX_GRACE, moveOn } from './ending.ts'
-import { follow, look } from './lookup.ts'
-import { type Lifetimes, newPicture, type Picture } from './picture.ts'
-import type { Known } from './state.ts'
+import { insertNew } from './creation.ts'
+import type { CurrentSession } from './current.ts'
+import { advance, endAt } from './ending.ts'
+import { followTombstone, look, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
+import { newPicture, type Picture } from './picture.ts'
+import { isOver } from './state.ts'
 import type { RegenerateOptions } from './types.ts'
 
-/** So often a session is copied anew because others wrote to it meanwhile. */
+/** The most times that a session is copied because others write to it meanwhile. */
 const MAX_TRIES = 50
 
 /** What a call of `regenerate` asks for, checked. */
@@ -28,7 +30,7 @@ export interface Regeneration {
   /** What the new session has beside that, or instead. */
   readonly set: readonly Operation[]
   readonly maxAge: number | undefined
-  /** For how long who comes with the old id is led on to the new one, milliseconds. */
+  /** For how long requests with the old id may go on in the new session, milliseconds. */
   readonly grace: number
 }
 
@@ -55,152 +57,167 @@ export function regenerationOf(options: unknown): Regeneration {
 
 function graceOf(grace: unknown): number {
   const ms = milliseconds('grace', grace as number | string)
-  if (ms > MAX_GRACE) throw new FieldError(`grace is at most ${MAX_GRACE} ms`)
+  // No longer than the tombstone stands.
+  if (ms > TOMBSTONE_LIFE) throw new FieldError(`grace is at most ${TOMBSTONE_LIFE} ms`)
   return ms
-}
-
-export interface RegenerationSettings extends Lifetimes {
-  readonly maxSize: number
 }
 
 /** How one session is to take the place of another. */
 interface Plan {
-  readonly settings: RegenerationSettings
   readonly asked: Regeneration
-  /** What the tombstone says. */
+  /** What the tombstone of the old session says. */
   readonly next: string
   readonly secret: Secret
-  /** The old session's, of which it is derived; none if nobody is ever to follow from there. */
+  /** The old session's secret, of which the new one is derived; none if nobody is ever to follow from there. */
   readonly from: Secret | undefined
-  readonly isLeading: boolean
+  /** Requests with the old cookie may go on in the new session. */
+  readonly hasGrace: boolean
 }
 
 /** A brand-new stored session under a new id, as it was asked for; the old one is ended. */
-export async function regenerate(
-  known: Known,
-  store: Store,
-  settings: RegenerationSettings,
-  asked: Regeneration,
-): Promise<void> {
+export async function regenerate(session: CurrentSession, asked: Regeneration): Promise<void> {
   try {
-    if (asked.keep !== false && known.isStored() && !known.isPictured) await look(known, store)
-    // Nothing can be kept of what has ended, and the newer cookie that its visitor may have been given must stay.
-    if (known.state === 'ended' || (asked.keep !== false && known.isOver())) throw new SessionEndedError()
-    await replace(known, store, settings, asked)
+    if (asked.keep !== false && !session.isPictured) await look(session)
+    const { state } = session
+    // Nothing can be kept of a session that has ended, and the newer cookie that its visitor may have been given must stay.
+    if (state.kind === 'ended' || (asked.keep !== false && isOver(state))) throw new SessionEndedError()
+    await replace(session, asked)
   } catch (error) {
-    // Who has been told so may sign its visitor in anew.
-    if (error instanceof SessionEndedError && known.state === 'ended') known.state = 'late'
+    if (error instanceof SessionEndedError) session.onEndReported()
     throw error
   }
 }
 
-async function replace(
-  known: Known,
-  store: Store,
-  settings: RegenerationSettings,
-  asked: Regeneration,
-): Promise<void> {
-  const { keep, grace } = asked
-  const former = known.id
-  const isLeading = grace > 0 && known.secret !== undefined
-  const from = keep === false && !isLeading ? undefined : known.secret
-  const next = follower(isLeading ? grace : 0)
+async function replace(session: CurrentSession, asked: Regeneration): Promise<void> {
+  const former = session.id
+  const hasGrace = asked.grace > 0 && session.secret !== undefined
+  const from = asked.keep === false && !hasGrace ? undefined : session.secret
+  const next = successorMark(hasGrace ? asked.grace : 0)
   // One id for all tries: a response that has left meanwhile has told it to the visitor.
-  const secret = from ? known.carrier.derive('heir', from, next) : newSecret()
-  const plan: Plan = { settings, asked, next, secret, from, isLeading }
-  for (let tries = 1; !(await succeed(known, store, plan)); tries++) {
-    await look(known, store)
+  const secret = from ? session.carrier.derive('heir', from, next) : newSecret()
+  const plan: Plan = { asked, next, secret, from, hasGrace }
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    const id = await attempt(session, plan)
+    if (id !== undefined) return publish({ type: 'regenerated', id, former })
+    await look(session)
     // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
-    if (known.id !== former && isLeading) return
-    if (tries === MAX_TRIES) throw new StoreUnavailableError('Others keep writing to the session', 'none')
+    if (session.id !== former && hasGrace) return
   }
-  publish({ type: 'regenerated', id: known.id as SessionId, former })
+  throw new StoreUnavailableError('Others keep writing to the session', 'none')
 }
 
-/** One attempt at a successor that has all that was acknowledged; false if the old session moved on meanwhile. */
-async function succeed(known: Known, store: Store, plan: Plan): Promise<boolean> {
-  const picture = successorOf(known, plan)
-  const { from, next } = plan
-  // What is kept was read from the store.
-  const isAlike = comesBackAlike(applied({}, plan.asked.set))
-  // A new id makes old tokens worthless, but routine rotation changes nothing for who has the old cookie.
-  known.offer(plan.secret, picture, plan.isLeading ? known.tokens : undefined)
+/**
+ * One attempt at a new session that has all that was acknowledged. Resolves to its id, or to `undefined` where the old one has to
+ * be copied again.
+ */
+async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId | undefined> {
+  const { carrier, outbox, settings } = session
+  const { asked, next, from, hasGrace } = plan
+  const picture = newSession(session, asked)
+  // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
+  outbox.offer(plan.secret, picture, hasGrace ? session.tokens : undefined)
   try {
-    const secret = await insertNew(store, picture, plan.secret, from !== undefined)
-    const outcome = await endFormer(known, store, plan)
-    if (outcome === true) {
-      known.adopt(secret, picture, isAlike)
-      if (plan.isLeading) known.told = known.issued
-      return true
+    const made = await insertNew(settings.store, picture, plan.secret, from !== undefined)
+    const { old, error } = await endOld(session, plan)
+    const { stored } = session
+    const kept = from !== undefined && stored?.secret === from ? stored : undefined
+    switch (fateOf(old, kept !== undefined, carrier.canCarry())) {
+      case 'current':
+        // What is kept was read from the store.
+        session.onStored(made, picture, hasGrace && !error, comesBackAlike(applied({}, asked.set)))
+        break
+      case 'pending':
+        if (kept) outbox.namePendingSuccessor(next, kept)
+        break
+      case 'to be copied again':
+        await settings.store.delete(made.id)
+        outbox.withdraw()
+        return undefined
+      case 'of no use':
+        // Best effort: nobody has its secret, and it expires.
+        await settings.store.delete(made.id).catch(() => {})
     }
-    if (outcome !== false) {
-      // The response has left meanwhile, with its cookie.
-      if (!known.carrier.canCarry()) known.adopt(secret, picture, isAlike)
-      // Should the tombstone stand after all, its visitor, and nobody else, goes on in the new session.
-      else if (outcome.outcome === 'unknown' && from && from === known.secret) known.fork(next)
-      else await discard(store, secret)
-      throw outcome
-    }
-    // It is to be stored again under the same id.
-    await store.delete(idOf(secret))
+    if (error) throw error
+    return made.id
   } catch (error) {
-    known.withdraw()
+    outbox.withdraw()
     throw error
   }
-  known.withdraw()
-  return false
 }
 
-function successorOf(known: Known, { settings, asked: { keep, set, maxAge } }: Plan): Picture {
-  const { fields, maxAge: former } = known.picture
-  const kept = keep === true ? fields : keep === false ? {} : excerpt(fields, keep)
+/** What came of ending the old session. `moved on`: it is not the one that was copied any more. */
+type OldSession = 'ended' | 'moved on' | 'not ended' | 'unknown'
+
+/** What becomes of the new session; `isKept`: it has something of the old one, whose secret the visitor still has. */
+function fateOf(old: OldSession, isKept: boolean, canSendCookie: boolean) {
+  switch (old) {
+    case 'ended':
+      return 'current'
+    case 'moved on':
+      return 'to be copied again'
+    case 'not ended':
+      // Where no cookie can leave any more, the response has left with the new id.
+      return canSendCookie ? 'of no use' : 'current'
+    case 'unknown':
+      if (!canSendCookie) return 'current'
+      // Should the tombstone stand after all, its visitor, and nobody else, goes on in the new session.
+      return isKept ? 'pending' : 'of no use'
+  }
+}
+
+function newSession(session: CurrentSession, { keep, set, maxAge }: Regeneration): Picture {
+  const { picture, settings, state, stored } = session
+  const kept = keep === true ? picture.fields : keep === false ? {} : excerpt(picture.fields, keep)
   const all = applied(kept, set)
   const size = sizeOf(all)
   if (size > settings.maxSize && size > sizeOf(kept)) throw new SessionTooLargeError()
-  const own = maxAge ?? (keep === true || known.state === 'new' ? former : undefined)
+  const own = maxAge ?? (keep === true || state.kind === 'new' ? picture.maxAge : undefined)
   // Rotation of the same session must not outlive its absolute limit.
-  return newPicture(settings, own, all, keep === true ? known.absolute : undefined)
+  return newPicture(settings, own, all, keep === true ? stored?.absolute : undefined)
 }
 
-/** True if the old session is over now, false if it is not the one that was copied any more. */
-async function endFormer(
-  known: Known,
-  store: Store,
-  { asked: { keep }, next }: Plan,
-): Promise<boolean | StoreUnavailableError> {
-  const old = known.isStored() ? known.id : undefined
-  if (!old) return true
-  const seen = known.state === 'live'
-  const at = keep === false ? undefined : known.picture.rev
-  const ended = await endOld(store, old, at, next).catch(error => hasEnded(store, old, { at, next }, error))
-  if (ended !== false || seen) return ended
-  // It was not live any more, unless it leads on to one that is: then that one is to be ended.
-  const found = await store.load(old)
-  return !(found !== undefined && isEnded(found) && (await follow(known, store, found)))
+interface Ending {
+  readonly old: OldSession
+  /** Why the old session is not known to have ended: the call fails with it. */
+  readonly error?: StoreUnavailableError
 }
 
-/** Where ending was not confirmed, what stands there now tells: true if it has ended by this, or what to say of it. */
-async function hasEnded(
+/** Ends the old session at the revision that was copied; at any, if nothing is kept. */
+async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan): Promise<Ending> {
+  const { stored, settings } = session
+  const { store } = settings
+  if (!stored) return { old: 'ended' }
+  const { id, kind } = stored
+  const rev = keep === false ? undefined : session.picture.rev
+  const ending = await endAt(store, id, rev, next).then(
+    (isEndedByUs): Ending => ({ old: isEndedByUs ? 'ended' : 'moved on' }),
+    error => endingAfter(error, store, id, rev, next),
+  )
+  if (ending.old !== 'moved on' || kind === 'live') return ending
+  // It had ended before this request asked, unless it was replaced by one that its visitor may follow to: that one is to be ended.
+  const found = await store.load(id)
+  const isFollowed = found !== undefined && isEnded(found) && (await followTombstone(session, found))
+  return { old: isFollowed ? 'moved on' : 'ended' }
+}
+
+/** Where ending was not confirmed, what the store has now tells what came of it. */
+async function endingAfter(
+  error: unknown,
   store: Store,
   id: SessionId,
-  { at, next }: { readonly at: number | undefined; readonly next: string },
-  error: unknown,
-): Promise<true | StoreUnavailableError> {
+  rev: number | undefined,
+  next: string,
+): Promise<Ending> {
   if (!(error instanceof StoreUnavailableError)) throw error
-  if (error.outcome === 'none') return error
-  const not = new StoreUnavailableError(error.message, 'none', { cause: error })
+  if (error.outcome === 'none') return { old: 'not ended', error }
+  const none = new StoreUnavailableError(error.message, 'none', { cause: error })
   try {
-    // Past the revision that was to be ended, an end that is still under way comes to nothing.
-    if (at !== undefined && (await moveOn(store, id))) return not
+    // Past the revision that was to be ended, an end that is still under way can no longer match.
+    if (rev !== undefined && (await advance(store, id))) return { old: 'not ended', error: none }
     const found = await store.load(id)
-    if (found && !isEnded(found)) return error
-    return found?.next === next || not
+    if (found && !isEnded(found)) return { old: 'unknown', error }
+    return found?.next === next ? { old: 'ended' } : { old: 'not ended', error: none }
   } catch {
-    return error
+    return { old: 'unknown', error }
   }
-}
-
-/** Best effort: a record whose secret nobody has is of no use to anybody, and expires. */
-async function discard(store: Store, secret: Secret): Promise<void> {
-  await store.delete(idOf(secret)).catch(() => {})
 }

@@ -1,296 +1,213 @@
-import { SessionEndedError } from '../errors.ts'
-import { publish } from '../events.ts'
-import type { SessionId } from '../ids.ts'
-import { idOf, type Secret } from '../ids.ts'
+import type { Secret, SessionId } from '../ids.ts'
 import type { Change } from '../language/change.ts'
 import { applied } from '../language/operators.ts'
-import { comesBackAlike, type Fields } from '../language/values.ts'
+import type { Fields } from '../language/values.ts'
 import type { SessionRecord, Tombstone } from '../store/record.ts'
 import type { Answer, Applied } from '../store/store.ts'
-import type { Carrier, Presented } from './carrier.ts'
-import { endAfter } from './extending.ts'
-import { Teller } from './outbox.ts'
-import { completed, type Lifetimes, livingOn, newPicture, type Picture } from './picture.ts'
-import { type TokenKey, tokenKeyOf } from './tokens.ts'
+import { completed, extended, type Picture } from './picture.ts'
+
+/** What a request knows of its session. Never changed: `next` gives another. */
+export type SessionState = NewSession | PresentedSession | LiveSession | OverSession | DestroyedSession
+
+/** No session is stored. The first change that leaves something stores one. */
+interface NewSession {
+  readonly kind: 'new'
+  /** What the session will be stored under, once a token was made for it or its insert has begun. */
+  readonly secret: Secret | undefined
+  /** The idle lifetime that it will have, milliseconds. */
+  readonly maxAge: number
+}
+
+/** The visitor brought an id, or the app gave one. The store has not been asked about it yet. */
+interface PresentedSession {
+  readonly kind: 'presented'
+  /** None where the app gave the id. */
+  readonly secret: Secret | undefined
+  readonly id: SessionId
+  readonly maxAge: number
+  /** The absolute limit, milliseconds since the epoch, as far as the cookie or the store has told it. */
+  readonly absolute: number | undefined
+}
+
+/** The store has the session. */
+interface LiveSession extends Omit<PresentedSession, 'kind'> {
+  readonly kind: 'live'
+  /** The session as it was last read, and what this request has done to it since; none if it was not read whole. */
+  readonly picture: Picture | undefined
+  /** The picture lacks something that this request, or another one, has written. */
+  readonly isStale: boolean
+}
 
 /**
- * What is known of the session:
- * - `new`: none is stored; the first change that leaves something creates it.
- * - `presented`: the visitor brought an id, and the store has not been asked about it yet.
- * - `live`: the store has it.
- * - `late`: it had ended before this request asked; it reads as empty, and only `regenerate` may follow.
- * - `ended`: it ended after this request had seen it, through somebody else.
- * - `destroyed`: this request ended it.
+ * Somebody else ended the session: `late`, if before this request asked for it. It reads as empty, and only `regenerate` may
+ * follow. `ended`, if after this request had seen it: then the app is told by an error first.
  */
-type State = 'new' | 'presented' | 'live' | 'late' | 'ended' | 'destroyed'
+interface OverSession {
+  readonly kind: 'late' | 'ended'
+  readonly secret: Secret | undefined
+  readonly id: SessionId
+  readonly maxAge: number
+  /** Another session took its place. */
+  readonly isReplaced: boolean
+}
 
-/** What one request knows of its session, and what its visitor is told: the cookie. Asks nothing of the store. */
-export class Known {
-  readonly carrier: Carrier
-  readonly #lifetimes: Lifetimes
-  state: State
-  secret: Secret | undefined
-  id: SessionId | undefined
-  /** When the visitor's cookie was issued, milliseconds since the epoch. */
-  issued: number
-  /** The idle lifetime: the session's own, or what `touch(maxAge)` asked of one that is not stored yet. */
-  maxAge: number
-  /** The one that the visitor's cookie says. */
-  cookieMaxAge: number
-  /** The absolute limit that the session has, milliseconds since the epoch: the cookie or the store has told it. */
-  absolute: number | undefined
-  /** The picture is behind what this request has written, or what others were seen to have written. */
-  stale = false
-  /** It has ended because another took its place. */
-  replaced = false
-  /** What its tombstone says if a renewal of which nobody knows what it did has ended it after all. */
-  #pendingSuccessor: string | undefined
-  /** The visitor's cookie is to be sent again as it is, under the first key. */
-  outdated: boolean
-  /** When the visitor was given the cookie of a session that other requests may end meanwhile. */
-  told: number | undefined
-  /** The visitor's own, if this request was led on from it: pages may hold tokens that were made for it. */
-  previousSecret: Secret | undefined
-  /** This request has made tokens with `secret`. */
-  hasTokens = false
-  /** The key of tokens that stay good under the visitor's next cookies. */
-  #tokens: TokenKey | undefined
-  #picture: Picture | undefined
-  readonly #teller: Teller
-  /** Whether it is a visitor who is served: nobody else can be given a new id. */
-  readonly isVisitors: boolean
+/** This request ended the session. */
+interface DestroyedSession {
+  readonly kind: 'destroyed'
+  readonly id: SessionId
+  readonly maxAge: number
+}
 
-  constructor(carrier: Carrier, lifetimes: Lifetimes, id?: SessionId) {
-    const presented = carrier.presented()
-    this.carrier = carrier
-    this.#teller = new Teller(carrier)
-    this.#lifetimes = lifetimes
-    this.isVisitors = id === undefined
-    this.state = presented || id ? 'presented' : 'new'
-    this.secret = presented?.secret
-    this.id = presented?.id ?? id
-    this.issued = presented?.issued ?? 0
-    this.maxAge = presented?.maxAge ?? lifetimes.maxAge
-    this.cookieMaxAge = this.maxAge
-    this.absolute = presented?.absolute
-    this.outdated = presented?.outdated ?? false
-    this.#pendingSuccessor = presented?.pendingSuccessor
-    this.#tokens = presented?.tokens
-  }
+export type StoredSession = PresentedSession | LiveSession
 
-  /** Whether there is a picture that shows what this request has written. */
-  get isPictured(): boolean {
-    return this.#picture !== undefined && !this.stale
-  }
-
-  /** What the session looked like when it was last read, or would look like if it were stored now. */
-  get picture(): Picture {
-    if (this.#picture) return this.#picture
-    const blank = this.pictureOf({})
-    if (!this.isStored()) this.#picture = blank
-    return blank
-  }
-
-  /** Brings the picture one revision on where the answer allows, and the cookie where the session was extended. */
-  note(change: Change, { rev, fields, maxAge: other }: Applied, answer: Answer | undefined): void {
-    const { operations, expires, maxAge } = change
-    const picture = this.#picture
-    const next = picture && rev === picture.rev + 1
-    if (next && answer?.when === 'after' && fields) {
-      this.#picture = completed(picture, rev, answer.paths, fields)
-    } else if (next && operations.length === 1) {
-      // Only `take` asks for what was before, and removing needs no answer.
-      this.#picture = { ...picture, rev, fields: applied(picture.fields, operations) }
-    } else {
-      this.stale = true
+/** What a request learns about its session, or does to it. */
+export type SessionEvent =
+  /** A token was made for a new session, or its insert begins: it is to be stored under this secret. */
+  | { readonly type: 'planned'; readonly secret: Secret }
+  /** `touch(maxAge)` of a new session. */
+  | { readonly type: 'given a lifetime'; readonly maxAge: number }
+  /** A new session was inserted. Unless it `isAlike`, the store gives its fields back otherwise than it took them. */
+  | {
+      readonly type: 'stored'
+      readonly secret: Secret
+      readonly id: SessionId
+      readonly picture: Picture
+      readonly isAlike: boolean
     }
-    if (other !== undefined) {
-      // Others have given the session another lifetime; its end is where they have left it.
-      this.maxAge = other
-      this.stale = true
-      return
+  /** The request goes on in another session, such as the one that replaced this one. */
+  | { readonly type: 'switched'; readonly secret: Secret; readonly id: SessionId }
+  /** The store gave the record. */
+  | { readonly type: 'found'; readonly record: SessionRecord }
+  /** The store answered as it does for a session that it has. */
+  | { readonly type: 'answered' }
+  | {
+      readonly type: 'written'
+      readonly change: Change
+      readonly applied: Applied
+      readonly answer: Answer | undefined
     }
-    if (maxAge !== undefined) this.maxAge = maxAge
-    if (!expires) return
-    if (this.#picture) this.#picture = livingOn(this.#picture, change)
-    this.lead(this.#picture ? undefined : expires)
-  }
-
-  /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
-  offer(secret: Secret, picture: Picture, tokens?: TokenKey): void {
-    const { maxAge, absolute, expires } = picture
-    this.#teller.offer({ secret, issued: Date.now(), maxAge, absolute: absolute?.getTime(), tokens }, expires)
-  }
-
-  /** It was not stored: the visitor is told what was to be told before. */
-  withdraw(): void {
-    this.#teller.withdraw()
-  }
-
-  /**
-   * A new session has been stored, under the secret that was offered or, if that was taken, under another. Unless it
-   * `isAlike`, it is read back otherwise than it was given.
-   */
-  adopt(secret: Secret, picture: Picture, isAlike = comesBackAlike(picture.fields)): void {
-    const { offered } = this.#teller
-    this.#tokens = offered?.tokens
-    if (secret !== this.secret) this.hasTokens = false
-    this.secret = secret
-    this.id = idOf(secret)
-    this.maxAge = picture.maxAge
-    this.absolute = picture.absolute?.getTime()
-    this.#picture = picture
-    this.stale = !isAlike
-    this.state = 'live'
-    if (offered?.secret !== secret) {
-      this.carry()
-    } else {
-      this.#teller.confirm(offered, picture.expires)
-      this.#carried(offered)
+  /** The store has no such session, or only its tombstone. `maxAge`: the lifetime of new sessions. */
+  | {
+      readonly type: 'missing'
+      readonly tombstone: Tombstone | undefined
+      readonly isVisitors: boolean
+      readonly maxAge: number
     }
-  }
+  /** This request ended the session or, where there is a tombstone, found that another one had. */
+  | { readonly type: 'destroyed'; readonly tombstone: Tombstone | undefined }
+  /** The app was told by an error that the session has ended. */
+  | { readonly type: 'end reported' }
+  /** The session that this request has stored, or gone on in, was taken back. */
+  | { readonly type: 'forgotten' }
 
-  /** Gives the visitor the cookie of a session that other requests know too, and may have ended by the time it leaves. */
-  lead(expires?: Date): void {
-    this.carry(expires)
-    this.told = this.issued
-  }
-
-  /** It is not known whether the session has been ended by what `heir` names: its visitor is to find what took its place. */
-  fork(heir: string): void {
-    this.#pendingSuccessor = heir
-    this.reissue()
-  }
-
-  isHeir(next: string): boolean {
-    return next === this.#pendingSuccessor
-  }
-
-  /** The visitor is led on to the session that replaced this one. */
-  succeed(secret: Secret): void {
-    this.#tokens = this.tokens
-    this.hasTokens = false
-    this.previousSecret ??= this.secret
-    this.secret = secret
-    this.id = idOf(secret)
-  }
-
-  /** As if the session that this request has stored had never been. */
-  forget(): void {
-    this.#teller.tellNothing()
-    this.state = 'new'
-    this.secret = undefined
-    this.id = undefined
-    this.absolute = undefined
-    this.#picture = undefined
-  }
-
-  see(found: SessionRecord): void {
-    this.state = 'live'
-    this.#picture = found
-    this.stale = false
-    this.maxAge = found.maxAge
-    const { absolute, expires } = found
-    // One that somebody has put before the end of the session, by hand, moves nothing; `expires` alone counts.
-    this.absolute = absolute && Math.max(absolute.getTime(), expires.getTime())
-  }
-
-  /** The lifetime that a session which is not stored yet is to have; it shows in the picture. */
-  remember(maxAge: number): void {
-    this.maxAge = maxAge
-    this.#picture = undefined
-  }
-
-  /** This request has ended the session, unless another had before and left a tombstone. */
-  leave(tombstone?: Tombstone): void {
-    this.state = tombstone ? 'late' : 'destroyed'
-    this.replaced = tombstone?.next !== undefined
-    this.#picture = undefined
-    if (tombstone) {
-      this.#teller.tellNothing()
-      return
+/** The state after an event. An event that a state cannot meet leaves it as it is. */
+export function next(state: SessionState, event: SessionEvent): SessionState {
+  switch (event.type) {
+    case 'planned':
+      return state.kind === 'new' ? { ...state, secret: event.secret } : state
+    case 'given a lifetime':
+      return state.kind === 'new' ? { ...state, maxAge: event.maxAge } : state
+    case 'stored': {
+      const { secret, id, picture, isAlike } = event
+      const { maxAge, absolute } = picture
+      return { kind: 'live', secret, id, maxAge, absolute: absolute?.getTime(), picture, isStale: !isAlike }
     }
-    this.secret = undefined
-    this.#teller.clear()
-  }
-
-  /** Takes note that the store does not have the session, or only what is left of it. */
-  gone(tombstone?: Tombstone): void {
-    const id = this.id as SessionId
-    const expired = endAfter(this.issued, this.maxAge, this.absolute) <= Date.now()
-    if (!tombstone) publish({ type: expired && this.isVisitors ? 'expired' : 'unknown id', id })
-    this.#picture = undefined
-    this.maxAge = this.#lifetimes.maxAge
-    this.absolute = undefined
-    this.replaced = tombstone?.next !== undefined
-    if (this.state === 'live' || !this.isVisitors) {
-      this.state = 'ended'
-      this.#teller.tellNothing()
-      throw new SessionEndedError()
+    case 'switched': {
+      const { secret, id } = event
+      if (isStored(state)) return { ...state, secret, id }
+      if (state.kind !== 'new') return state
+      return { kind: 'presented', secret, id, maxAge: state.maxAge, absolute: undefined }
     }
-    this.state = tombstone ? 'late' : 'new'
-    if (tombstone) return
-    this.#tokens = this.hasTokens ? this.tokens : undefined
-    this.hasTokens = false
-    // What its pages hold is good whether or not this request has asked the store before it looks at a token.
-    this.previousSecret ??= this.secret
-    this.secret = undefined
-    this.id = undefined
+    case 'found':
+      return isStored(state) ? found(state, event.record) : state
+    case 'answered':
+      return state.kind === 'presented' ? live(state) : state
+    case 'written':
+      return isStored(state) ? written(live(state), event) : state
+    case 'missing':
+      return isStored(state) ? missing(state, event) : state
+    case 'destroyed':
+      return isStored(state) ? destroyed(state, event.tombstone) : state
+    case 'end reported':
+      return state.kind === 'ended' ? { ...state, kind: 'late' } : state
+    case 'forgotten':
+      return { kind: 'new', secret: undefined, maxAge: state.maxAge }
   }
+}
 
-  /** Whether there was a session that has ended, by whomever. */
-  isOver(): boolean {
-    return this.state === 'late' || this.state === 'ended' || this.state === 'destroyed'
-  }
+export function isStored(state: SessionState): state is StoredSession {
+  return state.kind === 'live' || state.kind === 'presented'
+}
 
-  isStored(): boolean {
-    return this.state === 'live' || this.state === 'presented'
-  }
+/** Whether there was a session that has ended, by whomever. */
+export function isOver(state: SessionState): boolean {
+  return state.kind === 'late' || state.kind === 'ended' || state.kind === 'destroyed'
+}
 
-  /**
-   * What the next cookie says of tokens: the page of this request may hold some, and its visitor sends them with the cookie
-   * of the session that took this one's place.
-   */
-  get tokens(): TokenKey | undefined {
-    return this.hasTokens && this.secret ? tokenKeyOf(this.secret) : this.#tokens
-  }
+function live(state: StoredSession): LiveSession {
+  return state.kind === 'live' ? state : { ...state, kind: 'live', picture: undefined, isStale: false }
+}
 
-  /** What good tokens may have been made with. */
-  get tokenKeys(): TokenKey[] {
-    const secrets = [this.secret, this.previousSecret].filter(secret => secret !== undefined)
-    return [...secrets.map(tokenKeyOf), this.#tokens ?? []].flat()
+function found({ secret, id }: StoredSession, record: SessionRecord): LiveSession {
+  const { maxAge, absolute, expires } = record
+  return {
+    kind: 'live',
+    secret,
+    id,
+    maxAge,
+    // A limit that somebody has moved before `expires`, by hand, moves nothing: `expires` alone counts.
+    absolute: absolute && Math.max(absolute.getTime(), expires.getTime()),
+    picture: record,
+    isStale: false,
   }
+}
 
-  carry(expires = this.picture.expires): void {
-    this.issued = Date.now()
-    this.cookieMaxAge = this.maxAge
-    // What was written since leaves nothing for an end of before.
-    this.#pendingSuccessor = undefined
-    this.reissue(expires)
+function written(
+  state: LiveSession,
+  { change, applied: { rev, fields, maxAge: other }, answer }: SessionEvent & { type: 'written' },
+): LiveSession {
+  const forwarded = state.picture && nextPicture(state.picture, change, rev, fields, answer)
+  const picture = forwarded ?? state.picture
+  // Others have given the session another lifetime: its end is where they have left it.
+  if (other !== undefined) return { ...state, picture, isStale: true, maxAge: other }
+  return {
+    ...state,
+    picture: picture && change.expires ? extended(picture, change) : picture,
+    isStale: state.isStale || forwarded === undefined,
+    maxAge: change.maxAge ?? state.maxAge,
   }
+}
 
-  /** The cookie as it is, signed anew. */
-  reissue(expires = new Date(endAfter(this.issued, this.cookieMaxAge, this.absolute))): void {
-    const { issued, absolute } = this
-    const presented = {
-      secret: this.secret as Secret,
-      issued,
-      maxAge: this.cookieMaxAge,
-      absolute,
-      pendingSuccessor: this.#pendingSuccessor,
-      tokens: this.#tokens,
-    }
-    this.#teller.carry(presented, expires)
-    this.#carried(presented)
-  }
+/** The picture one revision on, where the answer tells enough. */
+function nextPicture(
+  picture: Picture,
+  { operations }: Change,
+  rev: number | undefined,
+  fields: Fields | undefined,
+  answer: Answer | undefined,
+): Picture | undefined {
+  if (rev !== picture.rev + 1) return undefined
+  if (answer?.when === 'after' && fields) return completed(picture, rev, answer.paths, fields)
+  // Only `take` asks for what was before, and removing needs no answer.
+  return operations.length === 1
+    ? { ...picture, rev, fields: applied(picture.fields, operations) }
+    : undefined
+}
 
-  #carried({ issued, maxAge }: Presented): void {
-    this.issued = issued
-    this.cookieMaxAge = maxAge
-    this.outdated = false
-  }
+function missing(
+  { kind, secret, id }: StoredSession,
+  { tombstone, isVisitors, maxAge }: SessionEvent & { type: 'missing' },
+): SessionState {
+  const isReplaced = tombstone?.next !== undefined
+  if (kind === 'live' || !isVisitors) return { kind: 'ended', secret, id, maxAge, isReplaced }
+  if (tombstone) return { kind: 'late', secret, id, maxAge, isReplaced }
+  return { kind: 'new', secret: undefined, maxAge }
+}
 
-  pictureOf(fields: Fields): Picture {
-    return newPicture(this.#lifetimes, this.maxAge, fields)
-  }
+function destroyed(
+  { secret, id, maxAge }: StoredSession,
+  tombstone: Tombstone | undefined,
+): OverSession | DestroyedSession {
+  if (!tombstone) return { kind: 'destroyed', id, maxAge }
+  return { kind: 'late', secret, id, maxAge, isReplaced: tombstone.next !== undefined }
 }

@@ -1,0 +1,196 @@
+import { SessionEndedError } from '../errors.ts'
+import { publish } from '../events.ts'
+import type { NewId, Secret, SessionId } from '../ids.ts'
+import type { Change } from '../language/change.ts'
+import { comesBackAlike, type Fields } from '../language/values.ts'
+import type { SessionRecord, Tombstone } from '../store/record.ts'
+import type { Answer, Applied, Store } from '../store/store.ts'
+import type { Carrier } from './carrier.ts'
+import { endAfter, Outbox } from './outbox.ts'
+import { type Lifetimes, newPicture, type Picture } from './picture.ts'
+import { isStored, next, type SessionEvent, type SessionState, type StoredSession } from './state.ts'
+import type { Brought } from './takeover.ts'
+import type { TokenKey } from './tokens.ts'
+
+export interface SessionSettings extends Lifetimes {
+  readonly store: Store
+  /** Using a session whose cookie is older than this extends it, milliseconds. */
+  readonly touchAfter: number
+  /** The largest that a change may make the fields of a session, bytes of BSON. */
+  readonly maxSize: number
+  /** What a visitor without a session brings from elsewhere; asked before anything else is done. */
+  readonly adopt?: () => Promise<Brought>
+}
+
+/**
+ * The session of one request: what is known of it, what its visitor was told, and how it is used. What happens to it comes in
+ * here, so that state and outbox agree. Asks nothing of the store.
+ */
+export class CurrentSession {
+  readonly carrier: Carrier
+  readonly settings: SessionSettings
+  /** Whether it is a visitor who is served: nobody else can be given a new id. */
+  readonly isVisitors: boolean
+  readonly outbox: Outbox
+  /** The request used the session, so it is extended if its cookie is old enough, */
+  isUsed = false
+  /** unless the request is not to keep it alive. */
+  mayExtend = true
+  /** What the visitor brings from elsewhere was asked for. */
+  isTakenOver = false
+  #state: SessionState
+  /** What a session that is not stored looks like: `created` and `expires` stay what they were when first read. */
+  #blank: Picture | undefined
+
+  /** The session that the carrier brings or, outside of any visitor's request, the one with this id. */
+  constructor(carrier: Carrier, settings: SessionSettings, id?: SessionId) {
+    const presented = carrier.presented()
+    const { maxAge } = settings
+    this.carrier = carrier
+    this.settings = settings
+    this.isVisitors = id === undefined
+    this.outbox = new Outbox(carrier, presented, maxAge)
+    const known = presented ?? (id ? { secret: undefined, id, maxAge, absolute: undefined } : undefined)
+    this.#state = known
+      ? {
+          kind: 'presented',
+          secret: known.secret,
+          id: known.id,
+          maxAge: known.maxAge,
+          absolute: known.absolute,
+        }
+      : { kind: 'new', secret: undefined, maxAge }
+  }
+
+  get state(): SessionState {
+    return this.#state
+  }
+
+  /** The state of a session that is stored, as far as this request knows. */
+  get stored(): StoredSession | undefined {
+    return isStored(this.#state) ? this.#state : undefined
+  }
+
+  get secret(): Secret | undefined {
+    return this.#state.kind === 'destroyed' ? undefined : this.#state.secret
+  }
+
+  get id(): SessionId | undefined {
+    return this.#state.kind === 'new' ? undefined : this.#state.id
+  }
+
+  /** Whether there is a picture that shows what this request has written. */
+  get isPictured(): boolean {
+    const state = this.#state
+    return state.kind === 'live' && state.picture !== undefined && !state.isStale
+  }
+
+  /** What the session looked like when it was last read, or would look like if it were stored now. */
+  get picture(): Picture {
+    const state = this.#state
+    if (state.kind === 'live' && state.picture) return state.picture
+    if (isStored(state)) return this.pictureOf({})
+    this.#blank ??= this.pictureOf({})
+    return this.#blank
+  }
+
+  /** What the session would look like with these fields if it were stored now. */
+  pictureOf(fields: Fields): Picture {
+    return newPicture(this.settings, this.#state.maxAge, fields)
+  }
+
+  get tokens(): TokenKey | undefined {
+    return this.outbox.tokensFor(this.secret)
+  }
+
+  get tokenKeys(): TokenKey[] {
+    return this.outbox.tokenKeys(this.secret)
+  }
+
+  plan(secret: Secret): void {
+    this.#become({ type: 'planned', secret })
+  }
+
+  /** The lifetime that a new session is to have; it shows in the picture. */
+  giveLifetime(maxAge: number): void {
+    this.#become({ type: 'given a lifetime', maxAge })
+  }
+
+  /** A new session was inserted. `isShared`: other requests know it too. */
+  onStored(
+    { secret, id }: NewId,
+    picture: Picture,
+    isShared: boolean,
+    isAlike = comesBackAlike(picture.fields),
+  ): void {
+    this.outbox.onStored(secret, picture, this.secret)
+    if (isShared) this.outbox.markShared()
+    this.#become({ type: 'stored', secret, id, picture, isAlike })
+  }
+
+  onFound(record: SessionRecord): void {
+    this.#become({ type: 'found', record })
+  }
+
+  onAnswered(): void {
+    this.#become({ type: 'answered' })
+  }
+
+  /** The store applied a change. Where that has extended the session, the cookie is sent. */
+  onApplied(change: Change, applied: Applied, answer: Answer | undefined): void {
+    this.#become({ type: 'written', change, applied, answer })
+    if (change.expires && applied.maxAge === undefined) this.sendCookie(change.expires)
+  }
+
+  /** The store does not have the session, or only its tombstone. Throws if this request had seen the session. */
+  onMissing(tombstone?: Tombstone): void {
+    const { stored, isVisitors } = this
+    if (!stored) return
+    const { id, secret, maxAge, absolute } = stored
+    const isExpired = isVisitors && endAfter(this.outbox.issued, maxAge, absolute) <= Date.now()
+    if (!tombstone) publish({ type: isExpired ? 'expired' : 'unknown id', id })
+    this.#become({ type: 'missing', tombstone, isVisitors, maxAge: this.settings.maxAge })
+    if (this.#state.kind === 'new') this.outbox.leave(secret, true)
+    if (this.#state.kind !== 'ended') return
+    this.outbox.tellNothing()
+    throw new SessionEndedError()
+  }
+
+  /** This request has ended the session, unless another had before and left a tombstone. */
+  onDestroyed(tombstone: Tombstone | undefined): void {
+    this.#become({ type: 'destroyed', tombstone })
+    if (tombstone) this.outbox.tellNothing()
+    else this.outbox.clear()
+  }
+
+  /** The app was told by an error that the session has ended, so it may sign its visitor in anew. */
+  onEndReported(): void {
+    this.#become({ type: 'end reported' })
+  }
+
+  /** The request goes on in another session, which its visitor has a right to. */
+  switchTo({ secret, id }: NewId): void {
+    this.outbox.leave(this.secret)
+    this.#become({ type: 'switched', secret, id })
+  }
+
+  /** As if the session that this request has stored had never been. */
+  forget(): void {
+    this.outbox.tellNothing()
+    this.#become({ type: 'forgotten' })
+  }
+
+  /** The cookie of a session that other requests know too. `expires` is for where there is no picture. */
+  sendCookie(expires?: Date): void {
+    const { stored } = this
+    if (!stored) return
+    const known = stored.kind === 'live' ? stored.picture?.expires : undefined
+    this.outbox.sendCookie(stored, stored.maxAge, known ?? expires ?? this.picture.expires)
+  }
+
+  #become(event: SessionEvent): void {
+    const before = this.#state
+    this.#state = next(before, event)
+    if (this.#state.kind !== before.kind || this.#state.maxAge !== before.maxAge) this.#blank = undefined
+  }
+}

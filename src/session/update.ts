@@ -1,0 +1,125 @@
+import { SessionEndedError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
+import type { Change } from '../language/change.ts'
+import { holds } from '../language/guard.ts'
+import { applied } from '../language/operators.ts'
+import { boundOf, sizeOf } from '../language/size.ts'
+import type { Answer, Applied } from '../store/store.ts'
+import { afterApplied, foreseen } from './answers.ts'
+import { assertCarries } from './carrier.ts'
+import { create } from './creation.ts'
+import type { CurrentSession } from './current.ts'
+import { look } from './lookup.ts'
+import { endAfter } from './outbox.ts'
+import type { StoredSession } from './state.ts'
+import { takeOver } from './takeover.ts'
+
+/** A touch extends the session even if that is not due; with `maxAge`, the session has that lifetime from now on. */
+export interface Touch {
+  readonly maxAge: number | undefined
+}
+
+/**
+ * Carries out a change, and keeps the picture up to date. `null`: a guard did not hold, or the revision that a touch goes by
+ * is past.
+ */
+export async function update(
+  session: CurrentSession,
+  change: Change,
+  answer?: Answer,
+  touch?: Touch,
+): Promise<Applied | null> {
+  session.isUsed = true
+  await takeOver(session)
+  if (session.state.kind === 'new') return createBy(session, change, answer)
+  const { stored } = session
+  if (!stored) throw new SessionEndedError()
+  const sent = withExtension(session, stored, change, touch)
+  // A picture needs the revision, too.
+  const known = answer?.when === 'after' && !session.isPictured ? foreseen(change) : undefined
+  const outcome = await session.settings.store.update(stored.id, sent, known ? undefined : answer)
+  if (outcome === 'ended') {
+    await look(session)
+    // It was replaced, and its visitor follows.
+    if (session.stored) return update(session, change, answer, touch)
+    throw new SessionEndedError()
+  }
+  if (outcome === 'absent') {
+    session.onMissing()
+    await takeOver(session)
+    if (session.stored) return update(session, change, answer, touch)
+    return touch ? {} : createBy(session, change, answer)
+  }
+  session.onAnswered()
+  if (outcome === 'refused') return null
+  session.onApplied(sent, outcome, answer)
+  return known ? { ...outcome, fields: known } : outcome
+}
+
+/** The first change of a new session: stored if it leaves something, since an empty session is as good as none. */
+async function createBy(session: CurrentSession, change: Change, answer?: Answer): Promise<Applied | null> {
+  if (!holds(change.guards, {})) return null
+  const fields = applied({}, change.operations)
+  if (sizeOf(fields) > session.settings.maxSize) throw new SessionTooLargeError()
+  if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
+  assertCarries(session)
+  await create(session, fields)
+  if (answer && !session.isPictured) await look(session).catch(afterApplied)
+  return { rev: session.picture.rev, fields: answer?.when === 'before' ? {} : session.picture.fields }
+}
+
+const nothing: Change = { guards: [], operations: [] }
+
+/** The most times that a session is touched anew because others wrote to it meanwhile. */
+const MAX_TRIES = 50
+
+/** Moves the end of the session's life; with `maxAge`, gives the session that lifetime from now on. */
+export async function touch(session: CurrentSession, maxAge: number | undefined): Promise<void> {
+  for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    // Without a cookie, only the store knows the session's own lifetime and its limit.
+    if (!session.isVisitors && (tries > 1 || !session.isPictured)) await look(session)
+    const outcome = await update(session, nothing, { paths: [], when: 'after' }, { maxAge })
+    if (outcome && outcome.maxAge === undefined) return
+  }
+  throw new StoreUnavailableError('Others keep writing to the session', 'none')
+}
+
+/** Extends the session because it is due. */
+export async function extend(session: CurrentSession): Promise<void> {
+  const outcome = await update(session, nothing)
+  // Others have given the session another lifetime meanwhile: it is extended by that one.
+  if (outcome?.maxAge !== undefined) await update(session, nothing)
+}
+
+/** Whether the session was used, and its cookie is so old that the use extends it. A shorter life of its own makes it due sooner. */
+export function isDue(session: CurrentSession): boolean {
+  const { isUsed, mayExtend, carrier, outbox, settings, state } = session
+  if (!isUsed || !mayExtend || !carrier.canCarry()) return false
+  const share = Math.min(1, Math.min(state.maxAge, outbox.cookieMaxAge) / settings.maxAge)
+  return Date.now() - outbox.issued >= settings.touchAfter * share
+}
+
+/** The change as it is sent: it extends the session if that is asked for or due, and has a limit of size if it can grow it. */
+function withExtension(
+  session: CurrentSession,
+  stored: StoredSession,
+  { guards, operations }: Change,
+  touch: Touch | undefined,
+): Change {
+  const extension = touch || isDue(session) ? extensionOf(session, stored, touch?.maxAge) : undefined
+  return { guards, operations, ...extension, ...boundOf(operations, session.settings.maxSize) }
+}
+
+/**
+ * By a lifetime that the session is given, or by its own, as long as that is what this request takes it for. Without a
+ * visitor's cookie, only what was read tells them, so the change goes by its revision.
+ */
+function extensionOf(
+  session: CurrentSession,
+  stored: StoredSession,
+  maxAge?: number,
+): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge' | 'rev'> {
+  const expires = new Date(endAfter(Date.now(), maxAge ?? stored.maxAge, stored.absolute))
+  const rev = session.isVisitors ? undefined : { rev: session.picture.rev }
+  if (maxAge !== undefined) return { expires, maxAge, ...rev }
+  return rev ? { expires, ...rev } : { expires, whileMaxAge: stored.maxAge }
+}
