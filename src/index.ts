@@ -10,9 +10,7 @@ import {
   SessionTooLargeError,
   StoreUnavailableError,
 } from './errors.ts'
-import type { Sessions as AnySessions } from './http/sessions.ts'
-import { sessionWith } from './koa/install.ts'
-import type { UserValue } from './language/types/user.ts'
+import { type KoaSessions, sessionWith } from './koa/install.ts'
 import type { DefaultData } from './session/types.ts'
 import { joined } from './store/joining.ts'
 import type { MongoDBCollection } from './stores/mongodb/collection.ts'
@@ -22,10 +20,11 @@ export type { AnySessionError } from './errors.ts'
 export type { LifecycleEvent, StoreCall } from './events.ts'
 export type { CookieOptions } from './http/cookie-options.ts'
 export type { CSRFOptions } from './http/csrf.ts'
-export type { OnceStored, SessionOptions } from './http/options.ts'
-export type { CreatedSession, EndAllOptions, FoundSession } from './http/sessions.ts'
+export type { OnceStored } from './http/options.ts'
+export type { CreatedSession } from './http/sessions.ts'
+export type { EndAllOptions, FoundSession } from './http/users.ts'
 export type { SessionId } from './ids.ts'
-export type { SessionContext } from './koa/install.ts'
+export type { SessionContext, SessionOptions } from './koa/install.ts'
 export type { Change, Comparator, Guard, Operation, PushModifiers } from './language/change.ts'
 export type { Path, PathLike } from './language/paths.ts'
 export type { Fields } from './language/values.ts'
@@ -54,10 +53,10 @@ export type { MongoDBCollection } from './stores/mongodb/collection.ts'
 export type { MongoDBStoreOptions } from './stores/mongodb/store.ts'
 
 /** What `Session(app)` returns. */
-export type Sessions<Data = DefaultData, User extends string = string> = AnySessions<
+export type Sessions<Data = DefaultData, User extends string = string> = KoaSessions<
   Data,
   MongoDBCollection,
-  UserValue<Data, User>
+  User
 >
 
 const named = {

@@ -74,6 +74,10 @@ function packagesOf(room: string): Import[] {
   return among(room).filter(({ to, isPackage }) => isPackage && !to.startsWith('node:'))
 }
 
+function isKoas(name: string): boolean {
+  return /^(?:koa|@koa\/.*|koa-.*)$/.test(name)
+}
+
 function assertNone(found: Import[]): void {
   assert.deepEqual(found.map(shown), [])
 }
@@ -122,9 +126,7 @@ for (const [room, { rooms, packages }] of Object.entries(ROOMS)) {
   test(`${room}/ imports only ${[room, ...rooms].join(', ')} and the vocabulary`, () => {
     const allowed = [room, ...rooms, ...VOCABULARY]
     assertNone(among(room).filter(({ to, isPackage }) => !isPackage && !allowed.includes(roomOf(to))))
-    assertNone(
-      packagesOf(room).filter(({ to, isType }) => !packages.includes(to) && !(to === 'koa' && isType)),
-    )
+    assertNone(packagesOf(room).filter(({ to, isType }) => !packages.includes(to) && !(isType && isKoas(to))))
   })
 }
 
@@ -146,10 +148,10 @@ test('no store sees another', () => {
   )
 })
 
-test('only koa/, http/ and adopt/ know Koa, and as types only', () => {
-  const ofKoa = imports.filter(({ to }) => /^(?:koa|@koa\/.*|koa-.*)$/.test(to))
+test('only koa/ knows Koa, and adopt/ whose sessions came with it, and as types only', () => {
+  const ofKoa = imports.filter(({ to }) => isKoas(to))
   assert.ok(ofKoa.length > 0)
-  assertNone(ofKoa.filter(({ from, isType }) => !['koa', 'http', 'adopt'].includes(roomOf(from)) || !isType))
+  assertNone(ofKoa.filter(({ from, isType }) => !['koa', 'adopt'].includes(roomOf(from)) || !isType))
 })
 
 test('only http/ and adopt/ know how cookies are signed', () => {

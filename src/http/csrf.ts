@@ -1,8 +1,9 @@
-import type Koa from 'koa'
 import { ConfigurationError, InvalidCSRFTokenError } from '../errors.ts'
 import { namedOptions } from '../language/calloptions.ts'
 import type { Tokens } from '../session/types.ts'
 import { shown } from '../shown.ts'
+import { varyBy } from './caching.ts'
+import type { Exchange } from './exchange.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
 
 export interface CSRFOptions {
@@ -24,45 +25,46 @@ const names = ['origins', 'exempt'] satisfies (keyof CSRFOptions)[]
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Refuses requests that another site made a visitor's browser send. Safe methods pass; for the others browsers tell by
+ * Makes what throws for requests that another site made a visitor's browser send. Safe methods pass; for the others browsers tell by
  * `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`; where neither is sent, a token decides, from the header
  * `x-csrf-token` or the field `_csrf` of a parsed body.
  */
-export function csrfGuard(
+export function csrfGuard<Context>(
   options: CSRFOptions | undefined,
-  sessionIn: (ctx: Koa.Context) => Tokens,
-): Koa.Middleware {
+  exchangeOf: (ctx: Context) => Exchange,
+  sessionIn: (ctx: Context) => Tokens,
+): (ctx: Context) => void {
   const { origins, exempt: paths } = namedOptions('csrf', options, names)
   const trusted = trustedOrigins('csrf()', origins)
   const exempt = exemptPaths(paths)
 
-  return (ctx, next) => {
+  return ctx => {
+    const exchange = exchangeOf(ctx)
     // Nothing of the request's origin decides here, so nothing is said of it to caches.
-    if (safeMethods.has(ctx.method) || exempt.has(ctx.path)) return next()
-    ctx.vary(['Sec-Fetch-Site', 'Origin'])
+    if (safeMethods.has(exchange.method) || exempt.has(exchange.path)) return
+    if (!exchange.headersSent) varyBy(exchange, 'Sec-Fetch-Site', 'Origin')
     try {
       const isVouchedFor = assertOrigin(
-        ctx.request,
+        exchange,
         trusted,
         'The request came from another site; requests that change things must not',
       )
-      if (!isVouchedFor) sessionIn(ctx as Koa.Context).assertCSRF(tokenOf(ctx as Koa.Context))
+      if (!isVouchedFor) sessionIn(ctx).assertCSRF(tokenOf(exchange))
     } catch (error) {
       if (error instanceof InvalidCSRFTokenError) {
-        // Koa answers an error with no other headers than the error's own.
-        error.headers = { Vary: ctx.response.get('Vary') }
+        // An error is answered with no other headers than the error's own.
+        error.headers = { Vary: exchange.responseHeader('Vary').join(', ') }
       }
       throw error
     }
-    return next()
   }
 }
 
 /** Never from the query or from a cookie, which other sites can set or leak. */
-function tokenOf(ctx: Koa.Context): unknown {
-  const header = ctx.get('X-CSRF-Token')
+function tokenOf(exchange: Exchange): unknown {
+  const header = exchange.requestHeader('x-csrf-token')
   if (header !== '') return header
-  const { body } = ctx.request as { body?: unknown }
+  const { body } = exchange
   return typeof body === 'object' && body !== null && Object.hasOwn(body, '_csrf')
     ? (body as { _csrf: unknown })._csrf
     : undefined

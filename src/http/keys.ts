@@ -1,7 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { isUint8Array } from 'node:util/types'
 import Keygrip from 'keygrip'
-import type Koa from 'koa'
 import { ConfigurationError } from '../errors.ts'
 import { describe } from '../language/paths.ts'
 import type { Verified } from '../session/carrier.ts'
@@ -21,16 +20,16 @@ export class Keys {
   /** As the list was, since an app may alter its own, and the bytes of a key too. */
   readonly #list: readonly Key[]
   /**
-   * Cookies that were verified lately, by their values: who comes again, such as for all of one page, need not pay for it
-   * again. Of a Keygrip none, since its list is out of sight.
+   * Cookies by their values, so that the requests of one page do not each verify the same one. None for a Keygrip, whose list may
+   * change unseen.
    */
-  readonly lately: Lately | undefined
+  readonly recentlyVerified: RecentlyVerified | undefined
 
   constructor(given: unknown) {
     this.#list = Array.isArray(given) ? listOf(given) : []
     this.#keygrip = Array.isArray(given) ? keygripWith(this.#list) : keygripOf(given)
     this.#given = given
-    this.lately = Array.isArray(given) ? new Lately() : undefined
+    this.recentlyVerified = Array.isArray(given) ? new RecentlyVerified() : undefined
   }
 
   /** Whether these are the keys that the app has now. */
@@ -56,10 +55,10 @@ export class Keys {
   }
 }
 
-/** So many are remembered at least, and twice as many at most. */
-const MANY = 1000
+/** Cookies of one generation; the last two generations are remembered. */
+const GENERATION = 1000
 
-class Lately {
+class RecentlyVerified {
   #young = new Map<string, Verified>()
   #old = new Map<string, Verified>()
 
@@ -68,7 +67,7 @@ class Lately {
   }
 
   set(cookie: string, verified: Verified): void {
-    if (this.#young.size === MANY) {
+    if (this.#young.size === GENERATION) {
       this.#old = this.#young
       this.#young = new Map()
     }
@@ -76,8 +75,8 @@ class Lately {
   }
 }
 
-/** The app's keys as they are at each use, since an app may set them after `Session(app)`. */
-export function keysOf(app: Koa): () => Keys {
+/** The app's keys as they are at each use, since an app may set them after its sessions. */
+export function keysOf(app: { readonly keys?: unknown }): () => Keys {
   let keys: Keys | undefined
   return () => {
     if (!keys?.areOf(app.keys)) keys = new Keys(app.keys)

@@ -1,9 +1,9 @@
-import type Koa from 'koa'
 import { milliseconds } from '../duration.ts'
 import { ConfigurationError } from '../errors.ts'
 import { type Advice, refuseUnknown } from '../language/calloptions.ts'
-import { type Path, pathOf } from '../language/paths.ts'
+import { describe, type Path, pathOf } from '../language/paths.ts'
 import type { UserPath } from '../language/types/user.ts'
+import { isPlain } from '../language/values.ts'
 import type { Lifetimes } from '../session/picture.ts'
 import type { DefaultData } from '../session/types.ts'
 import { shown } from '../shown.ts'
@@ -18,9 +18,9 @@ import {
 
 /**
  * What `Session(app, options)` takes. Wrong options are refused at once, naming the option. `User` is the option `user`, as a
- * type.
+ * type, and `Context` what the framework's handlers get.
  */
-export interface SessionOptions<Data = DefaultData, User extends string = string> {
+export interface SessionOptions<Data = DefaultData, User extends string = string, Context = never> {
   /**
    * The cookie's name: a token (RFC 6265, 4.1.1). Names with `__Host-` or `__Secure-` need the attributes that these
    * prefixes stand for.
@@ -72,7 +72,7 @@ export interface SessionOptions<Data = DefaultData, User extends string = string
    * session stays as it is, and the event `not adopted` tells.
    * @default none
    */
-  adopt?: (ctx: Koa.Context, onceStored: OnceStored) => Adopted | Promise<Adopted>
+  adopt?: (ctx: Context, onceStored: OnceStored) => Adopted | Promise<Adopted>
   /** The session cookie's attributes. */
   cookie?: CookieOptions
   /**
@@ -89,7 +89,7 @@ export interface SessionOptions<Data = DefaultData, User extends string = string
  */
 export type OnceStored = (end: () => unknown, key?: string | undefined) => void
 
-type Adopted = Record<string, unknown> | null | undefined
+export type Adopted = Record<string, unknown> | null | undefined
 
 /** Of sessions of any type. */
 type AnyOptions = Omit<SessionOptions, 'user'> & { readonly user?: unknown }
@@ -152,7 +152,8 @@ const advice: Advice = {
 }
 
 /** Fills in defaults and refuses nonsense. */
-export function settle(options: AnyOptions, isTaken: (property: string) => boolean): Settings {
+export function settingsOf(options: AnyOptions, isTaken: (property: string) => boolean): Settings {
+  assertOptions(options)
   refuseUnknown('Session()', options, names, advice)
   for (const [name, value] of Object.entries(options)) {
     if (value === null) {
@@ -174,6 +175,19 @@ export function settle(options: AnyOptions, isTaken: (property: string) => boole
     cookie,
     property: propertyName(options.property ?? 'session', isTaken),
   })
+}
+
+function assertOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError(
+      `The options are no object, but ${shown(options)}; give some as in Session(app, { maxAge: '1 month' })`,
+    )
+  }
+  if (!isPlain(options) && Object.keys(options).length === 0) {
+    throw new ConfigurationError(
+      `The options are an instance of ${describe(options)} that has none; a store goes into the option store`,
+    )
+  }
 }
 
 /** Node's timers count to 2³¹ - 1. */

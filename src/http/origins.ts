@@ -1,7 +1,7 @@
-import type Koa from 'koa'
 import { ConfigurationError } from '../errors.ts'
 import { refusal } from '../session/tokens.ts'
 import { shown } from '../shown.ts'
+import type { Exchange } from './exchange.ts'
 
 /** A host as RFC 9110, 7.2 has it: without a user. */
 const hostShape = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
@@ -51,9 +51,9 @@ function serialised(text: string): string | undefined {
  *
  * @throws {InvalidCSRFTokenError} with this message, if a page of another site sent it.
  */
-export function assertOrigin(request: Koa.Request, trusted: ReadonlySet<string>, message: string): boolean {
-  const site = request.get('Sec-Fetch-Site')
-  const origin = request.get('Origin')
+export function assertOrigin(exchange: Exchange, trusted: ReadonlySet<string>, message: string): boolean {
+  const site = exchange.requestHeader('sec-fetch-site')
+  const origin = exchange.requestHeader('origin')
   if (site === 'same-origin' || site === 'none') return true
   if (origin !== '' && trusted.has(origin)) return true
   if (site !== '') {
@@ -61,28 +61,23 @@ export function assertOrigin(request: Koa.Request, trusted: ReadonlySet<string>,
     throw refusal('cross-site', message, `${seen}; the option origins allows other origins`)
   }
   if (origin === '') return false
-  if (isOwn(origin, request)) return true
+  if (isOwn(origin, exchange)) return true
   throw refusal(
     'origin',
     message,
-    `Origin is ${shown(origin)}, and the request went to ${shown(`${request.protocol}://${request.host}`)}; the option ` +
+    `Origin is ${shown(origin)}, and the request went to ${shown(`${exchange.isSecure ? 'https' : 'http'}://${exchange.host}`)}; the option ` +
       'origins allows other origins. Behind a proxy, set app.proxy = true and let the proxy send X-Forwarded-Host and ' +
       'X-Forwarded-Proto',
   )
 }
 
 /** Host against host: whether TLS is ended before this process cannot be told here. */
-function isOwn(origin: string, request: Koa.Request): boolean {
-  // Koa takes what stands behind an @ for the host, and no browser sends one.
-  if (!hostShape.test(request.host) || givenHost(request).includes('@') || !URL.canParse(origin)) return false
-  const { host, origin: whole, protocol } = new URL(origin)
+function isOwn(origin: string, exchange: Exchange): boolean {
+  const { host, givenHost, isSecure } = exchange
+  // A framework may take what stands behind an @ for the host, and no browser sends one.
+  if (!hostShape.test(host) || givenHost.includes('@') || !URL.canParse(origin)) return false
+  const { host: ofOrigin, origin: whole, protocol } = new URL(origin)
   if (whole !== origin || (protocol !== 'https:' && protocol !== 'http:')) return false
-  if (host !== new URL(`${protocol}//${request.host}`).host) return false
-  return protocol === 'https:' || !request.secure
-}
-
-/** What Koa reads the request's host from. */
-function givenHost({ app, req: { httpVersionMajor, headers } }: Koa.Request): string {
-  const forwarded = app.proxy && headers['x-forwarded-host']
-  return String(forwarded || (httpVersionMajor >= 2 && headers[':authority']) || headers.host)
+  if (ofOrigin !== new URL(`${protocol}//${host}`).host) return false
+  return protocol === 'https:' || !isSecure
 }

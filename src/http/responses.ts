@@ -1,6 +1,6 @@
 import { EventEmitter, once } from 'node:events'
-import type { ServerResponse } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
+import type { Exchange } from './exchange.ts'
 
 /** The responses of requests that use their session, until nobody works at them and they have been sent or broken off. */
 export class Responses {
@@ -8,15 +8,15 @@ export class Responses {
   readonly #ends = new EventEmitter()
 
   /** Gives what is to be called once nobody works at it: who does may go on long after a visitor has gone. */
-  add(response: ServerResponse): () => void {
-    let awaited = response.closed ? 1 : 2
+  add(exchange: Exchange): () => void {
+    let awaited = exchange.isClosed ? 1 : 2
     const done = () => {
       if (--awaited > 0) return
       this.#underWay.delete(done)
       this.#ends.emit('end')
     }
     this.#underWay.add(done)
-    if (!response.closed) response.once('close', done)
+    if (!exchange.isClosed) exchange.onceClosed(done)
     return done
   }
 

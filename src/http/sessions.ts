@@ -1,57 +1,32 @@
 import type { IncomingMessage } from 'node:http'
-import type Koa from 'koa'
 import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { checkedId, isId } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
-import { describe, type Path } from '../language/paths.ts'
 import type { FieldNames, FieldValues } from '../language/types/commands.ts'
 import type { UserValue } from '../language/types/user.ts'
 import { nobody } from '../session/carrier.ts'
 import { type CreateOptions, createFor } from '../session/creation.ts'
 import type { SessionSettings } from '../session/current.ts'
 import { handleOf } from '../session/handle.ts'
+import { onceAMinute } from '../session/reports.ts'
 import { sessionOf } from '../session/session.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../session/types.ts'
 import { plain } from '../session/view.ts'
 import { Visit } from '../session/visit.ts'
 import type { Store } from '../store/store.ts'
-import type { TimedStore } from '../store/timed.ts'
+import { type TimedStore, timed } from '../store/timed.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
+import type { Framework } from './exchange.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
-import { Responses } from './responses.ts'
-import type { CookieReader, NewCookie } from './set-cookie.ts'
+import { Requests, type Using } from './requests.ts'
 import { type Eventual, isPromise, StoreSource } from './source.ts'
-import { byUser, endOthers, exceptIn } from './users.ts'
+import { assertRequest, newCookie, readCookie } from './unsent-cookies.ts'
+import { byUser, type EndAllOptions, endOthers, exceptIn, type FoundSession } from './users.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
-
-/** What `Session(app)` leaves to its `Sessions`. */
-export interface Parts {
-  /** The store as `Sessions` has it at each call, held to the timeout. */
-  readonly store: TimedStore
-  readonly visit: SessionSettings
-  readonly cookies: CookieReader
-  readonly newCookie: () => NewCookie
-  /** What Koa knows of a request that it does not serve. */
-  readonly request: (request: IncomingMessage) => Koa.Request
-  readonly tokens: (ctx: Koa.Context) => Tokens
-  /** The field that names a session's user. */
-  readonly user: Path | undefined
-  /** Where a failure goes that no request can be failed for, and of which session it is. */
-  readonly report: (error: unknown, of: string) => void
-}
-
-/** A session as `find` gives it: a picture of a moment. */
-export interface FoundSession<Data = DefaultData> {
-  /** What `end`, `open` and `except` take. */
-  readonly id: SessionId
-  readonly created: Date
-  readonly expires: Date
-  readonly fields: SessionFields<Data>
-}
 
 /** What `create` has made. */
 export interface CreatedSession {
@@ -61,25 +36,40 @@ export interface CreatedSession {
   readonly cookie: string
 }
 
-export interface EndAllOptions {
-  /** The session that goes on, or its id. */
-  readonly except?: SessionId | { readonly id: SessionId | undefined } | undefined
-}
-
 /** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
-export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue<Data, string>> {
+export class Sessions<
+  Data = DefaultData,
+  Collection = unknown,
+  User = UserValue<Data, string>,
+  Context extends Using = Using,
+  Middleware = unknown,
+> {
   readonly #makeStore: StoreMaker<Collection>
-  readonly #parts: Parts
+  readonly #framework: Framework<Context, Middleware>
+  /** The one that is there at each call, held to the timeout. */
+  readonly #store: TimedStore
+  readonly #visit: SessionSettings
+  /** A failure, and of which session it is. */
+  readonly #report: (error: unknown, of: string) => void
+  /** @internal */
+  readonly requests: Requests<Context>
   #collection: Eventual<Collection> | undefined
   #source: StoreSource | undefined
-  /** @internal What `close()` waits for. */
-  readonly responses = new Responses()
   #closing: Promise<void> | undefined
 
   /** @internal */
-  constructor(makeStore: StoreMaker<Collection>, parts: Parts, store?: Store | Promise<Store>) {
+  constructor(
+    makeStore: StoreMaker<Collection>,
+    framework: Framework<Context, Middleware>,
+    store?: Store | Promise<Store>,
+  ) {
+    const { settings, report } = framework
     this.#makeStore = makeStore
-    this.#parts = parts
+    this.#framework = framework
+    this.#store = timed(() => this.#ready(), settings.timeout, settings.user)
+    this.#visit = { ...settings, store: this.#store }
+    this.#report = onceAMinute(report)
+    this.requests = new Requests(framework, this.#visit)
     if (store !== undefined) this.store = store
   }
 
@@ -127,7 +117,7 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {StoreUnavailableError}
    */
   async ensureIndex(): Promise<void> {
-    await this.#parts.store.ensureIndex(this.#parts.user)
+    await this.#store.ensureIndex(this.#framework.settings.user)
   }
 
   /**
@@ -136,7 +126,7 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {ConfigurationError} where the store cannot count sessions.
    */
   async count(): Promise<number> {
-    return this.#parts.store.count()
+    return this.#store.count()
   }
 
   /**
@@ -146,8 +136,8 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {ConfigurationError} without that option, or where the store cannot find sessions.
    */
   async *find(user: User): AsyncGenerator<FoundSession<Data>, void, undefined> {
-    const [path, value] = byUser(this.#parts.user, user)
-    for await (const record of this.#parts.store.find(path, value)) {
+    const [path, value] = byUser(this.#framework.settings.user, user)
+    for await (const record of this.#store.find(path, value)) {
       const { id, created, expires, fields } = record
       // Somebody else's, under a name that no session of ours can have: nobody can come with it, or end it by it.
       if (!isId(id)) continue
@@ -178,7 +168,7 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {FieldError} (400) for what cannot be an id.
    */
   async end(id: SessionId): Promise<void> {
-    await this.#parts.store.delete(checkedId(id))
+    await this.#store.delete(checkedId(id))
     publish({ type: 'ended', id })
   }
 
@@ -190,9 +180,9 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    * @throws {SessionEndedError} from whatever is done with it, if there is no such session.
    */
   open(id: SessionId): SessionHandle<Data> {
-    const visit = new Visit(nobody, this.#parts.visit, checkedId(id))
+    const visit = new Visit(nobody, this.#visit, checkedId(id))
     visit.doNotExtend()
-    visit.queue.close(error => this.#parts.report(error, id))
+    visit.queue.close(error => this.#report(error, id))
     return handleOf<Data>(visit, 'sessions.open(id)')
   }
 
@@ -212,8 +202,9 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
     fields: FieldValues<Data, F>,
     options?: CreateOptions,
   ): Promise<CreatedSession> {
-    const cookie = this.#parts.newCookie()
-    const id = await createFor(cookie, this.#parts.visit, fields, options)
+    const { settings, keys } = this.#framework
+    const cookie = newCookie(settings.key, keys())
+    const id = await createFor(cookie, this.#visit, fields, options)
     return { id, cookie: cookie.header }
   }
 
@@ -233,9 +224,10 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
     const { origins } = callOptions('load', options, ['origins'])
     const message =
       'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
-    assertOrigin(this.#parts.request(request), trustedOrigins('load()', origins), message)
-    const visit = new Visit(this.#parts.cookies(request), this.#parts.visit)
-    visit.queue.close(error => this.#parts.report(error, visit.id ?? ''))
+    const { settings, keys, exchangeOf, contextOf } = this.#framework
+    assertOrigin(exchangeOf(contextOf(request)), trustedOrigins('load()', origins), message)
+    const visit = new Visit(readCookie(request, settings.key, keys()), this.#visit)
+    visit.queue.close(error => this.#report(error, visit.id ?? ''))
     await visit.load()
     return sessionOf<Data>(visit)
   }
@@ -246,11 +238,17 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
    *
    * @throws {ConfigurationError} for an origin or a path that is none.
    */
-  csrf(options?: CSRFOptions): Koa.Middleware {
+  csrf(options?: CSRFOptions): Middleware {
     if (!(this instanceof Sessions)) {
       throw new ConfigurationError('csrf() makes the middleware: app.use(sessions.csrf())')
     }
-    return csrfGuard(options, this.#parts.tokens)
+    const { settings, exchangeOf, guarding } = this.#framework
+    const guard = csrfGuard(
+      options,
+      exchangeOf,
+      ctx => (ctx as Record<string, Tokens>)[settings.property] as Tokens,
+    )
+    return guarding(guard)
   }
 
   /**
@@ -271,14 +269,14 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
 
   /** Of the store that is there now: another may be set meanwhile, and is not closed. */
   async #close(): Promise<void> {
-    const { store } = this.#parts
+    const store = this.#store
     const source = this.#source
-    await store.drain(this.responses.ended(store.timeout))
+    await store.drain(this.requests.responses.ended(store.timeout))
     await source?.close()
   }
 
-  /** @internal The store, for a request that needs it now. */
-  ready(): Store | Promise<Store> {
+  /** The store, for a request that needs it now. */
+  #ready(): Store | Promise<Store> {
     if (this.#source) return this.#source.ready()
     const message = 'There is no session store yet: set sessions.collection or sessions.store'
     return Promise.reject(new StoreUnavailableError(message, 'none'))
@@ -287,22 +285,7 @@ export class Sessions<Data = DefaultData, Collection = unknown, User = UserValue
   #become(store: Eventual<Store>): void {
     this.#collection = undefined
     this.#closing = undefined
-    this.#parts.store.renew()
-    this.#source = new StoreSource(store, this.#parts.store.timeout)
+    this.#store.renew()
+    this.#source = new StoreSource(store, this.#store.timeout)
   }
-}
-
-/** By its headers, since what has none would pass for a visitor without a cookie. */
-function assertRequest(request: unknown): asserts request is IncomingMessage {
-  const headers = typeof request === 'object' && request !== null && 'headers' in request && request.headers
-  if (
-    typeof headers === 'object' &&
-    headers !== null &&
-    !('get' in headers && typeof headers.get === 'function')
-  )
-    return
-  throw new ConfigurationError(
-    `load(request) takes a request as Node's http server has it (IncomingMessage), not ${describe(request)}; a Koa context ` +
-      'has it as ctx.req',
-  )
 }

@@ -17,7 +17,7 @@ export class StoreSource {
   constructor(store: Eventual<Store>, timeout: number) {
     this.#store = store
     this.#timeout = timeout
-    if (isPromise<Store>(store)) this.#settle(store)
+    if (isPromise<Store>(store)) this.#keepOnceReady(store)
     else if (typeof store === 'object') store.useTimeout?.(timeout)
   }
 
@@ -47,13 +47,13 @@ export class StoreSource {
       connecting.catch(() => {
         this.#connecting = undefined
       })
-      this.#settle(connecting)
+      this.#keepOnceReady(connecting)
     }
     return this.#connecting.catch(unconnected)
   }
 
   /** Once the store is there, calls need not wait for a promise. A failure is told to each request that needs it. */
-  #settle(promise: Promise<Store>): void {
+  #keepOnceReady(promise: Promise<Store>): void {
     promise.then(
       store => {
         this.#store = store

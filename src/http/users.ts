@@ -4,6 +4,21 @@ import { idFrom } from '../ids.ts'
 import { namedOptions, refuseCallback } from '../language/calloptions.ts'
 import type { Path } from '../language/paths.ts'
 import { literal } from '../language/values.ts'
+import type { DefaultData, SessionFields } from '../session/types.ts'
+
+/** A session as `find` gives it: a picture of a moment. */
+export interface FoundSession<Data = DefaultData> {
+  /** What `end`, `open` and `except` take. */
+  readonly id: SessionId
+  readonly created: Date
+  readonly expires: Date
+  readonly fields: SessionFields<Data>
+}
+
+export interface EndAllOptions {
+  /** The session that goes on, or its id. */
+  readonly except?: SessionId | { readonly id: SessionId | undefined } | undefined
+}
 
 /** How often sessions are looked for anew: each time some have come while others were ended. */
 const MAX_PASSES = 10

@@ -1,13 +1,11 @@
 import type Koa from 'koa'
 import { ConfigurationError } from '../errors.ts'
 import { describe } from '../language/paths.ts'
-import { isPlain } from '../language/values.ts'
-import { shown } from '../shown.ts'
 
 /**
  * Other libraries take their arguments in another order, or are made without the app.
  *
- * @throws {ConfigurationError} unless `Session` was given an app and, after it, what may be options.
+ * @throws {ConfigurationError} unless `Session` was given an app and, after it, no other app.
  */
 export function assertArguments(app: unknown, options: unknown): void {
   if (!isApp(app)) {
@@ -18,16 +16,6 @@ export function assertArguments(app: unknown, options: unknown): void {
     )
   }
   if (isApp(options)) throw new ConfigurationError('Session(app, options) takes one app, and was given two')
-  if (typeof options !== 'object' || options === null) {
-    throw new ConfigurationError(
-      `The options are no object, but ${shown(options)}; give some as in Session(app, { maxAge: '1 month' })`,
-    )
-  }
-  if (!isPlain(options) && Object.keys(options).length === 0) {
-    throw new ConfigurationError(
-      `The options are an instance of ${describe(options)} that has none; a store goes into the option store`,
-    )
-  }
 }
 
 /** By what is used of it, since a program may well have two copies of Koa. */

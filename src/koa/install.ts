@@ -1,21 +1,16 @@
-import { type IncomingMessage, ServerResponse } from 'node:http'
+import { ServerResponse } from 'node:http'
 import type Koa from 'koa'
-import { ConfigurationError, FieldError } from '../errors.ts'
-import { adopting } from '../http/adopting.ts'
+import { FieldError } from '../errors.ts'
+import type { Framework } from '../http/exchange.ts'
 import { keysOf } from '../http/keys.ts'
-import { type SessionOptions, settle } from '../http/options.ts'
+import { type SessionOptions as OptionsFor, settingsOf } from '../http/options.ts'
 import { Sessions, type StoreMaker } from '../http/sessions.ts'
-import { cookieReader, NewCookie, SessionCookie } from '../http/set-cookie.ts'
 import type { UserValue } from '../language/types/user.ts'
-import type { SessionSettings } from '../session/current.ts'
-import { handleOf } from '../session/handle.ts'
-import { isReporting, onceAMinute, onceOfAKind, whileReporting } from '../session/reports.ts'
-import type { DefaultData, SessionHandle, Tokens, ValidData } from '../session/types.ts'
-import { Visit } from '../session/visit.ts'
-import { timed } from '../store/timed.ts'
+import { whileReporting } from '../session/reports.ts'
+import type { DefaultData, SessionHandle, ValidData } from '../session/types.ts'
 import { assertArguments, isTaken } from './arguments.ts'
+import { KoaExchange } from './context.ts'
 import { type AnyApp, claimKey, Mounting, useAround } from './mounting.ts'
-import { answerable } from './thrown.ts'
 
 declare module 'koa' {
   interface DefaultContext {
@@ -23,6 +18,13 @@ declare module 'koa' {
     readonly session: SessionHandle<DefaultData>
   }
 }
+
+/** What `Session(app, options)` takes. Wrong options are refused at once, naming the option. `User` is the option `user`, as a type. */
+export type SessionOptions<Data = DefaultData, User extends string = string> = OptionsFor<
+  Data,
+  User,
+  Koa.Context
+>
 
 /**
  * For an app whose sessions are typed by themselves, not through `SessionData`:
@@ -37,13 +39,13 @@ export type SessionContext<Data, Property extends string = 'session'> = {
   readonly [P in Property]: SessionHandle<Data>
 }
 
-/** What one request uses of its session, once it has asked for it. */
-interface Use {
-  readonly visit: Visit
-  readonly handle: SessionHandle<unknown>
-  /** Nobody works at the response any more. */
-  readonly done: () => void
-}
+export type KoaSessions<Data, Collection, User extends string> = Sessions<
+  Data,
+  Collection,
+  UserValue<Data, User>,
+  Koa.Context,
+  Koa.Middleware
+>
 
 /** Makes `Session(app, options)`, given what makes a store of a collection. */
 export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
@@ -56,52 +58,32 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   return function Session<Data extends ValidData<Data> = DefaultData, User extends string = string>(
     app: AnyApp,
     options: SessionOptions<NoInfer<Data>, User> = {},
-  ): Sessions<Data, Collection, UserValue<Data, User>> {
+  ): KoaSessions<Data, Collection, User> {
     assertArguments(app, options)
-    const settings = settle(options, property => isTaken(app, property))
+    const settings = settingsOf(options, property => isTaken(app, property))
     claimKey(app, settings.key)
-    const keys = keysOf(app)
-    const store = timed(() => sessions.ready(), settings.timeout, settings.user)
-    const visitOptions: SessionSettings = { ...settings, store }
-    const parts = {
-      store,
-      visit: visitOptions,
-      cookies: cookieReader(settings, keys),
-      newCookie: () => new NewCookie(settings.key, keys()),
-      request: (request: IncomingMessage) => app.createContext(request, new ServerResponse(request)).request,
-      tokens: (ctx: Koa.Context) => ctx[settings.property] as Tokens,
-      user: settings.user,
-      report: onceAMinute(error =>
+    const framework: Framework<Koa.Context, Koa.Middleware> = {
+      settings,
+      keys: keysOf(app),
+      exchangeOf: ctx => new KoaExchange(ctx),
+      contextOf: request => app.createContext(request, new ServerResponse(request)),
+      handle: `ctx.${settings.property}`,
+      unseen: unseen(settings.property),
+      adopt: options.adopt,
+      guarding: guard => (ctx, next) => {
+        guard(ctx)
+        return next()
+      },
+      report: error =>
         app.listenerCount('error') > 0 ? app.emit('error', error) : app.onerror(error as Error),
-      ),
     }
-    const sessions = new Sessions<Data, Collection, UserValue<Data, User>>(makeStore, parts, options.store)
-    const { adopt } = options
-    const used = Symbol(settings.property)
-    type UsingContext = Koa.Context & { [used]?: Use | 'unused' | 'over' }
-
-    const use = (ctx: UsingContext): Use => {
-      // A listener that is told of an error cannot help where it was raised.
-      if (ctx[used] === undefined && !isReporting()) throw unseen(settings.property)
-      const cookie = new SessionCookie(ctx, settings, keys())
-      const asked = adopt ? { ...visitOptions, adopt: adopting(adopt, ctx, cookie, settings) } : visitOptions
-      const visit = new Visit(cookie, asked)
-      const done = sessions.responses.add(ctx.res)
-      const isOver = ctx[used] !== 'unused'
-      if (isOver) done()
-      // Nobody will come for what fails from here on.
-      if (isOver || ctx.res.headersSent) visit.queue.close(reporterOf(ctx))
-      ctx[used] = { visit, handle: handleOf(visit, `ctx.${settings.property}`), done }
-      return ctx[used]
-    }
+    const sessions: KoaSessions<Data, Collection, User> = new Sessions(makeStore, framework, options.store)
+    const { requests } = sessions
 
     const property: PropertyDescriptor = {
       configurable: true,
-      get(this: UsingContext) {
-        if (!this.req) return undefined
-        const ctx = this.request.ctx as UsingContext
-        const usage = ctx[used]
-        return (typeof usage === 'object' ? usage : use(ctx)).handle
+      get(this: Koa.Context) {
+        return this.req && requests.handleIn(this.request.ctx)
       },
       set() {
         throw new FieldError(
@@ -112,78 +94,15 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     }
     Object.defineProperty(app.context, settings.property, property)
 
-    const waitFor = (ctx: UsingContext, next: Koa.Next): Promise<void> => {
-      ctx[used] = 'unused'
-      return next().then(
-        () => {
-          if (typeof ctx[used] === 'object') return answered(ctx, ctx[used])
-          ctx[used] = 'over'
-          return undefined
-        },
-        error => {
-          if (typeof ctx[used] === 'object') return failed(ctx, ctx[used], error)
-          ctx[used] = 'over'
-          throw error
-        },
-      )
-    }
-    /** An app may be mounted twice, and come upon itself: what it does is the first one's to wait for. */
-    const waitAgain = (ctx: UsingContext, next: Koa.Next): Promise<void> =>
-      next().finally(() => typeof ctx[used] === 'object' && ctx[used].visit.queue.settled())
-
     const mounting = new Mounting(settings.key, settings.property, property)
     // First of all, whenever this is called: a change made by any middleware is waited for.
-    const first = (ctx: UsingContext, next: Koa.Next): Promise<void> => {
-      if (ctx.app === app) return waitFor(ctx, next)
-      return mounting.inside(ctx, () => (ctx[used] === undefined ? waitFor : waitAgain)(ctx, next))
-    }
+    const first = (ctx: Koa.Context, next: Koa.Next): Promise<unknown> =>
+      ctx.app === app ? requests.serve(ctx, next) : mounting.inside(ctx, () => requests.serve(ctx, next))
     const last: Koa.Middleware = (ctx, next) => (ctx.app === app ? next() : mounting.outside(ctx, next))
     useAround(app, first, last)
     noteReports(app)
     return sessions
   }
-}
-
-/** The handler has done its part: the response leaves once all it asked for is acknowledged, or fails. */
-async function answered(ctx: Koa.Context, { visit, done }: Use): Promise<void> {
-  const { queue } = visit
-  const failures: unknown[] = []
-  const unfinished: unknown[] = []
-  do {
-    await queue.settled()
-    await visit.finish().catch(error => unfinished.push(error))
-    // Something may have been begun while the store was asked.
-    if (queue.isPending) continue
-    failures.push(...queue.failures(), ...unfinished.splice(0))
-    for (const other of failures.splice(1)) report(ctx, other)
-    // Or by who is told of a failure.
-  } while (queue.isPending)
-  queue.close(reporterOf(ctx))
-  done()
-  if (failures.length > 0) throw failures[0]
-}
-
-/** The handler's own error is the response's; what went wrong beside it is reported. */
-async function failed(ctx: Koa.Context, { visit, done }: Use, error: unknown): Promise<never> {
-  const { queue } = visit
-  do {
-    await queue.settled()
-    await visit.recheck()
-    if (queue.isPending) continue
-    for (const other of queue.failures()) if (other !== error) report(ctx, other)
-  } while (queue.isPending)
-  queue.close(reporterOf(ctx))
-  done()
-  throw answerable(error, ctx.headerSent || !ctx.writable)
-}
-
-/** Of what fails once the response has left. */
-function reporterOf(ctx: Koa.Context): (error: unknown) => void {
-  return onceOfAKind(error => report(ctx, error))
-}
-
-function report(ctx: Koa.Context, error: unknown): void {
-  whileReporting(() => ctx.app.emit('error', error, ctx))
 }
 
 /** Koa and the app report failures too. */
@@ -194,10 +113,10 @@ function noteReports(app: AnyApp): void {
   Object.defineProperty(app, 'emit', { value: noting, configurable: true, writable: true })
 }
 
-function unseen(property: string): ConfigurationError {
-  return new ConfigurationError(
+function unseen(property: string): string {
+  return (
     `ctx.${property} was used in a request that Session(app) does not see, so that no response would wait for it: call ` +
-      'Session(app) before app.callback(), app.listen() or the mounting of the app, and use the session in middleware that ' +
-      'comes after; outside of them use sessions.load(request)',
+    'Session(app) before app.callback(), app.listen() or the mounting of the app, and use the session in middleware that ' +
+    'comes after; outside of them use sessions.load(request)'
   )
 }

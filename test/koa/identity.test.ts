@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { presentedIn } from '../../src/http/cookie-value.ts'
 import { Keys } from '../../src/http/keys.ts'
-import { presentedIn } from '../../src/http/set-cookie.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, KEY } from '../support/app.ts'
 import type { Visitor } from '../support/visitor.ts'

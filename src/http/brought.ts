@@ -1,35 +1,33 @@
-import type Koa from 'koa'
 import { ConfigurationError, FieldError } from '../errors.ts'
 import { faultOfPart, isFieldName } from '../language/paths.ts'
 import { type Fields, literal } from '../language/values.ts'
 import type { Brought } from '../session/takeover.ts'
-import type { SessionOptions, Settings } from './options.ts'
+import type { Adopted, OnceStored } from './options.ts'
 import type { SessionCookie } from './set-cookie.ts'
 
-/** The option `adopt` as one request's visit asks it. */
-export function adopting(
-  adopt: NonNullable<SessionOptions['adopt']>,
-  ctx: Koa.Context,
+/** What `adopt` brings along, as the request's visit takes it over. */
+export async function broughtBy<Context extends object>(
+  adopt: (ctx: Context, onceStored: OnceStored) => Adopted | Promise<Adopted>,
+  ctx: Context,
   cookie: SessionCookie,
-  { property }: Settings,
-): () => Promise<Brought> {
-  return () =>
-    cookie.adopting(async () => {
-      const ends: (() => unknown)[] = []
-      let named: string | undefined
-      const brought = await adopt(sessionless(ctx, property), (end, key) => {
-        ends.push(end)
-        named = key
-      })
-      const end = async () => {
-        for (const one of ends) await one()
-      }
-      return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
-    })
+  property: string,
+): Promise<Brought> {
+  const ends: (() => unknown)[] = []
+  let named: string | undefined
+  const brought = await cookie.adopting(async () =>
+    adopt(sessionless(ctx, property), (end, key) => {
+      ends.push(end)
+      named = key
+    }),
+  )
+  const end = async () => {
+    for (const one of ends) await one()
+  }
+  return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
 }
 
 /** The session waits for what `adopt` gives, so `adopt` would wait for itself. */
-function sessionless(ctx: Koa.Context, property: string): Koa.Context {
+function sessionless<Context extends object>(ctx: Context, property: string): Context {
   return Object.create(ctx, {
     [property]: {
       get() {

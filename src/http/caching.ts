@@ -1,0 +1,42 @@
+import type { Exchange } from './exchange.ts'
+
+/** Tells caches which of the request's headers the response depends on. */
+export function varyBy(exchange: Exchange, ...names: string[]): void {
+  const lines = exchange.responseHeader('Vary')
+  const known = lines.flatMap(line => line.toLowerCase().split(',')).map(name => name.trim())
+  if (known.includes('*')) return
+  const added = names.filter(name => !known.includes(name.toLowerCase()))
+  if (added.length > 0) exchange.setResponseHeader('Vary', [...lines, ...added].join(', '))
+}
+
+/** `Cache-Control`, those for some caches only (RFC 9213), and what came before these ("Edge Architecture Specification"). */
+const cacheField = /(?:^|-)cache-control$|^surrogate-control$/
+
+/**
+ * Makes sure that no cache gives the response to somebody else: whatever allows one to store it becomes `no-store` (RFC 9111,
+ * 7.3). `Expires` and `Pragma` need nothing, since `Cache-Control` comes before them.
+ */
+export function keepFromSharedCaches(exchange: Exchange): void {
+  const names = exchange.responseHeaderNames()
+  if (!names.includes('cache-control')) exchange.setResponseHeader('Cache-Control', 'no-store')
+  for (const name of names) {
+    if (cacheField.test(name) && !isUnshared(exchange.responseHeader(name))) {
+      exchange.setResponseHeader(name, 'no-store')
+    }
+  }
+}
+
+/** `private="set-cookie"` is not `private`: with it, caches may share the rest, and some know only the word. */
+function isUnshared(lines: readonly string[]): boolean {
+  const directives = lines
+    .join(',')
+    .replace(quoted, '""')
+    .toLowerCase()
+    .split(',')
+    .map(directive => directive.replace(/^[ \t]+|[ \t]+$/g, ''))
+  if (directives.includes('public')) return false
+  return directives.includes('private') || directives.includes('no-store')
+}
+
+/** What is not closed counts to the end. */
+const quoted = /"(?:\\.|[^"\\])*(?:"|\\?$)/g

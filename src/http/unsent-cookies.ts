@@ -1,0 +1,46 @@
+import type { IncomingMessage } from 'node:http'
+import { ConfigurationError } from '../errors.ts'
+import { describe } from '../language/paths.ts'
+import { type Carrier, nobody, type Presented } from '../session/carrier.ts'
+import { cookieValue, derived, presentedIn } from './cookie-value.ts'
+import type { Keys } from './keys.ts'
+
+/** The cookie of a request whose response is somebody else's: read, never set. */
+export function readCookie(request: IncomingMessage, key: string, keys: Keys): Carrier {
+  return {
+    ...nobody,
+    presented: () => presentedIn(request.headers.cookie, key, keys),
+    derive: (...from) => derived(keys, key, ...from),
+  }
+}
+
+/** The cookie of a session that is made outside of any request: nobody has one yet, and `header` is what there is to send. */
+export function newCookie(key: string, keys: Keys): Carrier & { readonly header: string } {
+  let header = ''
+  return {
+    ...nobody,
+    get header() {
+      return header
+    },
+    canCarry: () => true,
+    carry(presented: Presented) {
+      header = `${key}=${cookieValue(presented, key, keys)}`
+    },
+    derive: (...from) => derived(keys, key, ...from),
+  }
+}
+
+/** By its headers, since what has none would pass for a visitor without a cookie. */
+export function assertRequest(request: unknown): asserts request is IncomingMessage {
+  const headers = typeof request === 'object' && request !== null && 'headers' in request && request.headers
+  if (
+    typeof headers === 'object' &&
+    headers !== null &&
+    !('get' in headers && typeof headers.get === 'function')
+  )
+    return
+  throw new ConfigurationError(
+    `load(request) takes a request as Node's http server has it (IncomingMessage), not ${describe(request)}; a Koa context ` +
+      'has it as ctx.req',
+  )
+}

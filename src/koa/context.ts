@@ -1,0 +1,50 @@
+import type Koa from 'koa'
+import { NodeExchange } from '../http/node-exchange.ts'
+import { whileReporting } from '../session/reports.ts'
+import { answerable } from './thrown.ts'
+
+/** What Koa serves, as the sessions see it. */
+export class KoaExchange extends NodeExchange {
+  readonly #ctx: Koa.Context
+
+  constructor(ctx: Koa.Context) {
+    super(ctx.req, ctx.res)
+    this.#ctx = ctx
+  }
+
+  get method(): string {
+    return this.#ctx.method
+  }
+
+  get path(): string {
+    return this.#ctx.path
+  }
+
+  get isSecure(): boolean {
+    return this.#ctx.secure
+  }
+
+  get host(): string {
+    return this.#ctx.host
+  }
+
+  /** What Koa reads the host from. */
+  get givenHost(): string {
+    const { app, req } = this.#ctx
+    const { httpVersionMajor, headers } = req
+    const forwarded = app.proxy && headers['x-forwarded-host']
+    return String(forwarded || (httpVersionMajor >= 2 && headers[':authority']) || headers.host)
+  }
+
+  get body(): unknown {
+    return (this.#ctx.request as { body?: unknown }).body
+  }
+
+  override answerable(thrown: unknown): unknown {
+    return answerable(thrown, this.#ctx.headerSent || !this.#ctx.writable)
+  }
+
+  report(error: unknown): void {
+    whileReporting(() => this.#ctx.app.emit('error', error, this.#ctx))
+  }
+}
