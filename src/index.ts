@@ -1,22 +1,11 @@
-import {
-  CommandError,
-  ConfigurationError,
-  FieldError,
-  HeadersSentError,
-  IdTakenError,
-  InvalidCSRFTokenError,
-  SessionEndedError,
-  SessionError,
-  SessionTooLargeError,
-  StoreUnavailableError,
-} from './errors.ts'
+import * as errors from './errors.ts'
 import { type KoaSessions, sessionWith } from './koa/install.ts'
 import type { DefaultData } from './session/types.ts'
 import { joined } from './store/joining.ts'
 import type { MongoDBCollection } from './stores/mongodb/collection.ts'
 import { mongoStore } from './stores/mongodb/store.ts'
 
-export type { AnySessionError } from './errors.ts'
+export * from './errors.ts'
 export type { LifecycleEvent, StoreCall } from './events.ts'
 export type { CookieOptions } from './http/cookie-options.ts'
 export type { CSRFOptions } from './http/csrf.ts'
@@ -59,42 +48,13 @@ export type Sessions<Data = DefaultData, User extends string = string> = KoaSess
   User
 >
 
-const named = {
-  CommandError,
-  ConfigurationError,
-  FieldError,
-  HeadersSentError,
-  IdTakenError,
-  InvalidCSRFTokenError,
-  joined,
-  mongoStore,
-  SessionEndedError,
-  SessionError,
-  SessionTooLargeError,
-  StoreUnavailableError,
-}
-
 /** The function itself, with the rest of the module as its properties, so that `require()` gives both. */
 const Session = Object.assign(
   sessionWith((collection: MongoDBCollection) => mongoStore({ collection })),
-  named,
+  errors,
+  { joined, mongoStore },
 )
 // TypeScript's `import Session` without `esModuleInterop` becomes `require('koa-atomic-session').default`.
 Object.assign(Session, { default: Session })
 
-export {
-  CommandError,
-  ConfigurationError,
-  FieldError,
-  HeadersSentError,
-  IdTakenError,
-  InvalidCSRFTokenError,
-  joined,
-  mongoStore,
-  Session as default,
-  Session as 'module.exports',
-  SessionEndedError,
-  SessionError,
-  SessionTooLargeError,
-  StoreUnavailableError,
-}
+export { joined, mongoStore, Session as default, Session as 'module.exports' }
