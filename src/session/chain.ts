@@ -4,7 +4,7 @@ import type { Change } from '../language/change.ts'
 import { addCommand, type CommandName, commands } from '../language/commands.ts'
 import { Fold } from '../language/fold.ts'
 import type { Path } from '../language/paths.ts'
-import type { Queue } from './queue.ts'
+import { Call, type Queue } from './queue.ts'
 
 /** What carries out a chain: it applies the change and says what the chain resolves to. */
 export interface Performer {
@@ -32,27 +32,16 @@ export interface Result {
 class Chain implements PromiseLike<unknown> {
   readonly #performer: Performer
   readonly #fold = new Fold()
-  readonly #sent: Promise<Result | undefined>
+  readonly #call: Call<Result | undefined>
   #state: 'open' | 'closed' | 'broken' = 'open'
-  /** Somebody waits for the result, and so also handles a failure. */
-  #asked = false
-  #failure: unknown
 
   constructor(performer: Performer) {
     this.#performer = performer
     const closed = endOfTick().then(() => {
       if (this.#state === 'open') this.#state = 'closed'
     })
-    // Never rejects, since a failure that nobody handles is the request's, not the process's.
-    this.#sent = performer.queue
-      .run(() => closed.then(() => this.#send()))
-      .catch(error => {
-        this.#failure ??= error
-        return undefined
-      })
-    performer.queue.track(this.#sent, () =>
-      this.#asked || this.#state === 'broken' ? undefined : this.#failure,
-    )
+    const sent = performer.queue.run(() => closed.then(() => this.#send()))
+    this.#call = new Call(performer.queue, sent)
   }
 
   /** Adds a command, or throws and makes sure that no part of the chain is ever sent. */
@@ -67,7 +56,9 @@ class Chain implements PromiseLike<unknown> {
       return this
     } catch (error) {
       this.#state = 'broken'
-      this.#failure = error
+      this.#call.failure = error
+      // The error is thrown at the call, so it is handled there.
+      this.#call.isAwaited = true
       throw error
     }
   }
@@ -77,9 +68,7 @@ class Chain implements PromiseLike<unknown> {
     fulfilled?: ((value: unknown) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    this.#asked = true
-    const derived = this.#result().then(fulfilled, rejected)
-    return rejected ? derived : this.#performer.queue.watch(derived)
+    return this.#call.awaitedBy(this.#result().then(fulfilled, rejected), rejected)
   }
 
   catch<B = never>(rejected?: ((reason: unknown) => B | PromiseLike<B>) | null): Promise<unknown> {
@@ -91,14 +80,14 @@ class Chain implements PromiseLike<unknown> {
   }
 
   async #result(): Promise<unknown> {
-    const result = await this.#sent
-    if (this.#failure !== undefined) throw this.#failure
+    const result = await this.#call.over
+    if (this.#call.failure !== undefined) throw this.#call.failure
     return result ? result.value : this.#performer.afterwards(this.#fold.change())
   }
 
   async #send(): Promise<Result | undefined> {
     if (this.#state === 'broken') return undefined
-    return this.#performer.perform(this.#fold.change(), this.#fold.taken, this.#asked)
+    return this.#performer.perform(this.#fold.change(), this.#fold.taken, this.#call.isAwaited)
   }
 }
 

@@ -1,14 +1,14 @@
 import { StoreUnavailableError } from '../errors.ts'
 import { isReporting } from './reports.ts'
 
-/** One request's store calls, one after another, and what came of those that nobody awaits. */
+/** One request's store calls, one after another, and the failures that nobody handles. Callers use `run` and `watch`. */
 export class Queue {
   #tail: Promise<unknown> | undefined
   #outages = 0
   #isAway = false
   #pending = 0
   #waiting: (() => void)[] = []
-  readonly #failures = new Set<() => unknown>()
+  readonly #calls = new Set<Call<unknown>>()
   #report: ((error: unknown) => void) | undefined
 
   /**
@@ -35,31 +35,26 @@ export class Queue {
 
   /** `promise`, counted as pending; if it fails and nobody handles that, the failure is the request's. */
   watch<T>(promise: Promise<T>): Promise<T> {
-    const act = new Act<T>(resolve => resolve(promise))
-    act.queue = this
-    let failure: unknown
-    const settled = act.settled(error => {
-      failure = error
-    })
-    this.track(settled, () => (act.asked ? undefined : failure))
-    return act
+    const returned = new Returned<T>(resolve => resolve(promise))
+    returned.call = new Call(this, returned)
+    return returned
   }
 
-  /** Counts `work`, which never rejects, as pending; `failed` tells afterwards of a failure that nobody handled. */
-  track(work: Promise<unknown>, failed: () => unknown): void {
-    const failure = isReporting() ? nothing : failed
+  /** For `Call`: counts it as pending until it is over. */
+  count(call: Call<unknown>): void {
+    // A listener of failures may make calls. Their failures are not reported, since each report could cause the next.
+    const isReported = !isReporting()
     this.#pending++
-    if (!this.#report) this.#failures.add(failure)
-    work.then(() => {
+    if (isReported && !this.#report) this.#calls.add(call)
+    call.over.then(() => {
       if (--this.#pending === 0) for (const resume of this.#waiting.splice(0)) resume()
-      // What has not failed, or was handled, is nobody's business any more.
-      if (failure() === undefined) this.#failures.delete(failure)
-      const late = this.#report && failure()
-      if (late !== undefined) this.#report?.(late)
+      const { unhandled } = call
+      if (unhandled === undefined) this.#calls.delete(call)
+      else if (isReported) this.#report?.(unhandled)
     })
   }
 
-  /** Whether the last task to settle failed for want of the store: what can be left undone need not wait for it again. */
+  /** Whether the store was unavailable for the last task: what can be left undone need not wait for it again. */
   get isAway(): boolean {
     return this.#isAway
   }
@@ -73,51 +68,77 @@ export class Queue {
     while (this.isPending) await new Promise<void>(resolve => this.#waiting.push(resolve))
   }
 
-  /** From now on nobody asks for failures any more: what is begun after the response reports its own. */
+  /** The response leaves, so nobody asks for failures any more: from now on each call reports its own. */
   close(report: (error: unknown) => void): void {
     this.#report = report
   }
 
   /** What went wrong unhandled since this was last asked, in the order it was begun. */
   failures(): unknown[] {
-    if (this.#failures.size === 0) return []
-    const failures = [...this.#failures].flatMap(failure => failure() ?? [])
-    this.#failures.clear()
+    if (this.#calls.size === 0) return []
+    const failures = [...this.#calls].flatMap(({ unhandled }) => unhandled ?? [])
+    this.#calls.clear()
     return failures
   }
 }
 
 /**
- * A promise that knows whether anybody waits for it, and so also handles a failure; what is only derived from it, as by
- * `.then(session.update)`, is watched in its place.
+ * One call of the app. If it fails, the failure is the request's, unless somebody handles it. `then` tells whether somebody does:
+ * - `then` with a function for failures, as `await` calls it, handles the failure.
+ * - `then` without one returns a promise that fails too. That promise is watched in place of the call.
+ * - Where `then` was not called until the response leaves, nobody handles the failure.
+ *
+ * Node's `unhandledRejection` comes too early, at the end of the tick, and does not know the request.
  */
-class Act<T> extends Promise<T> {
+export class Call<T> {
+  readonly #queue: Queue
+  /** The result or, if the call failed, `undefined`. Never rejects: a failure is the request's, not the process's. */
+  readonly over: Promise<T | undefined>
+  /** Somebody waits for the result. */
+  isAwaited = false
+  failure: unknown
+
+  constructor(queue: Queue, work: Promise<T>) {
+    this.#queue = queue
+    this.over = work.catch(error => {
+      this.failure ??= error
+      return undefined
+    })
+    queue.count(this)
+  }
+
+  /** What `then` of the call is to return: `derived`, which was given the function `rejected`, if any. */
+  awaitedBy<A>(derived: Promise<A>, rejected: unknown): Promise<A> {
+    this.isAwaited = true
+    return rejected ? derived : this.#queue.watch(derived)
+  }
+
+  get unhandled(): unknown {
+    return this.isAwaited ? undefined : this.failure
+  }
+}
+
+/** The promise that a call returns to the app. */
+class Returned<T> extends Promise<T> {
   static override readonly [Symbol.species] = Promise
-  asked = false
-  queue: Queue | undefined
+  /** `undefined` while `Call` itself begins to wait for it. */
+  call: Call<T> | undefined
 
   // biome-ignore lint/suspicious/noThenProperty: it is a promise
   override then<A = T, B = never>(
     fulfilled?: ((value: T) => A | PromiseLike<A>) | null,
     rejected?: ((reason: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
-    this.asked = true
     const derived = super.then(fulfilled, rejected)
-    return rejected || !this.queue ? derived : this.queue.watch(derived)
+    return this.call ? this.call.awaitedBy(derived, rejected) : derived
   }
 
   override finally(settled?: (() => void) | null): Promise<T> {
     const derived = super.finally(settled)
-    return this.queue ? this.queue.watch(derived) : derived
-  }
-
-  settled(failed: (error: unknown) => void): Promise<void> {
-    return super.then(nothing, failed)
+    return this.call ? this.call.awaitedBy(derived, undefined) : derived
   }
 }
 
 function unsent(): StoreUnavailableError {
   return new StoreUnavailableError('The session store did not answer a call before this one', 'none')
 }
-
-function nothing(): void {}
