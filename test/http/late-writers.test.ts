@@ -12,7 +12,7 @@ import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { type Answer, Visitor } from '../support/visitor.ts'
 import { onEachStore, type Watched } from '../support/watchedstore.ts'
 
-// LATE_WRITERS_SEED=42 tsx test/run.ts test/koa/late-writers.test.ts
+// LATE_WRITERS_SEED=42 tsx test/run.ts test/http/late-writers.test.ts
 // A seed determines who waits how long before they act; what comes of it is up to the machine.
 
 const SEED = Number(process.env.LATE_WRITERS_SEED ?? Date.now() % 1_000_000)
