@@ -1,0 +1,130 @@
+import { hash } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import { ConfigurationError, type StoreUnavailableError } from '../../errors.ts'
+import type { Driver, Parameter, Row } from './driver.ts'
+import { failureOf, isAnswer, isLost, isUnknownStatement } from './errors.ts'
+import { isPool, type PgPool, PoolOfPg } from './pg.ts'
+import { isSql, type PostgresSql, SqlOfPostgres } from './postgres.ts'
+
+/** A statement that has failed as two transactions met is sent so often. */
+const MAX_TRIES = 20
+
+/** So many texts' names are remembered: a store has far fewer, unless paths of all lengths come from visitors. */
+const MAX_NAMES = 500
+
+/**
+ * Statements to the server, prepared where that can be.
+ *
+ * Prepared statements are named after their text: behind a pooler the next statement may go to another connection, where a
+ * name must not stand for something else.
+ */
+export class Connection {
+  readonly #driver: Driver
+  readonly #names = new Map<string, string>()
+  /** Not known before the first statement, unless the app says so. */
+  #isPrepared: boolean | undefined
+  #deciding: Promise<void> | undefined
+
+  constructor(pool: unknown, prepare: boolean | undefined) {
+    this.#driver = driverOf(pool)
+    this.#isPrepared = prepare
+  }
+
+  /**
+   * `effect`: what is known of the statement if nobody answers once it was sent. `until`: when the caller gives up, by
+   * `performance.now()`.
+   */
+  async query(
+    sql: string,
+    parameters: readonly Parameter[],
+    effect: StoreUnavailableError['outcome'],
+    until?: number,
+  ): Promise<readonly Row[]> {
+    if (this.#isPrepared === undefined) await this.#decide()
+    for (let tries = 1; ; tries++) {
+      const name = this.#isPrepared ? this.#nameOf(sql) : undefined
+      try {
+        return await this.#driver.query(sql, parameters, name, until)
+      } catch (error) {
+        if (name !== undefined && isUnknownStatement(error)) this.#stopPreparing()
+        else if (!isLost(error) || tries === MAX_TRIES) throw this.#failureOf(error, effect)
+        // Those that met last time are not to meet again.
+        else await delay(Math.random() * Math.min(2 ** tries, 50))
+      }
+    }
+  }
+
+  async script(sql: string): Promise<void> {
+    try {
+      await this.#driver.script(sql)
+    } catch (error) {
+      throw this.#failureOf(error, 'unknown')
+    }
+  }
+
+  useTimeout(ms: number): void {
+    this.#driver.useTimeout(ms)
+  }
+
+  warn(): void {
+    this.#driver.warn()
+  }
+
+  #failureOf(error: unknown, effect: StoreUnavailableError['outcome']): Error {
+    return failureOf(error, isAnswer(error) || !this.#driver.wasSent(error) ? 'none' : effect)
+  }
+
+  async #decide(): Promise<void> {
+    this.#deciding ??= this.#driver.canPrepare().then(
+      canPrepare => {
+        if (canPrepare) this.#isPrepared = true
+        else this.#stopPreparing()
+      },
+      error => {
+        this.#deciding = undefined
+        throw this.#failureOf(error, 'none')
+      },
+    )
+    await this.#deciding
+  }
+
+  #stopPreparing(): void {
+    if (this.#isPrepared === false) return
+    this.#isPrepared = false
+    process.emitWarning(
+      'There is a pooler between the app and PostgreSQL, so sessions go on without prepared statements, which costs about twice as ' +
+        'much. If it keeps them, as PgBouncer 1.21 or newer does with max_prepared_statements, give postgresStore prepare: true; ' +
+        'else prepare: false, and this warning does not come again',
+      'SessionWarning',
+    )
+  }
+
+  #nameOf(sql: string): string {
+    const known = this.#names.get(sql)
+    if (known !== undefined) return known
+    if (this.#names.size === MAX_NAMES) this.#names.clear()
+    const name = `koa_atomic_session_${hash('sha256', sql, 'hex').slice(0, 32)}`
+    this.#names.set(sql, name)
+    return name
+  }
+}
+
+/** @throws {ConfigurationError} for what is neither a pool nor `sql`, or a part of one that is in somebody's transaction. */
+function driverOf(pool: unknown): Driver {
+  if (isPool(pool)) return new PoolOfPg(pool)
+  if (isSql(pool)) return new SqlOfPostgres(pool)
+  throw new ConfigurationError(
+    `pool is ${describedAs(pool)}: give a pool of the package pg (new Pool(…)), or what the package postgres gives (postgres(…))`,
+  )
+}
+
+function describedAs(pool: unknown): string {
+  if (typeof pool === 'function' && 'savepoint' in pool) return 'the sql of a transaction'
+  if (typeof pool === 'function' && 'release' in pool) return 'the sql of one reserved connection'
+  if (typeof pool === 'object' && pool !== null && 'query' in pool)
+    return 'one client, which may be in a transaction'
+  return 'no pool'
+}
+
+/** The pools that the store takes, by the calls that it makes. */
+export type PostgreSQLPool = PgPool | PostgresSql

@@ -1,0 +1,48 @@
+import { ConfigurationError, SessionError, StoreUnavailableError } from '../../errors.ts'
+
+/** Whether the server has said so, which has then done nothing. Codes of clients are words, or of other length. */
+export function isAnswer(error: unknown): boolean {
+  return stateOf(error) !== undefined
+}
+
+/** The SQLSTATE of an answer (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+function stateOf(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('severity' in error) || !('code' in error))
+    return undefined
+  return typeof error.code === 'string' && /^[0-9A-Z]{5}$/.test(error.code) ? error.code : undefined
+}
+
+/** Serialization failure and deadlock: the same statement may succeed when the other one is over. */
+export function isLost(error: unknown): boolean {
+  const state = stateOf(error)
+  return state === '40001' || state === '40P01'
+}
+
+/** What comes from a pooler that gives each transaction another connection: no such statement there, or already one. */
+export function isUnknownStatement(error: unknown): boolean {
+  const state = stateOf(error)
+  return state === '26000' || state === '42P05'
+}
+
+/** No such table, schema, column, function. */
+const missing = new Set(['42P01', '3F000', '42703', '42883'])
+
+/** A client's error as one of ours. */
+export function failureOf(error: unknown, outcome: StoreUnavailableError['outcome']): Error {
+  if (error instanceof SessionError) return error
+  const state = stateOf(error)
+  if (state !== undefined && missing.has(state)) {
+    return Object.assign(
+      new ConfigurationError(
+        'PostgreSQL lacks the tables of the session store, or they are of another version: call sessions.ensureIndex() each time ' +
+          'the app starts, or have a migration run what schemaOf() gives',
+      ),
+      { cause: error },
+    )
+  }
+  const what =
+    state === undefined
+      ? 'PostgreSQL could not be reached, or did not confirm'
+      : `PostgreSQL refused (SQLSTATE ${state})`
+  return new StoreUnavailableError(what, outcome, { cause: error })
+}

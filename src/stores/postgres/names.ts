@@ -1,0 +1,71 @@
+import { hash } from 'node:crypto'
+import { ConfigurationError } from '../../errors.ts'
+import { quote } from '../../language/paths.ts'
+
+export interface TableOptions {
+  /** The schema that the tables are in, which is made if it is missing. @default 'public' */
+  readonly schema?: string
+  /** The table of the sessions; the names of two more begin with it. @default 'sessions' */
+  readonly table?: string
+}
+
+/** Quoted, as statements have them. */
+export interface Names {
+  readonly schema: string
+  readonly sessions: string
+  /** The large fields, a row each. */
+  readonly fields: string
+  readonly meta: string
+  /** The helper function that adds to a stored integer. */
+  readonly bump: string
+  readonly sweepIndex: string
+  readonly userIndex: string
+  /** For messages. */
+  readonly shown: string
+  /** Of the advisory locks: one while tables are made, one while sessions are swept. */
+  readonly locks: { readonly schema: string; readonly sweep: string }
+}
+
+/** PostgreSQL cuts longer names off in silence; the longest that is made of the table's is so much longer. */
+const MAX_BYTES = 63 - '_sweep_at'.length
+
+/** Counts up when the tables or the functions change. */
+export const SCHEMA_VERSION = 1
+
+export function namesOf({ schema = 'public', table = 'sessions' }: TableOptions): Names {
+  for (const [option, name] of Object.entries({ schema, table })) {
+    if (typeof name !== 'string' || name === '' || name.includes('\0')) {
+      throw new ConfigurationError(`${option} is not a name: give one, such as 'sessions'`)
+    }
+    if (Buffer.byteLength(name) > MAX_BYTES) {
+      throw new ConfigurationError(`${option} ${quote(name)} is too long: at most ${MAX_BYTES} bytes`)
+    }
+  }
+  const within = (name: string) => `${identifier(schema)}.${identifier(name)}`
+  return {
+    schema: identifier(schema),
+    sessions: within(table),
+    fields: within(`${table}_fields`),
+    meta: within(`${table}_meta`),
+    bump: within(`${table}_bump_${SCHEMA_VERSION}`),
+    sweepIndex: identifier(`${table}_sweep_at`),
+    userIndex: identifier(`${table}_user`),
+    shown: `${schema}.${table}`,
+    locks: { schema: lockOf(`${schema}\0${table}\0schema`), sweep: lockOf(`${schema}\0${table}\0sweep`) },
+  }
+}
+
+function identifier(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A literal, in whatever mode strings are read. */
+export function literalText(text: string): string {
+  const quoted = `'${text.replaceAll("'", "''").replaceAll('\\', '\\\\')}'`
+  return text.includes('\\') ? ` E${quoted}` : quoted
+}
+
+/** A number of 64 bits that no other library is likely to have. */
+function lockOf(name: string): string {
+  return String(hash('sha256', `koa-atomic-session\0${name}`, 'buffer').readBigInt64BE())
+}

@@ -1,0 +1,81 @@
+import type { Driver, Parameter, Row } from './driver.ts'
+
+/** What the store asks of what the package postgres, version 3, gives. */
+export interface PostgresSql {
+  readonly options: { readonly connect_timeout?: number | undefined; readonly prepare?: boolean | undefined }
+  readonly begin: unknown
+  readonly reserve: unknown
+  unsafe(
+    sql: string,
+    parameters?: (string | null | Uint8Array)[],
+    options?: { prepare: boolean },
+  ): PostgresQuery
+}
+
+interface PostgresQuery extends PromiseLike<unknown> {
+  /** Values as bytes, whatever parsers and transforms the app has set. */
+  raw(): PromiseLike<unknown>
+}
+
+/** The `sql` of a transaction, and that of a reserved connection, begin no other one. */
+export function isSql(pool: unknown): pool is PostgresSql {
+  return typeof pool === 'function' && 'unsafe' in pool && 'begin' in pool && 'reserve' in pool
+}
+
+/** Codes of errors that come before anything was sent. */
+const unsent = new Set<unknown>([
+  ...[
+    'CONNECT_TIMEOUT',
+    'CONNECTION_ENDED',
+    'ECONNREFUSED',
+    'ENOTFOUND',
+    'EAI_AGAIN',
+    'EHOSTUNREACH',
+    'ENETUNREACH',
+  ],
+  ...['AUTH_TYPE_NOT_IMPLEMENTED', 'SASL_SIGNATURE_MISMATCH', 'MAX_PARAMETERS_EXCEEDED', 'UNDEFINED_VALUE'],
+])
+
+export class SqlOfPostgres implements Driver {
+  readonly #sql: PostgresSql
+
+  constructor(sql: PostgresSql) {
+    this.#sql = sql
+  }
+
+  async query(
+    sql: string,
+    parameters: readonly Parameter[],
+    name: string | undefined,
+  ): Promise<readonly Row[]> {
+    const rows = await this.#sql.unsafe(sql, [...parameters], { prepare: name !== undefined }).raw()
+    return (rows as (Uint8Array | null)[][]).map(row => row.map(textOf))
+  }
+
+  async script(sql: string): Promise<void> {
+    await this.#sql.unsafe(sql)
+  }
+
+  /**
+   * Not through a pooler, which has told of another process than the one that answers: where it does not know a statement, the
+   * client sends nothing any more, and never says so.
+   */
+  async canPrepare(): Promise<boolean> {
+    const rows = await this.#sql.unsafe('SELECT pg_backend_pid()').raw()
+    const [[pid = null] = []] = rows as (Uint8Array | null)[][]
+    const { state } = rows as { state?: { pid?: number } }
+    return state?.pid === undefined || state.pid === Number(textOf(pid))
+  }
+
+  wasSent(error: unknown): boolean {
+    return !(typeof error === 'object' && error !== null && 'code' in error && unsent.has(error.code))
+  }
+
+  useTimeout(): void {}
+
+  warn(): void {}
+}
+
+function textOf(bytes: Uint8Array | null): string | null {
+  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString()
+}

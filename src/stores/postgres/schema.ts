@@ -1,0 +1,91 @@
+import { type Path, partsOf } from '../../language/paths.ts'
+import { literalText, type Names, namesOf, SCHEMA_VERSION, type TableOptions } from './names.ts'
+
+export interface SchemaOptions extends TableOptions {
+  /** Makes tables that PostgreSQL empties after a crash, and that standbys do not have; changes are faster. @default false */
+  readonly unlogged?: boolean
+  /** The field that names the session's user, by which sessions are then found. */
+  readonly user?: Path
+}
+
+/**
+ * The SQL that makes what `postgresStore` needs, for tools that keep a database's schema: where the app may not create tables,
+ * or is not to. It may run every time. `ensureIndex` runs the same where something is missing.
+ * @throws {ConfigurationError} for a name that PostgreSQL would not take.
+ */
+export function schemaOf(options: SchemaOptions = {}): string {
+  const names = namesOf(options)
+  const parts = [tables(names, options.unlogged ?? false)]
+  if (options.user !== undefined) parts.push(userIndex(names, options.user))
+  return parts.join('\n')
+}
+
+function tables(names: Names, unlogged: boolean): string {
+  const table = `CREATE ${unlogged ? 'UNLOGGED ' : ''}TABLE IF NOT EXISTS`
+  return `-- Several processes may run this at once.
+SELECT pg_advisory_xact_lock(${names.locks.schema});
+DO $$ BEGIN
+  IF to_regnamespace(${literalText(names.schema)}) IS NULL THEN CREATE SCHEMA ${names.schema}; END IF;
+END $$;
+-- A session, or what is left of one that has ended. max_age: milliseconds. small: the fields up to a KiB; large: the names of
+-- the others, and their lengths. No index on what each change alters: its row then stays where it is.
+${table} ${names.sessions} (
+  id text COLLATE "C" PRIMARY KEY,
+  created timestamptz NOT NULL,
+  expires timestamptz NOT NULL,
+  absolute timestamptz,
+  max_age bigint NOT NULL,
+  rev bigint NOT NULL,
+  size bigint NOT NULL,
+  ended timestamptz,
+  next text,
+  user_key text COLLATE "C",
+  sweep_at timestamptz NOT NULL,
+  small jsonb NOT NULL,
+  large jsonb NOT NULL
+) WITH (fillfactor = 70);
+${table} ${names.fields} (
+  id text COLLATE "C" NOT NULL REFERENCES ${names.sessions} ON DELETE CASCADE,
+  name text COLLATE "C" NOT NULL,
+  v bytea NOT NULL,
+  PRIMARY KEY (id, name)
+);
+ALTER TABLE ${names.fields} ALTER COLUMN v SET STORAGE EXTERNAL;
+CREATE TABLE IF NOT EXISTS ${names.meta} (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  version integer NOT NULL,
+  user_path text
+);
+INSERT INTO ${names.meta} (version) VALUES (${SCHEMA_VERSION}) ON CONFLICT DO NOTHING;
+CREATE INDEX IF NOT EXISTS ${names.sweepIndex} ON ${names.sessions} (sweep_at);
+-- A stored integer and another one; NULL for what the app has to add itself.
+CREATE OR REPLACE FUNCTION ${names.bump}(value jsonb, amount integer) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+DECLARE
+  total numeric;
+BEGIN
+  IF value IS NULL THEN
+    RETURN to_jsonb(amount);
+  ELSIF jsonb_typeof(value) = 'number' THEN
+    total := value::numeric + amount;
+    IF total BETWEEN -2147483648 AND 2147483647 THEN
+      RETURN to_jsonb(total);
+    END IF;
+    RETURN jsonb_build_object('l', total::text);
+  ELSIF jsonb_typeof(value) = 'object' AND value ? 'l' THEN
+    total := (value ->> 'l')::numeric + amount;
+    IF total BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+      RETURN jsonb_build_object('l', total::text);
+    END IF;
+  END IF;
+  RETURN NULL;
+END $$;
+`
+}
+
+/** By one path, which is the last that was given. */
+export function userIndex(names: Names, user: Path): string {
+  return `UPDATE ${names.meta} SET user_path = ${literalText(partsOf(user).join('.'))};
+CREATE INDEX IF NOT EXISTS ${names.userIndex} ON ${names.sessions} (user_key);
+`
+}

@@ -1,0 +1,262 @@
+import { milliseconds } from '../../duration.ts'
+import { IdTakenError, type StoreUnavailableError } from '../../errors.ts'
+import type { SessionId } from '../../ids.ts'
+import { excerpt } from '../../language/excerpt.ts'
+import type { Path } from '../../language/paths.ts'
+import { givenBy, givenIn } from '../../store/encoding.ts'
+import type { Loaded, Read, Update } from '../../store/joining.ts'
+import type { SessionRecord, Tombstone } from '../../store/record.ts'
+import type { Answer, Outcome, Store } from '../../store/store.ts'
+import { assertEncodable, bsonFor } from '../bson.ts'
+import {
+  type CombinableStore,
+  combined,
+  type FieldStore,
+  type Hints,
+  type Missing,
+  type Moved,
+  type Standing,
+  type Swap,
+  type Swapped,
+  type Together,
+  updateFields,
+} from '../fields.ts'
+import { Connection, type PostgreSQLPool } from './connection.ts'
+import type { Row } from './driver.ts'
+import { findSessions } from './finding.ts'
+import { type Names, namesOf, type TableOptions } from './names.ts'
+import { end, insert, load, loadedIn, read, readIn, tombstoneIn } from './records.ts'
+import { look, seenIn, topOf } from './seen.ts'
+import { fieldsIn } from './select.ts'
+import { assertUsable, inspected, type Server, serverOf } from './server.ts'
+import { type SimpleChange, simpleChange } from './simple.ts'
+import { Parameters } from './statement.ts'
+import { Sweeper } from './sweeper.ts'
+import { LIVES, type Statement, simpleUpdate, swappedIn, swapping } from './update.ts'
+import { ensureSchema, sweep } from './upkeep.ts'
+import { PREFIX, prefixOf, userKey } from './users.ts'
+import { decoded } from './values.ts'
+
+export type { PostgreSQLPool } from './connection.ts'
+export { type SchemaOptions, schemaOf } from './schema.ts'
+
+export interface PostgreSQLStoreOptions extends TableOptions {
+  /** A pool of the package `pg`, version 8, or what the package `postgres`, version 3, gives. */
+  readonly pool: PostgreSQLPool
+  /**
+   * Whether statements are prepared, which halves what they cost the server. By default they are, unless the store finds that
+   * there is a pooler which does not keep them; it then says so once.
+   * @default prepared where that works
+   */
+  readonly prepare?: boolean
+  /**
+   * `ensureIndex` makes tables that PostgreSQL empties after a crash, and that standbys do not have: for who accepts that, since
+   * changes are faster.
+   * @default false
+   */
+  readonly unlogged?: boolean
+  /** Between two looks for expired sessions, milliseconds or words. @default '1 minute' */
+  readonly sweepEvery?: number | string
+}
+
+/**
+ * Sessions in PostgreSQL, version 12 or newer: a row for each, and one for each of its fields over a KiB.
+ * @throws {ConfigurationError} for a pool that is none, or an option that cannot be.
+ */
+export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDisposable {
+  const names = namesOf(options)
+  const every = milliseconds('sweepEvery', options.sweepEvery ?? '1 minute')
+  bsonFor('postgresStore')
+  const connection = new Connection(options.pool, options.prepare)
+  return combined(new PostgreSQLStore(connection, names, options, every))
+}
+
+class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
+  readonly #connection: Connection
+  readonly #names: Names
+  readonly #options: PostgreSQLStoreOptions
+  readonly #sweeper: Sweeper
+  #server: Promise<Server> | undefined
+  /** What the keys by which sessions are found begin with. */
+  #prefixes: string[] = []
+  /** By how much the server's clock is ahead, milliseconds, the way there included. */
+  #ahead = 0
+
+  constructor(connection: Connection, names: Names, options: PostgreSQLStoreOptions, sweepEvery: number) {
+    this.#connection = connection
+    this.#names = names
+    this.#options = options
+    this.#sweeper = new Sweeper(sweepEvery, () => this.sweep())
+  }
+
+  async insert(record: SessionRecord): Promise<void> {
+    assertEncodable(givenIn(record.fields))
+    const { user } = await this.#known()
+    const key = user === undefined ? null : userKey(user, record.fields)
+    const rows = await this.#run(insert(this.#names, record, key), 'unknown')
+    if (rows.length === 0) throw new IdTakenError('The id is taken')
+  }
+
+  async load(id: SessionId): Promise<Loaded> {
+    const [row] = await this.#run(load(this.#names, id), 'none')
+    return loadedIn(id, row)
+  }
+
+  async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
+    const [row] = await this.#run(read(this.#names, id, paths), 'none')
+    return readIn(row, paths)
+  }
+
+  async update(id: SessionId, change: Update['change'], answer?: Answer): Promise<Outcome> {
+    const until = Number.POSITIVE_INFINITY
+    const { results } = await this.updateTogether(id, [{ id, change, answer }], { until })
+    const [result] = results
+    if (result?.status === 'fulfilled') return result.value
+    throw result?.reason
+  }
+
+  async updateTogether(
+    id: SessionId,
+    updates: readonly Update[],
+    { told, until }: Hints<Standing>,
+  ): Promise<Together<Standing>> {
+    const { user } = await this.#known()
+    const [first] = updates
+    if (first && updates.length === 1) {
+      assertEncodable(givenBy(first.change))
+      const simple = simpleChange(first, user)
+      const value = simple && (await this.#updateSimply(first, simple, until))
+      if (value) return { results: [{ status: 'fulfilled', value }] }
+    }
+    return updateFields(this, id, updates, { until, ...(told && { told }) })
+  }
+
+  async #updateSimply(
+    { id, change, answer }: Update,
+    simple: SimpleChange,
+    until: number,
+  ): Promise<Outcome | undefined> {
+    const statement = simpleUpdate(this.#names, id, change, simple, this.#prefixes)
+    const [row] = await this.#run(statement, 'unknown', until)
+    if (!row) return undefined
+    const [rev, maxAge] = row.slice(0, 2).map(Number)
+    const { whileMaxAge } = change
+    return {
+      ...(maxAge !== undefined && whileMaxAge !== undefined && whileMaxAge !== maxAge && { maxAge }),
+      ...(answer && {
+        rev: rev as number,
+        fields: excerpt(fieldsIn(row, 2, simple.answered), answer.paths),
+      }),
+    }
+  }
+
+  async readFields(id: SessionId, names: readonly string[], exactSize: boolean): Promise<Standing | Missing> {
+    const wanted = exactSize ? 'all' : names
+    const [row] = await this.#run(look(this.#names, id, wanted), 'none')
+    if (!row) return 'absent'
+    if (tombstoneIn(row)) return 'ended'
+    const { standing, userKey, now } = seenIn(row, wanted, names)
+    this.#ahead = now - Date.now()
+    if (userKey !== null) await this.#learn(userKey.slice(0, PREFIX))
+    return standing
+  }
+
+  async swapFields(id: SessionId, swap: Swap): Promise<Swapped | Moved> {
+    const { user } = await this.#known()
+    const statement = swapping(this.#names, id, swap, this.#prefixes, userKeyAfter(swap, user))
+    const [row] = await this.#run(statement, 'unknown')
+    return row ? swappedIn(row) : { isMoved: true }
+  }
+
+  now(): number {
+    return Date.now() + this.#ahead
+  }
+
+  async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
+    const rows = await this.#run(end(this.#names, id, tombstone, until, rev), 'unknown')
+    return rows.length === 1
+  }
+
+  async delete(id: SessionId): Promise<void> {
+    const parameters = new Parameters()
+    const sql = `DELETE FROM ${this.#names.sessions} AS s WHERE s.id = ${parameters.text(id)}`
+    await this.#run({ sql, parameters }, 'unknown')
+  }
+
+  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    assertEncodable([[path, value]])
+    const { user } = await this.#known(true)
+    yield* findSessions(this.#connection, this.#names, path, value, path === user)
+  }
+
+  async count(): Promise<number> {
+    const sql = `SELECT count(*)::text FROM ${this.#names.sessions} AS s WHERE ${LIVES}`
+    const [row] = await this.#run({ sql, parameters: new Parameters() }, 'none')
+    return Number(row?.[0])
+  }
+
+  async ensureIndex(user?: Path): Promise<void> {
+    await assertUsable(this.#connection)
+    const options = { ...this.#options, ...(user !== undefined && { user }) }
+    await ensureSchema(this.#connection, this.#names, options)
+    await this.#known(true)
+  }
+
+  async isIndexed(user?: Path): Promise<boolean> {
+    const { isComplete, hasUserIndex } = await inspected(this.#connection, this.#names)
+    if (!isComplete || user === undefined) return isComplete
+    return hasUserIndex && (await this.#known(true)).user === user
+  }
+
+  sweep(): Promise<number> {
+    return sweep(this.#connection, this.#names, () => this.#sweeper.isStopped)
+  }
+
+  useTimeout(ms: number): void {
+    this.#connection.useTimeout(ms)
+  }
+
+  /** The pool is the app's. */
+  async close(): Promise<void> {
+    this.#sweeper.stop()
+  }
+
+  /** Asked until the server has told; anew where that may be another by now. */
+  async #known(anew = false): Promise<Server> {
+    if (!anew && this.#server) return this.#server
+    const server = serverOf(this.#connection, this.#names)
+    this.#server = server
+    try {
+      const { user } = await server
+      this.#prefixes = user === undefined ? [] : [prefixOf(user)]
+    } catch (error) {
+      if (this.#server === server) this.#server = undefined
+      throw error
+    }
+    return server
+  }
+
+  /** Another process may have had sessions found by another field since; or nobody has come to index this one by the new one. */
+  async #learn(prefix: string): Promise<void> {
+    if (this.#prefixes.includes(prefix)) return
+    await this.#known(true)
+    if (!this.#prefixes.includes(prefix)) this.#prefixes.push(prefix)
+  }
+
+  #run(
+    { sql, parameters }: Statement,
+    effect: StoreUnavailableError['outcome'],
+    until?: number,
+  ): Promise<readonly Row[]> {
+    return this.#connection.query(sql, parameters.values, effect, until)
+  }
+}
+
+/** The key of the session's user, where the swap may name another. */
+function userKeyAfter({ set, unset }: Swap, user: Path | undefined): string | undefined {
+  if (user === undefined) return undefined
+  const name = topOf(user)
+  const bytes = set.get(name)
+  if (bytes) return userKey(user, { [name]: decoded(bytes) })
+  return unset.includes(name) ? userKey(user, {}) : undefined
+}

@@ -1,0 +1,114 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { ConfigurationError } from '../../errors.ts'
+import { type Path, quote } from '../../language/paths.ts'
+import type { Connection } from './connection.ts'
+import { unknownKey } from './finding.ts'
+import type { Names } from './names.ts'
+import { type SchemaOptions, schemaOf, userIndex } from './schema.ts'
+import { topOf } from './seen.ts'
+import { fieldColumns, fieldsIn } from './select.ts'
+import { inspected, serverOf } from './server.ts'
+import { Parameters } from './statement.ts'
+import { userKey } from './users.ts'
+
+/** The tables are there already, of another process or of a migration; or they are made. */
+export async function ensureSchema(
+  connection: Connection,
+  names: Names,
+  options: SchemaOptions,
+): Promise<void> {
+  const { hasSessions, hasMeta, isComplete, hasUserIndex } = await inspected(connection, names)
+  if (hasSessions && !hasMeta) {
+    throw new ConfigurationError(
+      `There is a table ${quote(names.shown)}, and it is none of this store's: give postgresStore another table or schema`,
+    )
+  }
+  // Of existing objects the server would tell at length.
+  const quiet = 'SET LOCAL client_min_messages = warning;\n'
+  const { user } = options
+  if (!isComplete) {
+    await connection.script(quiet + schemaOf(options))
+  } else if (user !== undefined) {
+    const server = await serverOf(connection, names)
+    if (server.user !== user || !hasUserIndex) {
+      await connection.script(
+        `${quiet}SELECT pg_advisory_xact_lock(${names.locks.schema});\n${userIndex(names, user)}`,
+      )
+    }
+  }
+  await serverOf(connection, names)
+  if (user !== undefined) await indexAll(connection, names, user)
+}
+
+/** So many sessions are indexed in one statement. */
+const PAGE = 500
+
+/** Gives each session a key by this path that has none: it was stored before there was this index. */
+async function indexAll(connection: Connection, names: Names, user: Path): Promise<void> {
+  const top = topOf(user)
+  for (let last = ''; ; ) {
+    const parameters = new Parameters()
+    const columns = ['s.id', 's.rev::text', 's.user_key', ...fieldColumns(names, [top], parameters)]
+    const sql =
+      `SELECT ${columns.join(', ')} FROM ${names.sessions} AS s WHERE s.ended IS NULL AND ` +
+      `s.id > ${parameters.text(last)} AND (${unknownKey(user, parameters)}) ORDER BY s.id LIMIT ${PAGE}`
+    const rows = await connection.query(sql, parameters.values, 'none')
+    if (rows.length === 0) return
+    last = rows.at(-1)?.[0] as string
+    const keyed = rows.map(row => ({
+      id: row[0] as string,
+      rev: row[1] as string,
+      old: row[2] ?? '',
+      key: userKey(user, fieldsIn(row, 3, [top])),
+    }))
+    const update = new Parameters()
+    const lists = [
+      update.texts(keyed.map(({ id }) => id)),
+      `${update.texts(keyed.map(({ rev }) => rev))}::bigint[]`,
+      update.texts(keyed.map(({ old }) => old)),
+      update.texts(keyed.map(({ key }) => key)),
+    ]
+    // In one order, or two processes could wait for each other. Who has changed it meanwhile has seen to its key.
+    await connection.query(
+      `WITH k AS (SELECT u.*, s.rev FROM unnest(${lists.join(', ')}) AS u (id, seen, old, key) ` +
+        `JOIN ${names.sessions} AS s ON s.id = u.id ORDER BY s.id FOR NO KEY UPDATE OF s) ` +
+        `UPDATE ${names.sessions} AS s SET user_key = k.key FROM k ` +
+        "WHERE s.id = k.id AND s.rev = k.seen AND coalesce(s.user_key, '') = k.old AND s.ended IS NULL",
+      update.values,
+      'none',
+    )
+  }
+}
+
+/** So many sessions are removed in one statement, and others wait for so long at most. */
+const BATCH = 1000
+
+/**
+ * Removes expired sessions and what is left of ended ones; how many. One process at a time: where another is at it, none. A session
+ * that has been extended is looked at again when its new end has come.
+ */
+export async function sweep(connection: Connection, names: Names, isOver: () => boolean): Promise<number> {
+  let removed = 0
+  while (!isOver()) {
+    const begun = performance.now()
+    const parameters = new Parameters()
+    const now = 'statement_timestamp()'
+    const sql =
+      `WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(${names.locks.sweep}) AS ok), ` +
+      `due AS MATERIALIZED (SELECT s.id, s.expires FROM ${names.sessions} AS s WHERE s.sweep_at <= ${now} AND (SELECT ok FROM mine) ` +
+      `ORDER BY s.sweep_at LIMIT ${BATCH} FOR UPDATE SKIP LOCKED), ` +
+      `later AS (UPDATE ${names.sessions} AS s SET sweep_at = s.expires FROM due AS d WHERE s.id = d.id AND d.expires > ${now} RETURNING s.id), ` +
+      `gone AS (DELETE FROM ${names.sessions} AS s USING due AS d WHERE s.id = d.id AND d.expires <= ${now} RETURNING s.id) ` +
+      'SELECT (SELECT count(*) FROM gone)::text, (SELECT count(*) FROM later)::text'
+    const [row] = await connection.query(sql, parameters.values, 'none')
+    const [gone, later] = [Number(row?.[0]), Number(row?.[1])]
+    removed += gone
+    if (gone + later < BATCH) break
+    // Others come first.
+    await delay(REST * (performance.now() - begun))
+  }
+  return removed
+}
+
+/** Times as long as a batch has taken. */
+const REST = 2

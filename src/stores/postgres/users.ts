@@ -1,0 +1,62 @@
+import { hash } from 'node:crypto'
+import { rankOf } from '../../language/compare.ts'
+import { type Path, partsOf } from '../../language/paths.ts'
+import { type Fields, isPlain } from '../../language/values.ts'
+
+// The column by which sessions are found: what it begins with tells the path, and the rest what the session has there. That
+// equal values have the same is all it needs, since each session that is found is looked at again. NULL: not known yet.
+
+/** Characters of hashes. */
+export const PREFIX = 8
+const VALUE = 24
+
+/** For what may equal several values, as an array does each of its elements, and for what hardly names a user. */
+const OTHER = 'other'
+
+/** What the keys by this path begin with. */
+export function prefixOf(path: Path): string {
+  return hash('sha256', `path\0${path}`, 'hex').slice(0, PREFIX)
+}
+
+/** The key of a session with these fields, which are all that the path can lead to. */
+export function userKey(path: Path, fields: Fields): string {
+  return keyOf(path, bucketAt(path, fields))
+}
+
+/** The keys of all sessions that can have this value at the path, but for those that are not known yet. */
+export function userKeys(path: Path, value: unknown): string[] {
+  const bucket = bucketOf(value)
+  // Null is also what is missing.
+  return [...new Set([keyOf(path, bucket), keyOf(path, OTHER)])]
+}
+
+function keyOf(path: Path, bucket: string | undefined): string {
+  const value = bucket === undefined ? '' : hash('sha256', `value\0${bucket}`, 'hex').slice(0, VALUE)
+  return `${prefixOf(path)}:${value}`
+}
+
+function bucketAt(path: Path, fields: Fields): string | undefined {
+  let value: unknown = fields
+  for (const part of partsOf(path)) {
+    if (Array.isArray(value)) return OTHER
+    if (!isPlain(value) || !Object.hasOwn(value, part)) return undefined
+    value = value[part]
+  }
+  return bucketOf(value)
+}
+
+function bucketOf(value: unknown): string | undefined {
+  switch (rankOf(value)) {
+    case 0:
+    case 5:
+      return undefined
+    case 10: // Of all kinds, which may equal one another.
+      return `number ${Number(String(value))}`
+    case 15:
+    case 35:
+    case 40:
+      return `${typeof value} ${value}`
+    default:
+      return OTHER
+  }
+}
