@@ -1,14 +1,41 @@
 import { SessionEndedError, StoreUnavailableError } from '../errors.ts'
 import type { Change, Operation } from '../language/change.ts'
-import { answerable } from '../language/excerpt.ts'
+import { answerable, valueAt } from '../language/excerpt.ts'
 import { touchedPaths } from '../language/fold.ts'
 import { applied } from '../language/operators.ts'
 import { isIndex, type Path, partsOf } from '../language/paths.ts'
-import { comesBackAlike, type Fields } from '../language/values.ts'
+import { comesBackAlike, copied, type Fields } from '../language/values.ts'
 import type { Answer } from '../store/store.ts'
+import type { Performer } from './chain.ts'
+import type { Visit } from './visit.ts'
+
+/**
+ * Chains resolve to the value that was taken, to `null` where a guard did not hold, or to the fields touched; those of a loaded
+ * session to itself, refreshed, as the app sees it: `shown`.
+ */
+export function performerFor(visit: Visit, shown?: object): Performer {
+  return {
+    queue: visit.queue,
+    perform: async (change, taken, asked) => {
+      const outcome = await visit.apply(change, answerFor(change, taken, asked))
+      if (outcome === null) return { value: null }
+      if (shown && asked) await visit.refresh().catch(afterApplied)
+      const { fields } = outcome
+      if (taken) return { value: copied(valueAt(fields ?? {}, taken)) }
+      if (shown) return asked ? { value: shown } : undefined
+      return fields && { value: copied(fields) }
+    },
+    afterwards: async change => {
+      const paths = touchedPaths(change.operations)
+      if (!shown) return copied((await visit.excerpt(paths).catch(afterApplied)) ?? {})
+      await visit.load()
+      return shown
+    },
+  }
+}
 
 /** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
-export function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
+function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
   if (taken) return { paths: answerable([taken]), when: 'before' }
   if (!asked && !change.operations.some(hasFleetingResult)) return undefined
   return { paths: answerable(touchedPaths(change.operations)), when: 'after' }

@@ -7,7 +7,7 @@ import { callOptions } from '../language/calloptions.ts'
 import { setting } from '../language/fold.ts'
 import { applied } from '../language/operators.ts'
 import { sizeOf } from '../language/size.ts'
-import type { Fields } from '../language/values.ts'
+import { comesBackAlike, type Fields } from '../language/values.ts'
 import type { Store } from '../store/store.ts'
 import type { Carrier } from './carrier.ts'
 import { CurrentSession, type SessionSettings } from './current.ts'
@@ -18,13 +18,19 @@ export async function create(session: CurrentSession, fields: Fields, fixed?: Se
   const { tokens } = session
   const planned = fixed ?? session.secret ?? newSecret()
   // A token that is asked for meanwhile is made for it.
-  session.plan(planned)
+  session.on({ type: 'planned', secret: planned })
   const picture = session.pictureOf(fields)
   session.outbox.offer(planned, picture, tokens)
   try {
     const stored = await insertNew(session.settings.store, picture, planned, fixed !== undefined)
     // Others know one under a fixed secret too, and may have ended it by the time its visitor is told.
-    session.onStored(stored, picture, fixed !== undefined)
+    session.on({
+      type: 'stored',
+      ...stored,
+      picture,
+      isAlike: comesBackAlike(fields),
+      isShared: fixed !== undefined,
+    })
     publish({ type: 'created', id: stored.id })
     return stored.id
   } catch (error) {
@@ -75,7 +81,8 @@ export async function createFor(
 ): Promise<SessionId> {
   const { maxAge } = callOptions('create', options, ['maxAge'])
   const session = new CurrentSession(carrier, settings)
-  if (maxAge !== undefined) session.giveLifetime(milliseconds('maxAge', maxAge as number | string))
+  if (maxAge !== undefined)
+    session.on({ type: 'given a lifetime', maxAge: milliseconds('maxAge', maxAge as number | string) })
   const checked = applied({}, setting('create()', fields))
   if (sizeOf(checked) > settings.maxSize) throw new SessionTooLargeError()
   return create(session, checked)

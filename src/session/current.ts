@@ -1,14 +1,20 @@
 import { SessionEndedError } from '../errors.ts'
 import { publish } from '../events.ts'
-import type { NewId, Secret, SessionId } from '../ids.ts'
-import type { Change } from '../language/change.ts'
-import { comesBackAlike, type Fields } from '../language/values.ts'
-import type { SessionRecord, Tombstone } from '../store/record.ts'
-import type { Answer, Applied, Store } from '../store/store.ts'
+import type { Secret, SessionId } from '../ids.ts'
+import type { Fields } from '../language/values.ts'
+import type { Tombstone } from '../store/record.ts'
+import type { Store } from '../store/store.ts'
 import type { Carrier } from './carrier.ts'
-import { endAfter, Outbox } from './outbox.ts'
-import { type Lifetimes, newPicture, type Picture } from './picture.ts'
-import { isStored, next, type SessionEvent, type SessionState, type StoredSession } from './state.ts'
+import { Outbox } from './outbox.ts'
+import { endAfter, type Lifetimes, newPicture, type Picture } from './picture.ts'
+import {
+  isStored,
+  next,
+  type SessionEvent,
+  type SessionState,
+  type StoredSession,
+  secretOf,
+} from './state.ts'
 import type { Brought } from './takeover.ts'
 import type { TokenKey } from './tokens.ts'
 
@@ -72,7 +78,7 @@ export class CurrentSession {
   }
 
   get secret(): Secret | undefined {
-    return this.#state.kind === 'destroyed' ? undefined : this.#state.secret
+    return secretOf(this.#state)
   }
 
   get id(): SessionId | undefined {
@@ -100,97 +106,35 @@ export class CurrentSession {
   }
 
   get tokens(): TokenKey | undefined {
-    return this.outbox.tokensFor(this.secret)
+    return this.outbox.tokensFor(this.#state)
   }
 
   get tokenKeys(): TokenKey[] {
-    return this.outbox.tokenKeys(this.secret)
+    return this.outbox.tokenKeys(this.#state)
   }
 
-  plan(secret: Secret): void {
-    this.#become({ type: 'planned', secret })
-  }
-
-  /** The lifetime that a new session is to have; it shows in the picture. */
-  giveLifetime(maxAge: number): void {
-    this.#become({ type: 'given a lifetime', maxAge })
-  }
-
-  /** A new session was inserted. `isShared`: other requests know it too. */
-  onStored(
-    { secret, id }: NewId,
-    picture: Picture,
-    isShared: boolean,
-    isAlike = comesBackAlike(picture.fields),
-  ): void {
-    this.outbox.onStored(secret, picture, this.secret)
-    if (isShared) this.outbox.markShared()
-    this.#become({ type: 'stored', secret, id, picture, isAlike })
-  }
-
-  onFound(record: SessionRecord): void {
-    this.#become({ type: 'found', record })
-  }
-
-  onAnswered(): void {
-    this.#become({ type: 'answered' })
-  }
-
-  /** The store applied a change. Where that has extended the session, the cookie is sent. */
-  onApplied(change: Change, applied: Applied, answer: Answer | undefined): void {
-    this.#become({ type: 'written', change, applied, answer })
-    if (change.expires && applied.maxAge === undefined) this.sendCookie(change.expires)
+  /** Something has happened to the session. What that means for its visitor is told at once. */
+  on(event: SessionEvent): void {
+    const before = this.#state
+    const after = next(before, event)
+    this.#state = after
+    if (after.kind !== before.kind || after.maxAge !== before.maxAge) this.#blank = undefined
+    this.outbox.on(event, before, after)
   }
 
   /** The store does not have the session, or only its tombstone. Throws if this request had seen the session. */
   onMissing(tombstone?: Tombstone): void {
     const { stored, isVisitors } = this
     if (!stored) return
-    const { id, secret, maxAge, absolute } = stored
-    const isExpired = isVisitors && endAfter(this.outbox.issued, maxAge, absolute) <= Date.now()
+    const { id, maxAge, absolute } = stored
+    const isExpired = isVisitors && endAfter(this.outbox.cookie.issued, maxAge, absolute) <= Date.now()
     if (!tombstone) publish({ type: isExpired ? 'expired' : 'unknown id', id })
-    this.#become({ type: 'missing', tombstone, isVisitors, maxAge: this.settings.maxAge })
-    if (this.#state.kind === 'new') this.outbox.leave(secret, true)
-    if (this.#state.kind !== 'ended') return
-    this.outbox.tellNothing()
-    throw new SessionEndedError()
+    this.on({ type: 'missing', tombstone, isVisitors, maxAge: this.settings.maxAge })
+    if (this.#state.kind === 'ended') throw new SessionEndedError()
   }
 
-  /** This request has ended the session, unless another had before and left a tombstone. */
-  onDestroyed(tombstone: Tombstone | undefined): void {
-    this.#become({ type: 'destroyed', tombstone })
-    if (tombstone) this.outbox.tellNothing()
-    else this.outbox.clear()
-  }
-
-  /** The app was told by an error that the session has ended, so it may sign its visitor in anew. */
-  onEndReported(): void {
-    this.#become({ type: 'end reported' })
-  }
-
-  /** The request goes on in another session, which its visitor has a right to. */
-  switchTo({ secret, id }: NewId): void {
-    this.outbox.leave(this.secret)
-    this.#become({ type: 'switched', secret, id })
-  }
-
-  /** As if the session that this request has stored had never been. */
-  forget(): void {
-    this.outbox.tellNothing()
-    this.#become({ type: 'forgotten' })
-  }
-
-  /** The cookie of a session that other requests know too. `expires` is for where there is no picture. */
-  sendCookie(expires?: Date): void {
-    const { stored } = this
-    if (!stored) return
-    const known = stored.kind === 'live' ? stored.picture?.expires : undefined
-    this.outbox.sendCookie(stored, stored.maxAge, known ?? expires ?? this.picture.expires)
-  }
-
-  #become(event: SessionEvent): void {
-    const before = this.#state
-    this.#state = next(before, event)
-    if (this.#state.kind !== before.kind || this.#state.maxAge !== before.maxAge) this.#blank = undefined
+  /** Gives the visitor the cookie of the session, which other requests know too. */
+  sendCookie(): void {
+    this.outbox.sendCookie(this.#state, this.picture.expires)
   }
 }

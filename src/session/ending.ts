@@ -30,7 +30,7 @@ export async function destroy(session: CurrentSession): Promise<void> {
     const tombstone = found && isEnded(found) ? found : undefined
     if (tombstone && (await followTombstone(session, tombstone))) continue
     if (isEndedByUs) publish({ type: 'ended', id })
-    session.onDestroyed(tombstone)
+    session.on({ type: 'destroyed', tombstone })
   }
   const { state } = session
   // The session that replaced it lives on: `destroy` must not be taken to have ended that one.

@@ -1,14 +1,11 @@
 import { ConfigurationError, FieldError } from '../errors.ts'
 import { callOptions, refuseCallback } from '../language/calloptions.ts'
-import { valueAt } from '../language/excerpt.ts'
-import { touchedPaths } from '../language/fold.ts'
 import { describe, type PathLike } from '../language/paths.ts'
-import { copied } from '../language/values.ts'
-import { afterApplied, answerFor } from './answers.ts'
-import { defineCommands, type Performer } from './chain.ts'
+import { performerFor } from './answers.ts'
+import { defineCommands } from './chain.ts'
 import { destroy, readFields, regenerate, sessionOf, touch } from './session.ts'
 import { assertToken, createToken } from './tokens.ts'
-import type { SessionHandle } from './types.ts'
+import type { Lifecycle, SessionHandle, Tokens, Untyped } from './types.ts'
 import { isAskedOfAnything, notKept, notListed, notLoaded } from './unloaded.ts'
 import type { Visit } from './visit.ts'
 
@@ -124,7 +121,7 @@ function visitOf(self: Asked, member: string): Visit {
 }
 
 /** What a member is called on: a handle, if it was not taken off it. */
-type Asked = (() => Promise<unknown>) & { readonly [itsVisit]?: undefined }
+type Asked = SessionHandle<Untyped> & { readonly [itsVisit]?: undefined }
 
 type Member = (this: Asked, ...args: never[]) => unknown
 
@@ -141,24 +138,9 @@ const members: Record<string, Member> = Object.assign(Object.create(null), {
   assertCSRF(this: Asked, token: unknown) {
     assertToken(visitOf(this, 'assertCSRF').tokenKeys, token)
   },
-} satisfies Record<string, Member>)
+} satisfies Record<string, Member> & Lifecycle<Untyped, void> & Tokens)
 
 defineCommands(members, (handle, name) => performerFor(visitOf(handle as unknown as Asked, name)))
-
-/** Chains of the handle resolve to the fields touched, to what was taken, or to `null` where a guard did not hold. */
-function performerFor(visit: Visit): Performer {
-  return {
-    queue: visit.queue,
-    perform: async (change, taken, asked) => {
-      const outcome = await visit.apply(change, answerFor(change, taken, asked))
-      if (outcome === null) return { value: null }
-      const { fields } = outcome
-      return fields && { value: copied(taken ? valueAt(fields, taken) : fields) }
-    },
-    afterwards: async change =>
-      copied((await visit.excerpt(touchedPaths(change.operations)).catch(afterApplied)) ?? {}),
-  }
-}
 
 function asking<A extends unknown[], R>(
   name: string,

@@ -12,8 +12,8 @@ export async function look(session: CurrentSession, other?: NewId): Promise<void
   const id = other?.id ?? session.stored?.id
   if (id === undefined) return
   const found = await session.settings.store.load(id)
-  if (other) session.switchTo(other)
-  if (found && !isEnded(found)) session.onFound(found)
+  if (other) session.on({ type: 'switched', ...other })
+  if (found && !isEnded(found)) session.on({ type: 'found', record: found })
   else if (!found || !(await followTombstone(session, found))) session.onMissing(found)
 }
 
@@ -44,14 +44,14 @@ export async function followTombstone(
   const { secret } = session
   if (!secret || !next || steps > MAX_STEPS) return false
   const isInGrace = Number.parseInt(next, 36) > Date.now()
-  if (!isInGrace && !session.outbox.isPendingSuccessor(next)) return false
+  if (!isInGrace && next !== session.outbox.cookie.pendingSuccessor) return false
   const following = session.carrier.derive('heir', secret, next)
   const id = idOf(following)
   const found = await session.settings.store.load(id)
   if (!found) return false
-  session.switchTo({ secret: following, id })
+  session.on({ type: 'switched', secret: following, id })
   if (isEnded(found)) return followTombstone(session, found, steps + 1)
-  session.onFound(found)
+  session.on({ type: 'found', record: found })
   session.sendCookie()
   return true
 }

@@ -1,59 +1,38 @@
 import type { Secret } from '../ids.ts'
 import type { Carrier, Presented, Verified } from './carrier.ts'
-import type { Picture } from './picture.ts'
+import { endAfter, type Picture } from './picture.ts'
+import { type SessionEvent, type SessionState, type StoredSession, secretOf } from './state.ts'
 import { type TokenKey, tokenKeyOf } from './tokens.ts'
 
-/** What a cookie says of a session. */
-type Cookied = Pick<Presented, 'absolute'> & { readonly secret: Secret | undefined }
-
-/** When the life that begins with a use of the session would end, milliseconds since the epoch. */
-export function endAfter(use: number, maxAge: number, absolute: number | undefined): number {
-  return Math.min(use + maxAge, absolute ?? Infinity)
-}
+/** What the visitor's cookie says, beside whose it is. */
+type Cookie = Pick<Verified, 'issued' | 'maxAge' | 'pendingSuccessor'> & Partial<Pick<Verified, 'outdated'>>
 
 /** What the visitor was told: by the cookie of the request, by the one of its response, and by the tokens on its page. */
 export class Outbox {
   readonly #carrier: Carrier
+  /** The visitor's cookie, the one of this response included. */
+  #cookie: Cookie
   /** What the visitor is given the id of, though nothing is known to be stored under it. */
   #offered: Presented | undefined
   /** What the response tells if what was offered is withdrawn; none: nothing. */
   #last: { readonly presented: Presented; readonly expires: Date } | 'forget' | undefined
-  #issued: number
-  #cookieMaxAge: number
-  #isOutdated: boolean
   #cookieSentAt: number | undefined
-  /** What the session's tombstone says if a regeneration of unknown outcome has ended the session after all. */
-  #pendingSuccessor: string | undefined
   /** This request has made tokens with the session's secret. */
   #hasTokens = false
   /** The key of older tokens that stay good. */
   #tokens: TokenKey | undefined
-  /** The secret that the visitor came with, if this request goes on in another session: pages may hold tokens made with it. */
+  /** The secret that the visitor came with, where this request goes on in another session: its pages may hold tokens. */
   #previousSecret: Secret | undefined
 
   /** `maxAge`: what stands for the cookie's where there is none. */
   constructor(carrier: Carrier, presented: Verified | undefined, maxAge: number) {
     this.#carrier = carrier
-    this.#issued = presented?.issued ?? 0
-    this.#cookieMaxAge = presented?.maxAge ?? maxAge
-    this.#isOutdated = presented?.outdated ?? false
-    this.#pendingSuccessor = presented?.pendingSuccessor
+    this.#cookie = presented ?? { issued: 0, maxAge }
     this.#tokens = presented?.tokens
   }
 
-  /** When the visitor's cookie was issued, milliseconds since the epoch. */
-  get issued(): number {
-    return this.#issued
-  }
-
-  /** The idle lifetime that the visitor's cookie says, milliseconds. */
-  get cookieMaxAge(): number {
-    return this.#cookieMaxAge
-  }
-
-  /** Whether the visitor's cookie is to be sent again as it is, under the first key. */
-  get isOutdated(): boolean {
-    return this.#isOutdated
+  get cookie(): Cookie {
+    return this.#cookie
   }
 
   /** When the response was given the cookie of a session that other requests know too, and may have ended since. */
@@ -61,8 +40,47 @@ export class Outbox {
     return this.#cookieSentAt
   }
 
-  isPendingSuccessor(next: string): boolean {
-    return next === this.#pendingSuccessor
+  /** What an event means for the cookie and for tokens. Other events mean nothing for them. */
+  on(event: SessionEvent, before: SessionState, after: SessionState): void {
+    switch (event.type) {
+      case 'stored':
+        this.#onStored(event, secretOf(before))
+        break
+      case 'written':
+        // It has extended the session, unless others have given the session another lifetime.
+        if (event.applied.maxAge === undefined) this.sendCookie(after, event.change.expires)
+        break
+      case 'switched':
+        this.#leave(secretOf(before), this.tokensFor(before))
+        break
+      case 'missing':
+        if (after.kind === 'ended') this.tellNothing()
+        // The next session keeps the tokens of this page, and no older ones.
+        if (after.kind === 'new')
+          this.#leave(secretOf(before), this.#hasTokens ? this.tokensFor(before) : undefined)
+        break
+      case 'destroyed':
+        if (after.kind === 'destroyed') this.#clear()
+        // Whoever ended the session before may have given its visitor a newer cookie, which must stay.
+        else this.tellNothing()
+        break
+      case 'forgotten':
+        this.tellNothing()
+    }
+  }
+
+  #onStored(
+    { secret, picture, isShared }: SessionEvent & { type: 'stored' },
+    before: Secret | undefined,
+  ): void {
+    const { maxAge, absolute, expires } = picture
+    const offered = this.#offered
+    this.#tokens = offered?.tokens
+    if (secret !== before) this.#hasTokens = false
+    // If the id that was offered was taken, the session was stored under another.
+    if (offered?.secret === secret) this.#told(offered, expires)
+    else this.#send({ secret, absolute: absolute?.getTime(), issued: Date.now(), maxAge }, expires)
+    if (isShared) this.#cookieSentAt = this.#cookie.issued
   }
 
   /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
@@ -79,49 +97,31 @@ export class Outbox {
     else this.#carrier.carry(this.#last.presented, this.#last.expires)
   }
 
-  /** A session was stored: under the secret that was offered or, if that was taken, under another. */
-  onStored(secret: Secret, { maxAge, absolute, expires }: Picture, before: Secret | undefined): void {
-    const offered = this.#offered
-    this.#tokens = offered?.tokens
-    if (secret !== before) this.#hasTokens = false
-    if (offered?.secret === secret) this.#told(offered, expires)
-    else this.#send({ secret, absolute: absolute?.getTime() }, maxAge, expires)
+  /** The cookie of a session that other requests know too. Nothing, where its life has not moved: `expires` is `undefined`. */
+  sendCookie(state: SessionState, expires: Date | undefined): void {
+    if (state.kind !== 'live' || !expires) return
+    const { secret, absolute, maxAge, picture } = state
+    // The write before this moved `rev`, so an earlier, unconfirmed end can no longer match: no successor is pending.
+    this.#send({ secret, absolute, issued: Date.now(), maxAge }, picture?.expires ?? expires)
+    this.#cookieSentAt = this.#cookie.issued
   }
 
-  /** The cookie of a session that other requests know too. */
-  sendCookie(session: Cookied, maxAge: number, expires: Date): void {
-    this.#send(session, maxAge, expires)
-    this.markShared()
+  /** The cookie as it is, signed anew; `pendingSuccessor`: what the tombstone says if the session has ended after all. */
+  resend({ secret, absolute }: StoredSession, pendingSuccessor = this.#cookie.pendingSuccessor): void {
+    const { issued, maxAge } = this.#cookie
+    this.#send(
+      { secret, absolute, issued, maxAge, pendingSuccessor },
+      new Date(endAfter(issued, maxAge, absolute)),
+    )
   }
 
-  /** Other requests know the session whose cookie was just sent: it is looked at again before it leaves. */
-  markShared(): void {
-    this.#cookieSentAt = this.#issued
-  }
-
-  #send(session: Cookied, maxAge: number, expires: Date): void {
-    this.#issued = Date.now()
-    this.#cookieMaxAge = maxAge
-    // The write before this moved `rev`, so an earlier, unconfirmed end can no longer match.
-    this.#pendingSuccessor = undefined
-    this.resend(session, expires)
-  }
-
-  /** The cookie as it is, signed anew. */
-  resend(
-    { secret, absolute }: Cookied,
-    expires = new Date(endAfter(this.#issued, this.#cookieMaxAge, absolute)),
-  ): void {
+  #send(
+    { secret, ...says }: Omit<Presented, 'secret' | 'tokens'> & { secret: Secret | undefined },
+    expires: Date,
+  ) {
     // Without a secret it is no visitor's session.
     if (secret === undefined) return
-    const presented = {
-      secret,
-      issued: this.#issued,
-      maxAge: this.#cookieMaxAge,
-      absolute,
-      pendingSuccessor: this.#pendingSuccessor,
-      tokens: this.#tokens,
-    }
+    const presented = { secret, ...says, tokens: this.#tokens }
     this.#carrier.carry(presented, expires)
     this.#told(presented, expires)
   }
@@ -129,19 +129,11 @@ export class Outbox {
   #told(presented: Presented, expires: Date): void {
     this.#offered = undefined
     this.#last = { presented, expires }
-    this.#issued = presented.issued
-    this.#cookieMaxAge = presented.maxAge
-    this.#isOutdated = false
-  }
-
-  /** It is unknown whether `next` has ended the session: its visitor is to find the session that took its place. */
-  namePendingSuccessor(next: string, session: Cookied): void {
-    this.#pendingSuccessor = next
-    this.resend(session)
+    this.#cookie = presented
   }
 
   /** Makes the visitor forget the session. */
-  clear(): void {
+  #clear(): void {
     this.#carrier.clear()
     this.#last = 'forget'
   }
@@ -152,9 +144,9 @@ export class Outbox {
     this.#last = undefined
   }
 
-  /** The request goes on in another session than that of `secret`, or in a new one: tokens on its visitor's pages stay good. */
-  leave(secret: Secret | undefined, isForNew = false): void {
-    this.#tokens = isForNew && !this.#hasTokens ? undefined : this.tokensFor(secret)
+  /** The request leaves the session of `secret` for another one. The tokens on its visitor's pages stay good. */
+  #leave(secret: Secret | undefined, tokens: TokenKey | undefined): void {
+    this.#tokens = tokens
     this.#hasTokens = false
     this.#previousSecret ??= secret
   }
@@ -164,16 +156,17 @@ export class Outbox {
   }
 
   /**
-   * What the next cookie says of tokens: the page of this request may hold some that were made with `secret`, and its visitor
+   * What the next cookie says of tokens: the page of this request may hold some that were made for the session, and its visitor
    * sends them with the cookie of the session that took this one's place.
    */
-  tokensFor(secret: Secret | undefined): TokenKey | undefined {
+  tokensFor(state: SessionState): TokenKey | undefined {
+    const secret = secretOf(state)
     return this.#hasTokens && secret ? tokenKeyOf(secret) : this.#tokens
   }
 
   /** What good tokens may have been made with. */
-  tokenKeys(secret: Secret | undefined): TokenKey[] {
-    const secrets = [secret, this.#previousSecret].filter(secret => secret !== undefined)
+  tokenKeys(state: SessionState): TokenKey[] {
+    const secrets = [secretOf(state), this.#previousSecret].filter(secret => secret !== undefined)
     return [...secrets.map(tokenKeyOf), this.#tokens ?? []].flat()
   }
 }

@@ -14,6 +14,11 @@ export interface Lifetimes {
   readonly absoluteMaxAge: number | undefined
 }
 
+/** When the life that begins with a use of the session would end, milliseconds since the epoch. */
+export function endAfter(use: number, maxAge: number, absolute: number | undefined): number {
+  return Math.min(use + maxAge, absolute ?? Infinity)
+}
+
 /** The first revision of a session made now; with a limit that it has from elsewhere, if any. */
 export function newPicture(
   { maxAge: usual, absoluteMaxAge }: Lifetimes,
@@ -27,7 +32,7 @@ export function newPicture(
     fields,
     rev: 1,
     created: new Date(now),
-    expires: new Date(Math.min(now + maxAge, absolute ?? Infinity)),
+    expires: new Date(endAfter(now, maxAge, absolute)),
     ...(absolute !== undefined && { absolute: new Date(absolute) }),
     maxAge,
   }

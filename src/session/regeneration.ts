@@ -83,7 +83,7 @@ export async function regenerate(session: CurrentSession, asked: Regeneration): 
     if (state.kind === 'ended' || (asked.keep !== false && isOver(state))) throw new SessionEndedError()
     await replace(session, asked)
   } catch (error) {
-    if (error instanceof SessionEndedError) session.onEndReported()
+    if (error instanceof SessionEndedError) session.on({ type: 'end reported' })
     throw error
   }
 }
@@ -122,12 +122,14 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
     const { stored } = session
     const kept = from !== undefined && stored?.secret === from ? stored : undefined
     switch (fateOf(old, kept !== undefined, carrier.canCarry())) {
-      case 'current':
+      case 'current': {
         // What is kept was read from the store.
-        session.onStored(made, picture, hasGrace && !error, comesBackAlike(applied({}, asked.set)))
+        const isAlike = comesBackAlike(applied({}, asked.set))
+        session.on({ type: 'stored', ...made, picture, isAlike, isShared: hasGrace && !error })
         break
+      }
       case 'pending':
-        if (kept) outbox.namePendingSuccessor(next, kept)
+        if (kept) outbox.resend(kept, next)
         break
       case 'to be copied again':
         await settings.store.delete(made.id)

@@ -2,31 +2,35 @@ import { inspect } from 'node:util'
 import { milliseconds } from '../duration.ts'
 import { FieldError } from '../errors.ts'
 import { callOptions, refuseCallback } from '../language/calloptions.ts'
-import { valueAt } from '../language/excerpt.ts'
+import type { CommandName } from '../language/commands.ts'
 import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
-import { copied } from '../language/values.ts'
-import { afterApplied, answerFor } from './answers.ts'
+import { performerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { regenerationOf } from './regeneration.ts'
 import { assertToken, createToken } from './tokens.ts'
-import type { LoadedSession } from './types.ts'
+import type { LoadedSession, SessionMembers, Untyped } from './types.ts'
 import { notAssignable, plain, viewOf } from './view.ts'
 import type { Visit } from './visit.ts'
 
+type Shown = LoadedSession<Untyped>
+
+/** Commands are defined below, and the types of `get` follow from the paths it is given. */
+type Members = Omit<SessionMembers<Untyped>, CommandName | 'get'>
+
 /** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
-class Session {
+class Session implements Members {
   readonly #visit: Visit
   readonly #performer: Performer
-  readonly #shown: Session
+  readonly #shown: Shown
 
   private constructor(visit: Visit) {
     this.#visit = visit
-    this.#shown = new Proxy(this, showing)
+    this.#shown = new Proxy<object>(this, showing) as Shown
     this.#performer = performerFor(visit, this.#shown)
   }
 
   /** The session as the app sees it. */
-  static shown(visit: Visit): Session {
+  static shown(visit: Visit): Shown {
     return new Session(visit).#shown
   }
 
@@ -63,13 +67,13 @@ class Session {
     return this.#visit.queue.watch(readFields(this.#visit, paths))
   }
 
-  update(...result: unknown[]): Promise<Session> {
+  update(...result: unknown[]): Promise<Shown> {
     refuseCallback('update', result)
     if (result.length > 0) return Promise.resolve(this.#shown)
     return this.#refreshedBy(this.#visit.load(true))
   }
 
-  touch(...args: [maxAge?: number | string]): Promise<Session> {
+  touch(...args: [maxAge?: number | string]): Promise<Shown> {
     refuseCallback('touch', args)
     return this.#refreshedBy(touch(this.#visit, args[0]))
   }
@@ -79,12 +83,12 @@ class Session {
     return this.#visit.queue.watch(destroy(this.#visit, options))
   }
 
-  regenerate(...args: unknown[]): Promise<Session> {
+  regenerate(...args: unknown[]): Promise<Shown> {
     refuseCallback('regenerate', args)
     return this.#refreshedBy(regenerate(this.#visit, args[0]))
   }
 
-  #refreshedBy(act: Promise<void>): Promise<Session> {
+  #refreshedBy(act: Promise<void>): Promise<Shown> {
     return this.#visit.queue.watch(act.then(() => this.#visit.load()).then(() => this.#shown))
   }
 
@@ -107,24 +111,6 @@ class Session {
 }
 
 defineCommands(Session.prototype, Session.performerOf)
-
-/** Chains of a loaded session resolve to it, refreshed. */
-function performerFor(visit: Visit, shown: Session): Performer {
-  return {
-    queue: visit.queue,
-    perform: async (change, taken, asked) => {
-      const outcome = await visit.apply(change, answerFor(change, taken, asked))
-      if (outcome === null) return { value: null }
-      if (!asked) return undefined
-      await visit.refresh().catch(afterApplied)
-      return { value: taken ? copied(valueAt(outcome.fields ?? {}, taken)) : shown }
-    },
-    afterwards: async () => {
-      await visit.load()
-      return shown
-    },
-  }
-}
 
 /** Fields are the proxy's own properties, and the only ones; members come from the session and are bound to it. */
 const showing: ProxyHandler<Session> = {

@@ -66,13 +66,16 @@ export type SessionEvent =
   | { readonly type: 'planned'; readonly secret: Secret }
   /** `touch(maxAge)` of a new session. */
   | { readonly type: 'given a lifetime'; readonly maxAge: number }
-  /** A new session was inserted. Unless it `isAlike`, the store gives its fields back otherwise than it took them. */
+  /**
+   * A new session was inserted. `isAlike`: the store gives its fields back as it took them. `isShared`: other requests know it.
+   */
   | {
       readonly type: 'stored'
       readonly secret: Secret
       readonly id: SessionId
       readonly picture: Picture
       readonly isAlike: boolean
+      readonly isShared: boolean
     }
   /** The request goes on in another session, such as the one that replaced this one. */
   | { readonly type: 'switched'; readonly secret: Secret; readonly id: SessionId }
@@ -133,6 +136,10 @@ export function next(state: SessionState, event: SessionEvent): SessionState {
     case 'forgotten':
       return { kind: 'new', secret: undefined, maxAge: state.maxAge }
   }
+}
+
+export function secretOf(state: SessionState): Secret | undefined {
+  return state.kind === 'destroyed' ? undefined : state.secret
 }
 
 export function isStored(state: SessionState): state is StoredSession {

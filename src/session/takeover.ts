@@ -54,7 +54,7 @@ async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>
     if (isGone) return
     // Both would live, and the other come back after ours has ended.
     if (isMade) await takeBack(session)
-    session.forget()
+    session.on({ type: 'forgotten' })
     throw error
   }
 }
@@ -82,7 +82,7 @@ async function createOrJoin(
     if (!(fixed && error instanceof IdTakenError)) throw error
     await look(session, { secret: fixed, id: idOf(fixed) })
     session.sendCookie()
-    if (await isTakenBack(session)) session.forget()
+    if (await isTakenBack(session)) session.on({ type: 'forgotten' })
     return false
   }
 }

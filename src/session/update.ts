@@ -9,7 +9,7 @@ import { assertCarries } from './carrier.ts'
 import { create } from './creation.ts'
 import type { CurrentSession } from './current.ts'
 import { look } from './lookup.ts'
-import { endAfter } from './outbox.ts'
+import { endAfter } from './picture.ts'
 import type { StoredSession } from './state.ts'
 import { takeOver } from './takeover.ts'
 
@@ -49,9 +49,9 @@ export async function update(
     if (session.stored) return update(session, change, answer, touch)
     return touch ? {} : createBy(session, change, answer)
   }
-  session.onAnswered()
+  session.on({ type: 'answered' })
   if (outcome === 'refused') return null
-  session.onApplied(sent, outcome, answer)
+  session.on({ type: 'written', change: sent, applied: outcome, answer })
   return known ? { ...outcome, fields: known } : outcome
 }
 
@@ -94,8 +94,8 @@ export async function extend(session: CurrentSession): Promise<void> {
 export function isDue(session: CurrentSession): boolean {
   const { isUsed, mayExtend, carrier, outbox, settings, state } = session
   if (!isUsed || !mayExtend || !carrier.canCarry()) return false
-  const share = Math.min(1, Math.min(state.maxAge, outbox.cookieMaxAge) / settings.maxAge)
-  return Date.now() - outbox.issued >= settings.touchAfter * share
+  const share = Math.min(1, Math.min(state.maxAge, outbox.cookie.maxAge) / settings.maxAge)
+  return Date.now() - outbox.cookie.issued >= settings.touchAfter * share
 }
 
 /** The change as it is sent: it extends the session if that is asked for or due, and has a limit of size if it can grow it. */

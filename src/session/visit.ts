@@ -80,7 +80,7 @@ export class Visit {
       if (session.isPictured) return excerpt(session.picture.fields, paths)
       const found = await session.settings.store.read(stored.id, answerable(paths))
       if (found && !isEnded(found)) {
-        session.onAnswered()
+        session.on({ type: 'answered' })
         return found.fields
       }
       if (!found || !(await followTombstone(session, found))) session.onMissing(found)
@@ -99,7 +99,7 @@ export class Visit {
     return this.queue.run(async () => {
       if (this.#session.state.kind !== 'new') await touch(this.#session, maxAge)
       // There is none: the next one is to have it.
-      if (maxAge !== undefined) this.#session.giveLifetime(maxAge)
+      if (maxAge !== undefined) this.#session.on({ type: 'given a lifetime', maxAge })
     })
   }
 
@@ -153,7 +153,7 @@ export class Visit {
     if (session.state.kind !== 'new') throw new SessionEndedError()
     const { tokens } = session
     const secret = newSecret()
-    session.plan(secret)
+    session.on({ type: 'planned', secret })
     session.outbox.offer(secret, session.picture, tokens)
     const stored = this.queue.run(async () => {
       await takeOver(session)
@@ -179,7 +179,7 @@ export class Visit {
           // Where the store cannot, the next request tries again: this one may go by what it has read.
           if (!(error instanceof SessionEndedError || error instanceof StoreUnavailableError)) throw error
         })
-    } else if (session.outbox.isOutdated && session.carrier.canCarry()) {
+    } else if (session.outbox.cookie.outdated && session.carrier.canCarry()) {
       // Where the store cannot tell, another request will do it.
       await this.#askWhetherItLives(lives => {
         if (lives && session.stored) session.outbox.resend(session.stored)

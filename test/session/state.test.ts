@@ -39,7 +39,14 @@ const change: Change = { guards: [], operations: [{ op: '$inc', path: 'a', arg: 
 const events = {
   planned: { type: 'planned', secret: 'other' },
   'given a lifetime': { type: 'given a lifetime', maxAge: 7 },
-  stored: { type: 'stored', secret: 'other', id: 'another', picture: aPicture(), isAlike: true },
+  stored: {
+    type: 'stored',
+    secret: 'other',
+    id: 'another',
+    picture: aPicture(),
+    isAlike: true,
+    isShared: false,
+  },
   switched: { type: 'switched', secret: 'other', id: 'another' },
   found: { type: 'found', record },
   answered: { type: 'answered' },

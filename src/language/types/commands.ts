@@ -1,5 +1,19 @@
-import type { Comparator, PullComparator, PushModifiers } from '../change.ts'
+import type { Comparator, PullComparator } from '../change.ts'
 import type { PathLike } from '../paths.ts'
+import type {
+  Comparable,
+  ComparatorFor,
+  Element,
+  Factor,
+  FieldNames,
+  FieldValue,
+  FieldValues,
+  List,
+  Modifiers,
+  Operand,
+  OrderedIn,
+  TouchedFields,
+} from './operands.ts'
 import type {
   MaybeTouched,
   Merge,
@@ -10,30 +24,28 @@ import type {
   Touched,
   ValueAt,
 } from './paths.ts'
-import type { Fault, Leaf, Numeric, Ordered, Read, Write } from './values.ts'
+import type { Fault, Numeric, Ordered, Read, Write } from './values.ts'
 
 /**
- * What a chain resolves to: the fields it has `'touched'` (on the handle), the `'session'` (on a loaded one),
- * or the value it has `'taken'`. The first grows with every command.
+ * What a chain resolves to: the fields it has `'touched'` (on the handle), the `'session'` (on a loaded one), or the value it
+ * has `'taken'`. The first grows with every command.
  */
 export type Mode = 'touched' | 'session' | 'taken'
 
 /**
- * The commands, after MongoDB's update operators. Each takes a path, `'cart.lines.0.qty'` or its parts
- * `['prefs', userKey]` (a part is taken verbatim, so what a visitor sends may be one), and literals: no
- * argument can become an operator. Calls in a chain are one command: one round trip, applied whole in one
- * atomic step, or not at all. A chain starts by the end of the tick, awaited or not; chains of one request
- * run in the order they were begun.
+ * The commands, after MongoDB's update operators. Each takes a path, `'cart.lines.0.qty'` or its parts `['prefs', userKey]` (a
+ * part is taken verbatim, so what a visitor sends may be one), and literals: no argument can become an operator. Calls in a
+ * chain are one command: one round trip, applied whole in one atomic step, or not at all. A chain starts by the end of the
+ * tick, awaited or not; chains of one request run in the order they were begun.
  *
- * Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path in a chain fold together; anything else
- * that names a path twice, or a path and its parent, is refused.
+ * Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path in a chain fold together; anything else that names a path
+ * twice, or a path and its parent, is refused.
  *
- * Each command throws `FieldError` at the call, for a path or a value that a session cannot hold or for a
- * clash of paths; the chain is then never sent. What it returns rejects, and nothing is changed, with
- * `CommandError` when the store refuses it (`inc` of text), `SessionEndedError` when the session has ended,
- * `SessionTooLargeError`, and `HeadersSentError` when the cookie it needs cannot be sent any more; and with
- * `StoreUnavailableError`, whose `outcome` says whether the change may have been applied. A failure that
- * nobody handles fails the request.
+ * Each command throws `FieldError` at the call, for a path or a value that a session cannot hold or for a clash of paths; the
+ * chain is then never sent. What it returns rejects, and nothing is changed, with `CommandError` when the store refuses it
+ * (`inc` of text), `SessionEndedError` when the session has ended, `SessionTooLargeError`, and `HeadersSentError` when the
+ * cookie it needs cannot be sent any more; and with `StoreUnavailableError`, whose `outcome` says whether the change may have
+ * been applied. A failure that nobody handles fails the request.
  */
 export interface Commands<Data, Result, M extends Mode> {
   /**
@@ -46,17 +58,16 @@ export interface Commands<Data, Result, M extends Mode> {
     value: Write<ValueAt<Data, P>>,
   ): Chain<Data, After<Result, M, Touched<Data, P>>, M>
   /**
-   * Gives several fields their values. Names are paths, so `{ 'cart.total': 12 }` leaves the rest of `cart`
-   * alone and `{ cart: … }` replaces it. A visitor's text as a name would be a path too: give it as a part,
-   * `set(['prefs', text], …)`.
+   * Gives several fields their values. Names are paths, so `{ 'cart.total': 12 }` leaves the rest of `cart` alone and `{ cart:
+   * … }` replaces it. A visitor's text as a name would be a path too: give it as a part, `set(['prefs', text], …)`.
    */
   set<F extends FieldNames<Data>>(
     fields: FieldValues<Data, F>,
   ): Chain<Data, After<Result, M, TouchedFields<Data, F>>, M>
 
   /**
-   * Removes fields; one that is not there is no error. An element of an array becomes `null`. MongoDB's
-   * `$unset`. Of an object inside the session, only what its type declares as optional can be removed.
+   * Removes fields; one that is not there is no error. An element of an array becomes `null`. MongoDB's `$unset`. Of an object
+   * inside the session, only what its type declares as optional can be removed.
    */
   unset<const P extends PathLike, const Q extends readonly PathLike[]>(
     path: RemovablePath<Data, P>,
@@ -64,8 +75,8 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P | Q[number], never>>, M>
 
   /**
-   * Moves a field, replacing what is at `to`; one that is not there is left so, and is no error. MongoDB's
-   * `$rename`, which moves nothing into or out of an array.
+   * Moves a field, replacing what is at `to`; one that is not there is left so, and is no error. MongoDB's `$rename`, which
+   * moves nothing into or out of an array.
    */
   rename<const P extends PathLike, const Q extends PathLike>(
     path: RemovablePath<Data, P>,
@@ -73,8 +84,7 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, Merge<MaybeTouched<Data, P, never>, MaybeTouched<Data, Q>>>, M>
 
   /**
-   * Adds to a number; a field that is not there counts as 0. A `bigint` adds a 64-bit integer. MongoDB's
-   * `$inc`.
+   * Adds to a number; a field that is not there counts as 0. A `bigint` adds a 64-bit integer. MongoDB's `$inc`.
    *
    *     const { views } = await ctx.session.inc('views')
    *
@@ -109,8 +119,8 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, Touched<Data, P, Date>>, M>
 
   /**
-   * Adds one element to an array, at its end unless `modifiers` say otherwise; an array that is not there is
-   * created. An array as `value` is one element. MongoDB's `$push`.
+   * Adds one element to an array, at its end unless `modifiers` say otherwise; an array that is not there is created. An array
+   * as `value` is one element. MongoDB's `$push`.
    *
    *     session.push('seen', sku, { slice: -100 }) // keeps the last 100
    */
@@ -127,10 +137,7 @@ export interface Commands<Data, Result, M extends Mode> {
     modifiers?: Modifiers<Element<ValueAt<Data, P>>>,
   ): Chain<Data, After<Result, M, Touched<Data, P, List>>, M>
 
-  /**
-   * Adds those of `values` that an array does not have; an array that is not there is created. MongoDB's
-   * `$addToSet`.
-   */
+  /** Adds those of `values` that an array does not have; an array that is not there is created. MongoDB's `$addToSet`. */
   addToSet<const P extends PathLike>(
     path: PathTo<Data, P, List>,
     ...values: [Write<Element<ValueAt<Data, P>>>, ...Write<Element<ValueAt<Data, P>>>[]]
@@ -146,10 +153,7 @@ export interface Commands<Data, Result, M extends Mode> {
     end?: 1 | -1,
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
 
-  /**
-   * Removes all elements that equal `value`, objects as a whole. It is a literal, unlike what MongoDB's
-   * `$pull` takes.
-   */
+  /** Removes all elements that equal `value`, objects as a whole. It is a literal, unlike what MongoDB's `$pull` takes. */
   pull<const P extends PathLike>(
     path: PathTo<Data, P, List>,
     value: Write<Element<ValueAt<Data, P>>>,
@@ -161,8 +165,8 @@ export interface Commands<Data, Result, M extends Mode> {
     value: Operand<Element<ValueAt<Data, P>>, C>,
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
   /**
-   * Removes all elements of which a field of theirs compares so; elements that are no objects stay. `field` may be a path
-   * below them, and `'exists'` takes `true` or `false`. MongoDB's `$pull` with a query.
+   * Removes all elements of which a field of theirs compares so; elements that are no objects stay. `field` may be a path below
+   * them, and `'exists'` takes `true` or `false`. MongoDB's `$pull` with a query.
    *
    *     session.pull('cart.lines', 'sku', '=', sku)
    */
@@ -180,8 +184,8 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
 
   /**
-   * Removes a field and resolves to what it held, or to `undefined` if it was not there. Of callers at the
-   * same time, exactly one gets it: for flash messages, OAuth states, nonces. One chain takes one field.
+   * Removes a field and resolves to what it held, or to `undefined` if it was not there. Of callers at the same time, exactly
+   * one gets it: for flash messages, OAuth states, nonces. One chain takes one field.
    */
   take<const P extends PathLike>(
     path: M extends 'taken' ? Fault<'One chain takes one field'> : RemovablePath<Data, P>,
@@ -191,18 +195,16 @@ export interface Commands<Data, Result, M extends Mode> {
 /** Guards come before the commands of a chain; all of them must hold. */
 export interface Guards<Data, Result, M extends Mode> {
   /**
-   * The commands that follow are applied only if the field equals `value`, or is an array with such an
-   * element, decided in the same atomic step. Otherwise nothing is changed, and the chain resolves to `null`.
-   * MongoDB's `$eq`.
+   * The commands that follow are applied only if the field equals `value`, or is an array with such an element, decided in the
+   * same atomic step. Otherwise nothing is changed, and the chain resolves to `null`. MongoDB's `$eq`.
    */
   if<const P extends PathLike>(
     path: PathTo<Data, P>,
     value: Write<Comparable<ValueAt<Data, P>>>,
   ): GuardedChain<Data, Result | null, M>
   /**
-   * The same with a comparison; `'in'` takes a list of values, `'exists'` takes `true` or `false`. As in
-   * MongoDB's filters, only values of one type are less or greater than another, and `!=` holds for a field
-   * that is not there.
+   * The same with a comparison; `'in'` takes a list of values, `'exists'` takes `true` or `false`. As in MongoDB's filters,
+   * only values of one type are less or greater than another, and `!=` holds for a field that is not there.
    *
    *     ctx.session.if('credits', '>=', 5).inc('credits', -5) // never overdraws
    */
@@ -213,10 +215,7 @@ export interface Guards<Data, Result, M extends Mode> {
   ): GuardedChain<Data, Result | null, M>
 }
 
-/**
- * Commands that are one change, on their way. Awaiting it gives the `Result`; the first `await` or `then`
- * asks for it.
- */
+/** Commands that are one change, on their way. Awaiting it gives the `Result`; the first `await` or `then` asks for it. */
 export interface Chain<Data, Result, M extends Mode = 'session'>
   extends Commands<Data, Result, M>,
     PromiseLike<Result> {
@@ -239,75 +238,3 @@ type After<Result, M extends Mode, More> = [M] extends ['touched']
     ? null
     : Merge<Result, More>
   : Result
-
-type List = readonly unknown[]
-
-/** The elements of the arrays among `V`. */
-type Element<V> = unknown extends V ? V : V extends readonly (infer E)[] ? E : never
-
-/** What a guard compares with: the field's value or, if it is an array, an element of it. */
-type Comparable<V> = unknown extends V ? V : V | Element<V>
-
-/** What a field of an array's elements is compared with. */
-type FieldValue<V, F extends PathLike> = Comparable<ValueAt<Element<V>, F>>
-
-type OrderedIn<V> = unknown extends V ? V : Extract<V, Ordered>
-
-/** What a number may be added to or multiplied with. BSON's own numbers stay what they are. */
-type Factor<V> =
-  | number
-  | bigint
-  | (unknown extends V ? unknown : Exclude<Extract<V, Numeric>, number | bigint>)
-
-type Ordering = '<' | '<=' | '>' | '>='
-
-/**
- * `C`, or those that do for such a value. (Not `C`'s constraint, which would be found out for all paths there
- * are.)
- */
-type ComparatorFor<V, C extends Comparator, All extends Comparator> = [C] extends [ComparatorOf<V, All>]
-  ? C
-  : ComparatorOf<V, All>
-
-type ComparatorOf<V, All extends Comparator> = [OrderedIn<V>] extends [never] ? Exclude<All, Ordering> : All
-
-type Operand<V, C extends Comparator> = C extends 'exists'
-  ? boolean
-  : C extends 'in'
-    ? readonly Write<V>[]
-    : C extends Ordering
-      ? Write<OrderedIn<V>>
-      : Write<V>
-
-/** What `$push` does beside adding; MongoDB applies it in the order position, sort, slice. */
-export interface Modifiers<E> extends Omit<PushModifiers, 'sort'> {
-  /** `1` or `-1` for the elements themselves, or by fields of elements that are objects. */
-  readonly sort?: 1 | -1 | SortOf<E>
-}
-
-type SortOf<E> = unknown extends E
-  ? PushModifiers['sort'] & object
-  : E extends Leaf | List
-    ? never
-    : { readonly [K in (keyof E & string) | `${keyof E & string}.${string}`]?: 1 | -1 }
-
-/** What `set` takes for several fields: the names as they are given in `F`, with values that they can hold. */
-export type FieldValues<Data, F> = F extends List
-  ? Fault<'A path needs a value: set(path, value)'>
-  : [WrongName<Data, F>] extends [never]
-    ? { readonly [K in keyof F]: Write<ValueAt<Data, K & string>> }
-    : Fault<`No such path in the session: ${WrongName<Data, F>}`> & {
-        readonly [K in keyof F as Exclude<K, WrongName<Data, F>>]: Write<ValueAt<Data, K & string>>
-      }
-
-type WrongName<Data, F> = { [K in keyof F & string]: PathTo<Data, K> extends K ? never : K }[keyof F & string]
-
-type TouchedFields<Data, F> = Merge<
-  Touched<Data, Exclude<keyof F & string, OptionalKey<F>>>,
-  MaybeTouched<Data, OptionalKey<F> & string>
->
-
-type OptionalKey<F> = { [K in keyof F]-?: Record<never, never> extends Pick<F, K> ? K : never }[keyof F]
-
-/** Paths are names too; these are for completions. */
-export type FieldNames<Data> = { readonly [K in keyof Data]?: unknown } | object

@@ -7,10 +7,7 @@ import type { Fault, Leaf, Read } from './values.ts'
  * only where one is wrong, for the message and for an editor's completions, and only those near it.
  */
 
-/**
- * The value at `P` as the session's type declares it, without `undefined`; `never` where there is no such
- * path.
- */
+/** The value at `P` as the session's type declares it, without `undefined`; `never` where there is no such path. */
 export type ValueAt<Data, P extends PathLike> =
   At<Data, Dotted<P>> extends infer V ? Exclude<V, undefined> : never
 
@@ -18,9 +15,9 @@ export type ValueAt<Data, P extends PathLike> =
 export type ReadAt<Data, P extends PathLike> = Read<ValueAt<Data, P>>
 
 /**
- * `P` if it is a path in `Data` whose value may be a `Wanted`. Otherwise the paths near it that would do, or
- * a sentence that says what is wrong: it is what the compiler then shows. (Not distributive, or a list of
- * parts would be inferred as an array, whose parts nobody knows.)
+ * `P` if it is a path in `Data` whose value may be a `Wanted`. Otherwise the paths near it that would do, or a sentence that
+ * says what is wrong: it is what the compiler then shows. (Not distributive, or a list of parts would be inferred as an array,
+ * whose parts nobody knows.)
  */
 export type PathTo<Data, P extends PathLike, Wanted = unknown> = [FaultOf<Data, P, Wanted>] extends [never]
   ? P
