@@ -188,6 +188,18 @@ onEachStore('removing from a session that is not there stores nothing', async (t
   assert.deepEqual(calls, [])
 })
 
+onEachStore('what was taken is there for whoever awaits it later', async (t, watched) => {
+  const { ada, fields } = await aVisit(t, watched, async ctx => {
+    const session = await ctx.session()
+    const name = session.take('name')
+    const views = ctx.session.take('views')
+    await ctx.session.set('done', true)
+    return [await name, await views]
+  })
+  assert.deepEqual((await ada.get('/')).json, ['Ada', 1])
+  assert.deepEqual(await fields(), { tags: before.tags, sizes: before.sizes, done: true })
+})
+
 onEachStore('a chain is one command', async (t, watched) => {
   const { ada, fields } = await aVisit(t, watched, ctx =>
     ctx.session.set('name', 'Eve').inc('views').push('tags', 'rum').unset('sizes').inc('views', 2),
