@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import * as errors from '../src/errors.ts'
 import { commands } from '../src/language/commands.ts'
+import { filesMatching } from './support/runner/files.ts'
 
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -19,11 +20,8 @@ const documents = [
   'CHANGELOG.md',
   'CONTRIBUTING.md',
   'SECURITY.md',
-  ...readdirSync(join(root, 'docs'))
-    .filter(name => name.endsWith('.md'))
-    .map(name => `docs/${name}`),
+  ...(await filesMatching(root, ['docs/**/*.md'])).filter(name => !name.startsWith('docs/site/')),
 ]
-const readme = read('README.md')
 
 interface Block {
   /** Where it begins, for people: `README.md:12`. */
@@ -54,10 +52,16 @@ before(async () => {
 after(() => rm(folder, { recursive: true, force: true }))
 
 suite('every example', () => {
-  test('in TypeScript compiles', async () => {
+  test('in TypeScript compiles', async t => {
     assert.ok(blocks.filter(({ language }) => language === 'ts').length > 10)
     // One that declares something for all of a program is a program of its own.
-    const programs = blocks.filter(({ language, kind }) => language === 'ts' && isProgram(kind))
+    const written = blocks.filter(({ language, kind }) => language === 'ts' && isProgram(kind))
+    const programs = written.filter(({ at, text }) => {
+      const missing = packagesIn(text).find(name => !existsSync(join(root, 'node_modules', name)))
+      if (missing && process.env.CI) throw new Error(`${at} needs ${missing}, which is not installed`)
+      if (missing) t.diagnostic(`NOT COMPILED: ${at} needs ${missing}, which is not installed`)
+      return missing === undefined
+    })
     const alone = programs.filter(({ text }) => text.includes('declare module'))
     const together = programs.filter(block => !alone.includes(block))
     const groups = [[...together.map(programOf), handlersFile()], ...alone.map(block => [programOf(block)])]
@@ -87,7 +91,8 @@ suite('every example', () => {
   })
 
   test('has a kind that is known here', () => {
-    const known = ['ts', 'ts run', 'ts handler', 'ts shared', 'js run', 'sh']
+    const programs = ['ts', 'ts run', 'ts handler', 'ts shared', 'js run']
+    const known = [...programs, 'sh', 'html', 'json', 'nginx', 'txt']
     const kinds = blocks.map(({ language, kind }) => `${language} ${kind}`.trim())
     assert.deepEqual(
       kinds.filter(kind => !known.includes(kind)),
@@ -96,21 +101,61 @@ suite('every example', () => {
   })
 })
 
-suite('the README names', () => {
+suite('the documents name', () => {
+  const readme = 'README.md'
   const tables = [
-    { title: '### `Session(app, options?)`', index: 0, file: 'src/http/options.ts', type: 'SessionOptions' },
     {
+      document: readme,
+      title: '### `Session(app, options?)`',
+      file: 'src/http/options.ts',
+      type: 'SessionOptions',
+    },
+    {
+      document: readme,
       title: '### `Session(app, options?)`',
       index: 1,
       file: 'src/http/cookie-options.ts',
       type: 'CookieOptions',
     },
-    { title: '### Stores', index: 1, file: 'src/stores/lmdb/store.ts', type: 'LMDBStoreOptions' },
-    { title: '### CSRF', index: 0, file: 'src/http/csrf.ts', type: 'CSRFOptions' },
+    {
+      document: readme,
+      title: '### Stores',
+      index: 1,
+      file: 'src/stores/lmdb/store.ts',
+      type: 'LMDBStoreOptions',
+    },
+    { document: readme, title: '### CSRF', file: 'src/http/csrf.ts', type: 'CSRFOptions' },
+    {
+      document: 'docs/reference/options.md',
+      title: '## Options of `Session(app, options)`',
+      file: 'src/http/options.ts',
+      type: 'SessionOptions',
+    },
+    {
+      document: 'docs/reference/options.md',
+      title: '## The cookie',
+      file: 'src/http/cookie-options.ts',
+      type: 'CookieOptions',
+    },
+    {
+      document: 'docs/reference/options.md',
+      title: '## Options of `csrf()`',
+      file: 'src/http/csrf.ts',
+      type: 'CSRFOptions',
+    },
+    {
+      document: 'docs/reference/options.md',
+      title: '## Options of `regenerate()`',
+      file: 'src/session/types.ts',
+      type: 'RegenerateOptions',
+    },
   ]
-  for (const { title, index, file, type } of tables) {
-    test(`exactly the options of ${type}, with their defaults`, () => {
-      const described = tableUnder(title, index).map(([name = '', value = '']) => [plain(name), plain(value)])
+  for (const { document, title, index = 0, file, type } of tables) {
+    test(`exactly the options of ${type}, with their defaults: ${document}`, () => {
+      const described = tableUnder(document, title, index).map(([name = '', value = '']) => [
+        plain(name),
+        plain(value),
+      ])
       const declared = optionsOf(file, type)
       assert.ok(declared.length > 0)
       assert.deepEqual(
@@ -123,32 +168,42 @@ suite('the README names', () => {
     })
   }
 
-  test('every command', () => {
-    const named = tableUnder('### Commands', 0).flatMap(([call = '']) =>
-      Array.from(call.matchAll(/`(\w+)\(/g), ([, name]) => name),
-    )
-    assert.deepEqual(new Set(named), new Set(Object.keys(commands)))
-  })
+  for (const [document, title] of [
+    [readme, '### Commands'],
+    ['docs/reference/commands.md', '## All commands'],
+  ] as const) {
+    test(`every command: ${document}`, () => {
+      const named = tableUnder(document, title).flatMap(([call = '']) =>
+        Array.from(call.matchAll(/`(\w+)\(/g), ([, name]) => name),
+      )
+      assert.deepEqual(new Set(named), new Set(Object.keys(commands)))
+    })
+  }
 
-  test('every error, with its code and its status', () => {
-    const described = tableUnder('### Errors', 0).map(cells => cells.slice(0, 3).map(plain))
-    const thrown = [
-      new errors.SessionEndedError(),
-      new errors.InvalidCSRFTokenError(),
-      new errors.SessionTooLargeError(),
-      new errors.CommandError(''),
-      new errors.FieldError('', ''),
-      new errors.HeadersSentError(''),
-      new errors.ConfigurationError(''),
-      new errors.StoreUnavailableError('', 'none'),
-    ]
-    // The base of all, and what only stores throw.
-    assert.equal(Object.keys(errors).length, thrown.length + 2)
-    assert.deepEqual(
-      described,
-      thrown.map(({ name, code, status }) => [name, code, String(status)]),
-    )
-  })
+  for (const [document, title] of [
+    [readme, '### Errors'],
+    ['docs/reference/errors.md', '## All errors'],
+  ] as const) {
+    test(`every error, with its code and its status: ${document}`, () => {
+      const described = tableUnder(document, title).map(cells => cells.slice(0, 3).map(plain))
+      const thrown = [
+        new errors.SessionEndedError(),
+        new errors.InvalidCSRFTokenError(),
+        new errors.SessionTooLargeError(),
+        new errors.CommandError(''),
+        new errors.FieldError('', ''),
+        new errors.HeadersSentError(''),
+        new errors.ConfigurationError(''),
+        new errors.StoreUnavailableError('', 'none'),
+      ]
+      // The base of all, and what only stores throw.
+      assert.equal(Object.keys(errors).length, thrown.length + 2)
+      assert.deepEqual(
+        described,
+        thrown.map(({ name, code, status }) => [name, code, String(status)]),
+      )
+    })
+  }
 
   test('the options that 2.0.0 has added in the changelog too', () => {
     const added = /^- The options (.*?)\.$/ms.exec(read('CHANGELOG.md'))?.[1] ?? ''
@@ -159,15 +214,18 @@ suite('the README names', () => {
 })
 
 test('links lead somewhere', () => {
+  const lost: string[] = []
   for (const document of documents) {
     for (const [, target = ''] of read(document).matchAll(/(?:\]\(|(?:src|srcset)=")([^)"\s]+)[)"]/g)) {
       if (/^https?:/.test(target)) continue
       const [path = '', anchor] = target.split('#')
       const file = path === '' ? document : join(document, '..', path)
-      assert.ok(existsSync(join(root, file)), `${document} links to ${target}`)
-      if (anchor !== undefined) assert.ok(anchorsOf(file).includes(anchor), `${document} links to ${target}`)
+      const isThere =
+        existsSync(join(root, file)) && (anchor === undefined || anchorsOf(file).includes(anchor))
+      if (!isThere) lost.push(`${document} links to ${target}`)
     }
   }
+  assert.deepEqual(lost, [])
 })
 
 function read(file: string): string {
@@ -182,6 +240,15 @@ function blocksOf(document: string): Block[] {
     kind: match[2] ?? '',
     text: match[3] ?? '',
   }))
+}
+
+/** The packages that a program imports, this one aside. */
+function packagesIn(text: string): string[] {
+  const names = Array.from(
+    text.matchAll(/ from '((?!node:|\.)(?:@[\w.-]+\/)?[\w.-]+)[^']*'/g),
+    ([, name = '']) => name,
+  )
+  return names.filter(name => name !== 'koa-atomic-session')
 }
 
 function isProgram(kind: string): boolean {
@@ -278,8 +345,11 @@ async function started(t: TestContext, { name, text }: File): Promise<string> {
 }
 
 /** The cells of a table under a heading, row by row, without the header. */
-function tableUnder(title: string, index: number): string[][] {
-  const section = readme.split(`\n${title}\n`)[1]?.split(/\n#{2,3} /)[0] ?? ''
+function tableUnder(document: string, title: string, index = 0): string[][] {
+  const section =
+    read(document)
+      .split(`\n${title}\n`)[1]
+      ?.split(/\n#{2,3} /)[0] ?? ''
   const table = Array.from(section.matchAll(/(?:^\|.*\n)+/gm), ([text]) => text)[index] ?? ''
   const rows = table.trimEnd().split('\n').slice(2)
   return rows.map(row =>
@@ -303,7 +373,7 @@ interface Option {
 /** The members of an interface, with what their comments call the default. */
 function optionsOf(file: string, type: string): Option[] {
   const body =
-    new RegExp(`^export interface ${type}(?:<.*>)? \\{\\n(.*?)^\\}`, 'ms').exec(read(file))?.[1] ?? ''
+    new RegExp(`^export interface ${type}(?:<[^\\n]*>)? \\{\\n(.*?)^\\}`, 'ms').exec(read(file))?.[1] ?? ''
   return Array.from(body.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s+(?:readonly )?(\w+)\?:/gs), match => {
     const value = /@default (.*)/.exec(match[1] ?? '')?.[1]
     return { name: match[2] ?? '', value: value && plain(value.trim()) }
