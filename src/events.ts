@@ -18,8 +18,18 @@ export type LifecycleEvent =
 
 /** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */
 export interface StoreCall {
-  readonly method: 'insert' | 'load' | 'read' | 'update' | 'end' | 'delete' | 'find' | 'count' | 'ensureIndex'
-  /** Not of `find`, `count` and `ensureIndex`, which are about no session in particular. */
+  readonly method:
+    | 'insert'
+    | 'load'
+    | 'read'
+    | 'update'
+    | 'end'
+    | 'delete'
+    | 'find'
+    | 'count'
+    | 'sweep'
+    | 'ensureIndex'
+  /** Not of `find`, `count`, `sweep` and `ensureIndex`, which are about no session in particular. */
   readonly id?: SessionId
   /** The operators of an update, such as `['$set', '$inc']`. */
   readonly operators: readonly string[]

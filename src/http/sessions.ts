@@ -130,6 +130,16 @@ export class Sessions<
   }
 
   /**
+   * Removes expired sessions from the store, and resolves to how many it removed. Stores do that by themselves, by a timer or, as
+   * MongoDB does, in the database: 0 then. Call it from a scheduled job where no process lives for long, as in serverless functions.
+   *
+   * @throws {StoreUnavailableError}
+   */
+  async sweep(): Promise<number> {
+    return this.#store.sweep()
+  }
+
+  /**
    * The sessions of a user, as the option `user` names the field. (Where the compiler takes other values than that field's, name
    * it in the type: `Session<Data, 'user_id'>(…)`.)
    *

@@ -63,6 +63,7 @@ export function combined<Told>(store: CombinableStore<Told>): Store & AsyncDispo
     },
     ...(store.find && { find: store.find.bind(store) }),
     ...(store.count && { count: store.count.bind(store) }),
+    ...(store.sweep && { sweep: store.sweep.bind(store) }),
     ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
     ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
     ...(store.close && { close: store.close.bind(store) }),

@@ -97,6 +97,7 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
     delete: id => store.delete(id),
     ...(store.find && { find: store.find.bind(store) }),
     ...(store.count && { count: store.count.bind(store) }),
+    ...(store.sweep && { sweep: store.sweep.bind(store) }),
     ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
     ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
     ...(store.useTimeout && { useTimeout: store.useTimeout.bind(store) }),

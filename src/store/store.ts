@@ -43,6 +43,12 @@ export interface Store {
   /** How many records there are, ended ones left out. */
   count?(): Promise<number>
 
+  /**
+   * Removes records whose time has come, and resolves to how many it removed. For stores whose database does not do so by itself:
+   * they do it now and then, and this is for where no timer runs.
+   */
+  sweep?(): Promise<number>
+
   /** Prepares indexes, one by the field that names the user among them; may be called every time. */
   ensureIndex?(user?: Path): Promise<void>
 

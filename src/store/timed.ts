@@ -10,7 +10,7 @@ import type { Store } from './store.ts'
 import { isTraced, ofCall, traced, tracedEach } from './tracing.ts'
 
 /** A store that says so if it cannot do what not every store can. */
-export type TimedStore = Store & Required<Pick<Store, 'find' | 'count' | 'ensureIndex'>> & Limits
+export type TimedStore = Store & Required<Pick<Store, 'find' | 'count' | 'sweep' | 'ensureIndex'>> & Limits
 
 interface Limits {
   /** How long each call may take, milliseconds. */
@@ -76,9 +76,13 @@ export function timed(store: () => Store | Promise<Store>, ms: number, user?: Pa
         if (!ready.count) throw new ConfigurationError('This store cannot count sessions')
         return ready.count()
       }),
+    sweep() {
+      const answer = () => line.unhurried(async ready => (await ready.sweep?.()) ?? 0)
+      return isTraced() ? traced(callOf('sweep'), answer) : answer()
+    },
     ensureIndex(path) {
       watch.stop()
-      const answer = () => line.prepare(path)
+      const answer = () => line.unhurried(async ready => ready.ensureIndex?.(path))
       return isTraced() ? traced(callOf('ensureIndex'), answer) : answer()
     },
   }
@@ -115,10 +119,9 @@ class Line {
   }
 
   /** As long as it takes, as building an index may; and asked also of a store that is known to be down. */
-  async prepare(user: Path | undefined): Promise<void> {
+  async unhurried<T>(call: (store: Store) => Promise<T>): Promise<T> {
     if (this.#isClosed) return refused('The sessions have been closed')
-    const ready = await this.#store()
-    await ready.ensureIndex?.(user)
+    return call(await this.#store())
   }
 
   /** Each record is waited for no longer than the timeout. */

@@ -118,6 +118,12 @@ class MemoryStore implements Store, AsyncDisposable {
     return count
   }
 
+  async sweep(): Promise<number> {
+    const before = this.#kept.size
+    this.#sweep()
+    return before - this.#kept.size
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {}
 
   #standing(id: SessionId): Kept | KeptTombstone | undefined {

@@ -12,6 +12,7 @@ import { joining } from './joining.ts'
 import type { OpenStore } from './open.ts'
 import { reading } from './reading.ts'
 import { size } from './size.ts'
+import { sweeping } from './sweeping.ts'
 import { upkeep } from './upkeep.ts'
 import { values } from './values.ts'
 
@@ -31,6 +32,7 @@ export function storeContract(open: OpenStore, excuses: Excuses = {}): void {
   expiry(open)
   finding(open)
   counting(open)
+  sweeping(open)
   concurrency(open)
   joining(open)
   isolation(open)

@@ -221,6 +221,8 @@ onEachStore('finding, counting and making indexes is traced as other calls are',
   const result = store.count ? 'found' : undefined
   assert.equal(store.count ? count : count.name, store.count ? 1 : 'ConfigurationError')
   assert.deepEqual(told(), [{ ...call, method: 'count', result }])
+  await sessions.sweep()
+  assert.deepEqual(told(), [{ ...call, method: 'sweep', result: 'applied' }])
   await sessions.endAll(VALUE)
   assert.deepEqual(
     told().map(({ method, result }) => `${method} ${result}`),

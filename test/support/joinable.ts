@@ -13,6 +13,7 @@ export function joinable(store: Store): JoinableStore {
     delete: id => store.delete(id),
     ...(store.find && { find: store.find.bind(store) }),
     ...(store.count && { count: store.count.bind(store) }),
+    ...(store.sweep && { sweep: store.sweep.bind(store) }),
     loadMany: ids => slowly(() => Promise.allSettled(ids.map(id => store.load(id)))),
     readMany: (ids, paths) => slowly(() => Promise.allSettled(ids.map(id => store.read(id, paths)))),
     updateMany: updates =>

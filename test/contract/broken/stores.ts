@@ -24,6 +24,7 @@ import type { OpenStore } from '../open.ts'
 import { reading } from '../reading.ts'
 import { inAnHour } from '../records.ts'
 import { size } from '../size.ts'
+import { sweeping } from '../sweeping.ts'
 import { upkeep } from '../upkeep.ts'
 import { values } from '../values.ts'
 
@@ -94,6 +95,20 @@ export const brokenStores: BrokenStore[] = [
       async count() {
         const found = await Promise.all([...ids].map(id => sound.load(id)))
         return found.filter(one => one !== undefined).length
+      },
+    }
+  }),
+  broken('it sweeps who lives', sweeping, 'sweeping removes what has expired', sound => {
+    const ids = new Set<SessionId>()
+    return {
+      insert(record) {
+        ids.add(record.id)
+        return sound.insert(record)
+      },
+      async sweep() {
+        const swept = await sound.sweep?.()
+        await sound.delete([...ids][0] ?? '')
+        return swept ?? 0
       },
     }
   }),
