@@ -9,6 +9,9 @@ import { isSql, type PostgresSql, SqlOfPostgres } from './postgres.ts'
 /** A statement that has failed as two transactions met is sent so often. */
 const MAX_TRIES = 20
 
+/** Milliseconds that it waits at most between two of them. */
+const MAX_PAUSE = 50
+
 /** So many texts' names are remembered: a store has far fewer, unless paths of all lengths come from visitors. */
 const MAX_NAMES = 500
 
@@ -41,24 +44,31 @@ export class Connection {
     until?: number,
   ): Promise<readonly Row[]> {
     if (this.#isPrepared === undefined) await this.#decide()
-    for (let tries = 1; ; tries++) {
+    return this.#sent(effect, async () => {
       const name = this.#isPrepared ? this.#nameOf(sql) : undefined
       try {
         return await this.#driver.query(sql, parameters, name, until)
       } catch (error) {
-        if (name !== undefined && isUnknownStatement(error)) this.#stopPreparing()
-        else if (!isLost(error) || tries === MAX_TRIES) throw this.#failureOf(error, effect)
-        // Those that met last time are not to meet again.
-        else await delay(Math.random() * Math.min(2 ** tries, 50))
+        if (name === undefined || !isUnknownStatement(error)) throw error
+        this.#stopPreparing()
+        return this.#driver.query(sql, parameters, undefined, until)
       }
-    }
+    })
   }
 
-  async script(sql: string): Promise<void> {
-    try {
-      await this.#driver.script(sql)
-    } catch (error) {
-      throw this.#failureOf(error, 'unknown')
+  script(sql: string): Promise<void> {
+    return this.#sent('unknown', () => this.#driver.script(sql))
+  }
+
+  async #sent<T>(effect: StoreUnavailableError['outcome'], send: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await send()
+      } catch (error) {
+        if (!isLost(error) || tries === MAX_TRIES) throw this.#failureOf(error, effect)
+        // Those that met last time are not to meet again.
+        await delay(Math.random() * Math.min(2 ** tries, MAX_PAUSE))
+      }
     }
   }
 

@@ -1,3 +1,4 @@
+import { refuseUnknown } from '../../language/calloptions.ts'
 import { type Path, partsOf } from '../../language/paths.ts'
 import { literalText, type Names, namesOf, SCHEMA_VERSION, type TableOptions } from './names.ts'
 
@@ -14,6 +15,7 @@ export interface SchemaOptions extends TableOptions {
  * @throws {ConfigurationError} for a name that PostgreSQL would not take.
  */
 export function schemaOf(options: SchemaOptions = {}): string {
+  refuseUnknown('schemaOf()', options, ['schema', 'table', 'unlogged', 'user'])
   const names = namesOf(options)
   const parts = [tables(names, options.unlogged ?? false)]
   if (options.user !== undefined) parts.push(userIndex(names, options.user))

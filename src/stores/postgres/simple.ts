@@ -1,6 +1,7 @@
 import type { Guard, Operation } from '../../language/change.ts'
 import { overlap, type Path } from '../../language/paths.ts'
 import type { Update } from '../../store/joining.ts'
+import type { Answer } from '../../store/store.ts'
 import { encodeField, sizeOfField } from '../fields.ts'
 import { topOf } from './seen.ts'
 import type { Parameters } from './statement.ts'
@@ -16,8 +17,10 @@ export interface SimpleChange {
   readonly unsets: readonly string[]
   readonly increments: readonly (readonly [name: string, by: number])[]
   readonly guards: readonly Guard[]
-  /** The fields that are given back, as the change leaves them. */
+  /** The fields that are given back. */
   readonly answered: readonly string[]
+  /** Whether as they were, or as the change leaves them. */
+  readonly when: Answer['when']
   /** The fields that must not be large ones. */
   readonly small: readonly string[]
   /** The most by which the fields become larger, bytes of BSON. */
@@ -34,7 +37,7 @@ const number = encodeField(0.5)
 
 export function simpleChange({ change, answer }: Update, user: Path | undefined): SimpleChange | undefined {
   const { guards, operations } = change
-  if (answer?.when === 'before' || guards.length > MAX_PARTS || !guards.every(isSimpleGuard)) return undefined
+  if (guards.length > MAX_PARTS || !guards.every(isSimpleGuard)) return undefined
   const answered = [...new Set((answer?.paths ?? []).map(topOf))]
   if (answered.length > MAX_PARTS) return undefined
   const sets: [string, Cell][] = []
@@ -75,7 +78,8 @@ export function simpleChange({ change, answer }: Update, user: Path | undefined)
   const small = new Set([...answered, ...unsets, ...guards.map(({ path }) => path)])
   for (const [name] of increments) small.add(name)
   for (const [name, { bytes }] of sets) if (!bytes) small.add(name)
-  const parts = { sets, unsets, increments, guards, answered, small: [...small], growth }
+  const when = answer?.when ?? 'after'
+  const parts = { sets, unsets, increments, guards, answered, when, small: [...small], growth }
   return { ...parts, ...(key !== undefined && { userKey: key }) }
 }
 

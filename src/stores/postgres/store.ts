@@ -1,6 +1,7 @@
 import { milliseconds } from '../../duration.ts'
 import { IdTakenError, type StoreUnavailableError } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
+import { refuseUnknown } from '../../language/calloptions.ts'
 import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
@@ -64,6 +65,7 @@ export interface PostgreSQLStoreOptions extends TableOptions {
  * @throws {ConfigurationError} for a pool that is none, or an option that cannot be.
  */
 export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDisposable {
+  refuseUnknown('postgresStore()', options, ['pool', 'schema', 'table', 'prepare', 'unlogged', 'sweepEvery'])
   const names = namesOf(options)
   const every = milliseconds('sweepEvery', options.sweepEvery ?? '1 minute')
   bsonFor('postgresStore')
@@ -197,8 +199,8 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
 
   async ensureIndex(user?: Path): Promise<void> {
     await assertUsable(this.#connection)
-    const options = { ...this.#options, ...(user !== undefined && { user }) }
-    await ensureSchema(this.#connection, this.#names, options)
+    const { pool: _, prepare: __, sweepEvery: ___, ...options } = this.#options
+    await ensureSchema(this.#connection, this.#names, { ...options, ...(user !== undefined && { user }) })
     await this.#known(true)
   }
 

@@ -29,7 +29,8 @@ export function simpleUpdate(
 ): Statement {
   const parameters = new Parameters()
   const { increments, guards, growth } = simple
-  const conditions = [`s.id = ${parameters.text(id)}`, LIVES]
+  const key = parameters.text(id)
+  const conditions = [`s.id = ${key}`, LIVES]
   const large = largeOf(simple.sets)
   if (simple.small.length > 0) conditions.push(`NOT s.large ?| ${parameters.texts(simple.small)}`)
   const removed = [...simple.unsets, ...large.map(([name]) => name)]
@@ -53,8 +54,15 @@ export function simpleUpdate(
   conditions.push(keyCondition(prefixes, parameters))
   if (simple.userKey !== undefined) assignments.push(`user_key = ${parameters.text(simple.userKey)}`)
   const columns = ['s.rev::text', 's.max_age::text']
-  columns.push(...simple.answered.map(name => `(s.small -> ${parameters.text(name)})::text`))
-  const update = `UPDATE ${names.sessions} AS s SET ${assignments.join(', ')} WHERE ${conditions.join(' AND ')}`
+  const isBefore = simple.when === 'before' && simple.answered.length > 0
+  const answering = isBefore ? 'o' : 's'
+  columns.push(...simple.answered.map(name => `(${answering}.small -> ${parameters.text(name)})::text`))
+  // Locked, the row is what the change then alters, also where it has waited for another one.
+  const former = ` FROM (SELECT o.id, o.small FROM ${names.sessions} AS o WHERE o.id = ${key} FOR NO KEY UPDATE) AS o`
+  if (isBefore) conditions.push('o.id = s.id')
+  const update =
+    `UPDATE ${names.sessions} AS s SET ${assignments.join(', ')}${isBefore ? former : ''} ` +
+    `WHERE ${conditions.join(' AND ')}`
   return { sql: withFields(names, update, columns, { large }, parameters), parameters }
 }
 
