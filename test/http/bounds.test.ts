@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { FieldError } from '../../src/index.ts'
-import { anApp } from '../support/app.ts'
-import { onEachStore } from '../support/watchedstore.ts'
+import { anApp, onEachStore } from '../support/frameworks.ts'
 
 type Names = [string, string, ...string[]]
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { CommandError, FieldError, type SessionHandle } from '../../src/index.ts'
-import { anApp, type Handler } from '../support/app.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { anApp, type Handler, onEachStore } from '../support/frameworks.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const before = { name: 'Ada', views: 1, tags: ['tea', 'milk', 'tea'], sizes: [1, 2, 3, 4] }
 

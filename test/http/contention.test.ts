@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import type { Store } from '../../src/index.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, onEachStore } from '../support/frameworks.ts'
 import type { Visitor } from '../support/visitor.ts'
-import { onEachStore } from '../support/watchedstore.ts'
 
 const CLIENTS = 200
 

@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { type TestContext, test } from 'node:test'
-import type { Context } from 'koa'
+import type { TestContext } from 'node:test'
 import type { StoreCall } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { together } from '../contract/records.ts'
-import { anApp } from '../support/app.ts'
-import { onEachStore } from '../support/watchedstore.ts'
+import { anApp, type Context, onEachStore, test } from '../support/frameworks.ts'
 
 /** Which request is served, as an app's own tracing keeps it. */
 const request = new AsyncLocalStorage<string>()

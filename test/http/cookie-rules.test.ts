@@ -6,14 +6,23 @@ import { createServer, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { promisify } from 'node:util'
 import Keygrip from 'keygrip'
 import Koa from 'koa'
 import Session, { ConfigurationError, type CookieOptions } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { type AppOptions, anApp, answering, KEY, type Routes } from '../support/app.ts'
-import { altered, onEachStore, watched } from '../support/watchedstore.ts'
+import {
+  type App,
+  type AppOptions,
+  anApp,
+  type Context,
+  KEY,
+  onEachStore,
+  type Routes,
+  test,
+} from '../support/frameworks.ts'
+import { altered, watched } from '../support/watchedstore.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 const YOUNG = 'a younger key that is known to the tests only, long enough'
@@ -94,10 +103,7 @@ async function overTLS(
   t: TestContext,
   options: AppOptions,
 ): Promise<(path: string, cookie?: string) => Promise<{ status: number; setCookies: string[] }>> {
-  const app = new Koa()
-  app.keys = [KEY]
-  Session(app, { key: options.key, cookie: options.cookie, store: aStore() } as AppOptions)
-  app.use(answering(routes))
+  const { app } = await anApp(t, { ...options, store: aStore() }, routes)
   const server = createServer(await aCertificate(t), app.callback()).listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(() => {
@@ -302,7 +308,7 @@ test('a cookie stays as short as it was, whatever the session holds', async t =>
 })
 
 /** What one request may do to its session, in any order. */
-const acts: Record<string, (ctx: Koa.Context) => unknown> = {
+const acts: Record<string, (ctx: Context) => unknown> = {
   set: ctx => ctx.session.set('a', 1),
   touch: ctx => ctx.session.touch(),
   'touch(1h)': ctx => ctx.session.touch('1h'),
@@ -490,7 +496,7 @@ test('without a trusted proxy, X-Forwarded-Proto is the visitor’s word: warned
 
 test('a trusted proxy’s X-Forwarded-Proto counts, the first of a list, and nothing is warned of', async t => {
   const warnings = warningsOf(t)
-  const prepare = (app: Koa) => {
+  const prepare = (app: App) => {
     app.proxy = true
   }
   const strict = await anApp(t, { store: aStore(), prepare, cookie: { secure: true } }, routes)
@@ -536,7 +542,7 @@ test('a proxy that ends TLS and is not trusted is warned of once, where the cook
   assert.equal(warnings.length, 1)
   assert.match(warnings[0] ?? '', /cookie sid is not secure.*app\.proxy = true/)
 
-  const trusting = { prepare: (app: Koa) => Object.assign(app, { proxy: true }) }
+  const trusting = { prepare: (app: App) => Object.assign(app, { proxy: true }) }
   for (const options of [trusting, { cookie: { secure: false } }]) {
     const settled = await anApp(t, { store: aStore(), ...options }, routes)
     await settled.visitor().get('/write', https)

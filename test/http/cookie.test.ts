@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { test } from 'node:test'
 import { inspect } from 'node:util'
 import Keygrip from 'keygrip'
 import { HeadersSentError, SessionError } from '../../src/index.ts'
-import { anApp, KEY, type Routes } from '../support/app.ts'
+import { anApp, KEY, onEachStore, type Routes, test } from '../support/frameworks.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { altered, onEachStore } from '../support/watchedstore.ts'
 
 const OTHER_KEY = 'another key that is known to the tests only, of no worth'
 
@@ -311,36 +309,6 @@ onEachStore(
   },
 )
 
-onEachStore('a cookie whose session could not be stored is not sent', async (t, watched) => {
-  const store = altered(watched.store, name => {
-    if (name === 'insert') throw new Error('disk full')
-  })
-  const { visitor } = await anApp(
-    t,
-    { store },
-    {
-      ...(routes as object),
-      '/handled': async ctx => {
-        ctx.cookies.set('before', '1')
-        const error = await ctx.session.set('a', 1).catch((thrown: unknown) => thrown)
-        ctx.cookies.set('after', '2')
-        return error instanceof Error && error.message
-      },
-    },
-  )
-  const ada = visitor()
-  const { status, setCookies } = await ada.get('/write')
-  assert.equal(status, 500)
-  assert.deepEqual(setCookies, [])
-  const handled = await ada.get('/handled')
-  assert.equal(handled.json, 'disk full')
-  assert.deepEqual(
-    handled.setCookies.map(line => line.split(';')[0]),
-    ['before=1', 'after=2'],
-  )
-  assert.deepEqual(await watched.records(), [])
-})
-
 onEachStore(
   'a response with the cookie is stored nowhere, and one that read the session varies',
   async (t, w) => {
@@ -381,19 +349,6 @@ onEachStore(
     assert.equal((await ada.get('/destroy')).headers['cache-control'], 'no-store')
   },
 )
-
-onEachStore('other cookies survive, set before or after the session’s', async (t, { store }) => {
-  const { visitor } = await anApp(t, { store }, async ctx => {
-    ctx.cookies.set('before', '1')
-    await ctx.session.set('a', 1)
-    ctx.cookies.set('after', '2', { overwrite: true })
-    await ctx.session.regenerate()
-    ctx.append('Set-Cookie', 'last=3; path=/')
-  })
-  const { setCookies } = await visitor().get('/')
-  const names = setCookies.map(line => line.slice(0, line.indexOf('=')))
-  assert.deepEqual(names.sort(), ['after', 'after.sig', 'before', 'last', 'sid'])
-})
 
 onEachStore('once the headers are sent nothing that needs a cookie is stored', async (t, watched) => {
   const { store, calls } = watched

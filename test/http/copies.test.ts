@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { Binary, Decimal128, Long, ObjectId, UUID } from 'bson'
-import { anApp, type Handler } from '../support/app.ts'
-import { onEachStore, type Watched } from '../support/watchedstore.ts'
+import { anApp, type Handler, onEachStore } from '../support/frameworks.ts'
+import type { Watched } from '../support/watchedstore.ts'
 
 const ones = () => Buffer.alloc(16, 1)
 

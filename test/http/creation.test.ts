@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import {
   ConfigurationError,
   FieldError,
@@ -7,9 +6,8 @@ import {
   StoreUnavailableError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { type AppOptions, anApp, KEY, type Routes } from '../support/app.ts'
+import { type AppOptions, anApp, KEY, onEachStore, type Routes, test } from '../support/frameworks.ts'
 import { lifecycle } from '../support/lifecycle.ts'
-import { onEachStore } from '../support/watchedstore.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { tracingChannel } from 'node:diagnostics_channel'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { inspect } from 'node:util'
 import { idOf } from '../../src/ids.ts'
 import {
@@ -13,10 +13,10 @@ import {
   StoreUnavailableError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, onEachStore, test } from '../support/frameworks.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 import type { Visitor } from '../support/visitor.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const VALUE = 'a value that is nobody’s business'
 const SECOND = 1000

@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { StoreUnavailableError } from '../../src/index.ts'
-import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
+import {
+  type AppOptions,
+  anApp,
+  type Handler,
+  onEachStore,
+  type RunningApp,
+  test,
+} from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND

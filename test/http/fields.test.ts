@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { inspect, types } from 'node:util'
 import { receiveMessageOnPort } from 'node:worker_threads'
 import { FieldError, type SessionHandle } from '../../src/index.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, onEachStore, test } from '../support/frameworks.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { onEachStore, type Watched } from '../support/watchedstore.ts'
+import type { Watched } from '../support/watchedstore.ts'
 
 const before = {
   name: 'Ada',

@@ -10,10 +10,10 @@ import {
   type Store,
   StoreUnavailableError,
 } from '../../src/index.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, onEachStore } from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import type { Visitor } from '../support/visitor.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const GRACE = 30_000
 

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { format, inspect, types } from 'node:util'
 import { createContext, runInContext } from 'node:vm'
-import type Koa from 'koa'
 import { ConfigurationError, FieldError, type SessionOptions } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp } from '../support/app.ts'
+import { anApp, type Context, test } from '../support/frameworks.ts'
 
 /** A request of a visitor who has a session, in which `act` is to fail nothing and to change nothing. */
 async function aRequest(
   t: TestContext,
-  act: (ctx: Koa.Context) => unknown,
+  act: (ctx: Context) => unknown,
   options: SessionOptions = {},
 ): Promise<void> {
   const property = options.property ?? 'session'
@@ -18,11 +17,14 @@ async function aRequest(
     t,
     { store: memoryStore(), ...options },
     {
-      '/before': ctx => ctx[property].set('user', 'Ada').then(() => undefined),
+      '/before': ctx =>
+        Reflect.get(ctx, property)
+          .set('user', 'Ada')
+          .then(() => undefined),
       '/': async ctx => {
-        await act(ctx as Koa.Context)
+        await act(ctx)
       },
-      '/after': async ctx => ({ ...(await ctx[property]()) }),
+      '/after': async ctx => ({ ...(await Reflect.get(ctx, property)()) }),
     },
   )
   assert.ok(url)
@@ -156,15 +158,16 @@ test('the messages name the property that the app has given, and what opens a se
   await aRequest(
     t,
     ctx => {
+      const basket = Reflect.get(ctx, 'basket')
       assert.match(
-        messageOf(() => ctx.basket.total),
+        messageOf(() => basket.total),
         /^ctx\.basket is not.*await ctx\.basket\(\).*ctx\.basket\.get/,
       )
       assert.match(
         messageOf(() => sloppily('basket.total = 1', ctx)),
         /ctx\.basket\.set\("total", …\)/,
       )
-      assert.throws(() => ctx.basket(() => {}), /^ConfigurationError: ctx\.basket\(\) returns a promise/)
+      assert.throws(() => basket(() => {}), /^ConfigurationError: ctx\.basket\(\) returns a promise/)
     },
     { property: 'basket' },
   )

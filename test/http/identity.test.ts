@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { presentedIn } from '../../src/http/cookie-value.ts'
 import { Keys } from '../../src/http/keys.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, KEY } from '../support/app.ts'
+import { anApp, KEY, onEachStore, test } from '../support/frameworks.ts'
 import type { Visitor } from '../support/visitor.ts'
-import { onEachStore, watched } from '../support/watchedstore.ts'
+import { watched } from '../support/watchedstore.ts'
 
 const SESSIONS = 10_000
 const BITS = 160

@@ -1,10 +1,17 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { StoreUnavailableError } from '../../src/index.ts'
-import { type AppOptions, anApp, type Handler, KEY, type RunningApp } from '../support/app.ts'
+import {
+  type AppOptions,
+  anApp,
+  type Handler,
+  KEY,
+  onEachStore,
+  type RunningApp,
+} from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
-import { altered, onEachStore } from '../support/watchedstore.ts'
+import { altered } from '../support/watchedstore.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 

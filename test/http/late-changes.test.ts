@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StoreUnavailableError } from '../../src/index.ts'
 import type { Change } from '../../src/language/change.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, test } from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import { altered } from '../support/watchedstore.ts'
 

@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { Collection } from 'mongodb'
 import { idOf } from '../../src/ids.ts'
-import { type AppOptions, anApp, KEY } from '../support/app.ts'
 import { forked } from '../support/forked.ts'
+import { type AppOptions, anApp, KEY, onEachStore, test } from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import { Random } from '../support/linearizability/random.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { type Answer, Visitor } from '../support/visitor.ts'
-import { onEachStore, type Watched } from '../support/watchedstore.ts'
+import type { Watched } from '../support/watchedstore.ts'
 
 // LATE_WRITERS_SEED=42 tsx test/run.ts test/http/late-writers.test.ts
 // A seed determines who waits how long before they act; what comes of it is up to the machine.

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { InvalidCSRFTokenError, SessionEndedError, StoreUnavailableError } from '../../src/index.ts'
-import { anApp, type Routes } from '../support/app.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { anApp, onEachStore, type Routes } from '../support/frameworks.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const routes: Record<string, Exclude<Routes, Record<string, unknown>>> = {
   '/write': ctx => ctx.session.set('name', 'Ada').then(() => undefined),

@@ -3,9 +3,16 @@ import type { IncomingMessage } from 'node:http'
 import type { TestContext } from 'node:test'
 import fc from 'fast-check'
 import { StoreUnavailableError } from '../../src/index.ts'
-import { type AppOptions, anApp, type Handler, KEY, type RunningApp } from '../support/app.ts'
+import {
+  type AppOptions,
+  anApp,
+  type Handler,
+  KEY,
+  onEachStore,
+  type RunningApp,
+} from '../support/frameworks.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND

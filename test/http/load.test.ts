@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { type CSRFOptions, InvalidCSRFTokenError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp } from '../support/app.ts'
+import { anApp, test } from '../support/frameworks.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 
 type Headers = Record<string, string>

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { createServer, type Server, type Socket } from 'node:net'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import Keygrip from 'keygrip'
 import Koa from 'koa'
@@ -13,9 +13,9 @@ import Session, {
   StoreUnavailableError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { type AppOptions, anApp, type Handler, KEY } from '../support/app.ts'
+import { type AppOptions, anApp, type Handler, KEY, onEachStore, test } from '../support/frameworks.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { altered, onEachStore } from '../support/watchedstore.ts'
+import { altered } from '../support/watchedstore.ts'
 
 const SECOND = 1000
 const HOUR = 60 * 60 * SECOND
@@ -178,44 +178,10 @@ onEachStore('a lifetime may be told in words or in milliseconds', async (t, { st
   }
 })
 
-onEachStore('an app may have several kinds of session', async (t, { store, records }) => {
-  const { visitor } = await anApp(
-    t,
-    {
-      store,
-      key: 'admin',
-      property: 'admin',
-      prepare: app => Session(app, { store }),
-    },
-    async ctx => {
-      await ctx.session.inc('n')
-      await ctx.admin.inc('n', 10)
-      return [(await ctx.session()).n, (await ctx.admin()).n]
-    },
-  )
-  const ada = visitor()
-  assert.equal((await ada.get('/')).setCookies.length, 2)
-  assert.deepEqual((await ada.get('/')).json, [2, 20])
-  assert.deepEqual([...ada.jar.keys()].sort(), ['admin', 'sid'])
-  assert.equal((await records()).length, 2)
-  // One is not taken for the other.
-  ada.jar.set('sid', ada.jar.get('admin') ?? '')
-  assert.deepEqual((await ada.get('/')).json, [1, 30])
-})
-
 test('two sessions at one property are refused', () => {
   const app = new Koa()
   Session(app)
   assert.throws(() => Session(app), /property: ctx.session is taken/)
-})
-
-onEachStore('ctx.session cannot be assigned', async (t, { store }) => {
-  const { visitor } = await anApp(t, { store }, ctx => {
-    assert.throws(() => {
-      ;(ctx as { session: unknown }).session = null
-    }, /ctx.session cannot be assigned/)
-  })
-  assert.equal((await visitor().get('/')).status, 200)
 })
 
 test('an app without keys says so at the first use of a session', async t => {

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { FieldError } from '../../src/index.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, onEachStore } from '../support/frameworks.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 import { otherObjectId, otherVersion } from '../support/otherbson.ts'
-import { onEachStore } from '../support/watchedstore.ts'
 
 const routes: Record<string, Handler> = {
   '/begin': ctx => ctx.session.set('n', 1),

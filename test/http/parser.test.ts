@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { connect, type Socket } from 'node:net'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import fc from 'fast-check'
 import Keygrip from 'keygrip'
 import { FieldError } from '../../src/errors.ts'
@@ -10,7 +10,7 @@ import { idOf } from '../../src/ids.ts'
 import { isFieldName, MAX_DEPTH, MAX_PART_BYTES, pathOf } from '../../src/language/paths.ts'
 import { literal } from '../../src/language/values.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, KEY, type RunningApp } from '../support/app.ts'
+import { anApp, KEY, type RunningApp, test } from '../support/frameworks.ts'
 import { watched } from '../support/watchedstore.ts'
 
 const RUNS = 10_000

@@ -1,50 +1,8 @@
 import assert from 'node:assert/strict'
-import { once } from 'node:events'
-import { request } from 'node:http'
-import { Readable } from 'node:stream'
-import { test } from 'node:test'
-import Koa from 'koa'
-import Session, { SessionEndedError } from '../../src/index.ts'
+import { SessionEndedError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, answering, type Handler, KEY, listening } from '../support/app.ts'
-import { altered, onEachStore } from '../support/watchedstore.ts'
-
-const endings: Record<string, Handler> = {
-  '/empty': ctx => {
-    ctx.session.inc('n')
-    ctx.status = 204
-  },
-  '/head': ctx => {
-    ctx.session.inc('n')
-    ctx.body = 'a body'
-    ctx.length = 6
-  },
-  '/stream': ctx => {
-    ctx.session.inc('n')
-    ctx.body = Readable.from(['in ', 'several ', 'parts'])
-  },
-  '/redirect': ctx => {
-    ctx.session.inc('n')
-    ctx.redirect('/elsewhere')
-  },
-  '/json': ctx => ctx.session.inc('n'),
-}
-
-onEachStore(
-  'what a request wrote is stored before its answer ends, whatever its form',
-  async (t, watched) => {
-    const { visitor } = await anApp(t, { store: watched.store }, endings)
-    for (const path of Object.keys(endings)) {
-      const ada = visitor()
-      const { setCookies, headers } = await ada.get(path)
-      assert.equal(setCookies.length, 1, path)
-      assert.equal(headers['cache-control'], 'no-store', path)
-      assert.deepEqual((await watched.records()).at(-1)?.fields, { n: 1 }, path)
-      await ada.get(path)
-      assert.deepEqual((await watched.records()).at(-1)?.fields, { n: 2 }, path)
-    }
-  },
-)
+import { anApp, type Handler, onEachStore, test } from '../support/frameworks.ts'
+import { altered } from '../support/watchedstore.ts'
 
 onEachStore('two changes of one request are both there, whatever they are', async (t, { store }) => {
   const { visitor } = await anApp(
@@ -174,44 +132,4 @@ test('whatever the session does it resolves or rejects as a promise does', async
     await eve.get('/fill')
     assert.deepEqual((await eve.get(`/${act}`)).json, ['resolved', 'finally'], act)
   }
-})
-
-test('middleware that was used before the sessions were set up has them too', async t => {
-  const app = new Koa()
-  app.keys = [KEY]
-  const asked: unknown[] = []
-  app.use(async (ctx, next) => {
-    ctx.session.inc('before')
-    await next()
-    asked.push(await ctx.session.get('before'))
-  })
-  Session(app, { store: memoryStore() })
-  app.use(answering(ctx => ctx.session.inc('after')))
-  const { visitor } = await listening(t, app)
-  const ada = visitor()
-  assert.equal((await ada.get('/')).setCookies.length, 1)
-  await ada.get('/')
-  assert.deepEqual(asked, [1, 2])
-})
-
-test('a session asked for without a request is none', () => {
-  const app = new Koa()
-  Session(app, { store: memoryStore() })
-  assert.equal(app.context.session, undefined)
-})
-
-test('headers with names that could act are only headers', async t => {
-  const { url, errors } = await anApp(t, { store: memoryStore() }, async ctx => {
-    ctx.cookies.set('other', 'kept')
-    await ctx.session.inc('n')
-    return { prototype: Object.keys(Object.prototype), polluted: 'x' in {} }
-  })
-  const sent = request(url, { headers: { ['__proto__']: 'x', constructor: 'y', prototype: 'z' } }).end()
-  const [response] = await once(sent, 'response')
-  const chunks: Buffer[] = await response.toArray()
-  assert.equal(response.statusCode, 200)
-  assert.deepEqual(JSON.parse(Buffer.concat(chunks).toString()), { prototype: [], polluted: false })
-  const names = (response.headers['set-cookie'] as string[]).map(line => line.split('=')[0])
-  assert.deepEqual(names, ['other', 'sid'])
-  assert.deepEqual(errors, [])
 })

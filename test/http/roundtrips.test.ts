@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
-import { anApp, type Handler, type Routes } from '../support/app.ts'
+import type { TestContext } from 'node:test'
+import { anApp, type Handler, onEachStore, type Routes, test } from '../support/frameworks.ts'
 import { aCollection, commandsOf, theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { onEachStore } from '../support/watchedstore.ts'
 
 const skip = withoutMongoDB
 

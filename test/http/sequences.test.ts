@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import type Koa from 'koa'
 import { SessionEndedError } from '../../src/index.ts'
-import { anApp } from '../support/app.ts'
+import { anApp, type Context, onEachStore } from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
-import { onEachStore } from '../support/watchedstore.ts'
 
-type Act = (ctx: Koa.Context) => unknown
+type Act = (ctx: Context) => unknown
 
 const fieldsOf = (session: object) => ({ ...session })
 
@@ -57,7 +55,7 @@ const afterAnEnd: Record<Name, unknown> = {
   rotate: SessionEndedError,
 }
 
-async function outcomeOf(act: Act, ctx: Koa.Context): Promise<unknown> {
+async function outcomeOf(act: Act, ctx: Context): Promise<unknown> {
   try {
     return await act(ctx)
   } catch (error) {

@@ -7,10 +7,10 @@ import {
   SessionEndedError,
   SessionTooLargeError,
 } from '../../src/index.ts'
-import { type AppOptions, anApp, type Handler } from '../support/app.ts'
+import { type AppOptions, anApp, type Handler, onEachStore } from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import { lifecycle } from '../support/lifecycle.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const DAY = 24 * 60 * 60 * 1000
 

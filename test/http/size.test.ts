@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { BSON } from 'mongodb'
 import { mongoStore, SessionTooLargeError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, type Handler } from '../support/app.ts'
+import { anApp, type Handler, onEachStore, test } from '../support/frameworks.ts'
 import { aCollection, withoutMongoDB, withoutRealMongoDB } from '../support/mongodb/collection.ts'
-import { onEachStore, type Watched, watched } from '../support/watchedstore.ts'
+import { type Watched, watched } from '../support/watchedstore.ts'
 
 const MOST = 10_000
 

@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import Koa from 'koa'
 import Session, { mongoStore, type Store, StoreUnavailableError } from '../../src/index.ts'
 import { lmdbStore } from '../../src/stores/lmdb/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { together } from '../contract/records.ts'
-import { anApp, type RunningApp } from '../support/app.ts'
+import { anApp, onEachStore, type RunningApp, test } from '../support/frameworks.ts'
 import { aPath } from '../support/lmdb/files.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
-import { altered, onEachStore } from '../support/watchedstore.ts'
+import { altered } from '../support/watchedstore.ts'
 
 /** What the process is warned of while the test runs. */
 function warnings(t: TestContext): string[] {

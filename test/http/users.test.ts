@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
-import { type TestContext, test } from 'node:test'
+import type { TestContext } from 'node:test'
 import { ObjectId } from 'mongodb'
 import {
   ConfigurationError,
@@ -14,11 +14,18 @@ import {
   StoreUnavailableError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { type AppOptions, anApp, type Handler, type RunningApp } from '../support/app.ts'
+import {
+  type AppOptions,
+  anApp,
+  type Handler,
+  onEachStore,
+  type RunningApp,
+  test,
+} from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import { aCollection, commandsOf, theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
 import type { Visitor } from '../support/visitor.ts'
-import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
+import { altered, type Watched } from '../support/watchedstore.ts'
 
 const routes: Record<string, Handler> = {
   '/sign-in': async ctx => {

@@ -1,9 +1,10 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
+import { type EventEmitter, once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestContext } from 'node:test'
+import { bodyParser } from '@koa/bodyparser'
 import Koa from 'koa'
-import Session, { type SessionOptions } from '../../src/index.ts'
+import Session, { type CSRFOptions, type SessionOptions } from '../../src/index.ts'
 import { noteTold } from './leaks.ts'
 import { answering, type Handler, type Routes } from './routes.ts'
 import { unhurried } from './unhurried.ts'
@@ -12,6 +13,8 @@ import { Visitor } from './visitor.ts'
 export { answering, type Handler, type Routes }
 
 export interface AppOptions extends SessionOptions {
+  /** With it, all routes are behind the guard, which is behind a body parser. */
+  csrf?: CSRFOptions
   /** `null` leaves the app without any. */
   keys?: string[] | null
   /** Prepares the app before it has sessions. */
@@ -22,7 +25,7 @@ export interface RunningApp {
   readonly app: Koa
   readonly sessions: ReturnType<typeof Session>
   readonly url: string
-  /** What Koa's `error` event told, in order. */
+  /** What the app's `error` event told, in order. */
   readonly errors: unknown[]
   /** A visitor with an empty cookie jar. */
   visitor(): Visitor
@@ -33,21 +36,22 @@ export const KEY = 'a key that is known to the tests only, and long enough'
 /** An app with sessions, listening on a free port of the loopback interface until the test ends. */
 export async function anApp(
   t: TestContext,
-  { keys = [KEY], prepare, ...options }: AppOptions,
+  { keys = [KEY], prepare, csrf, ...options }: AppOptions,
   routes: Routes,
 ): Promise<RunningApp> {
   const app = new Koa()
   if (keys) app.keys = keys
   prepare?.(app)
   const sessions = Session(app, options)
+  if (csrf) app.use(bodyParser()).use(sessions.csrf(csrf))
   app.use(answering(routes))
   return { app, sessions, ...(await listening(t, app)) }
 }
 
-/** Any Koa app, listening until the test ends. */
+/** Any app, listening until the test ends. */
 export async function listening(
   t: TestContext,
-  app: Koa,
+  app: EventEmitter & { callback(): RequestListener },
 ): Promise<Pick<RunningApp, 'url' | 'errors' | 'visitor'>> {
   const errors: unknown[] = []
   app.on('error', error => {
