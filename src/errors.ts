@@ -122,6 +122,23 @@ export class StoreUnavailableError extends SessionError {
   }
 }
 
+/**
+ * Another request has taken over what this one was producing by `once`, since its lease had ended. Nothing was written: `value`
+ * is what is stored now.
+ */
+export class LeaseLostError extends SessionError {
+  override readonly name = 'LeaseLostError'
+  readonly code = 'SESSION_LEASE_LOST'
+  readonly status = 409
+  /** What is stored now, or `undefined`. No log shows it. */
+  declare readonly value: unknown
+
+  constructor(path: string, value: unknown, options?: ErrorOptions) {
+    super(`The lease for ${JSON.stringify(path)} ended, and another request has taken it`, options)
+    Object.defineProperty(this, 'value', { value, enumerable: false })
+  }
+}
+
 /** Another record, perhaps an ended one, holds the id. A store's `insert` rejects with it; it never reaches the app. */
 export class IdTakenError extends Error {
   override readonly name = 'IdTakenError'
@@ -134,6 +151,7 @@ export type AnySessionError =
   | FieldError
   | HeadersSentError
   | InvalidCSRFTokenError
+  | LeaseLostError
   | SessionEndedError
   | SessionTooLargeError
   | StoreUnavailableError

@@ -25,6 +25,7 @@ export type {
   GuardedChain,
   LoadedSession,
   LoadOptions,
+  OnceOptions,
   PathTo,
   PlainFields,
   RegenerateOptions,

@@ -15,7 +15,7 @@ export const MAX_PATHS = 1000
 /** What the session and its handle call their own; a field of that name could not be told from it. */
 const own = [
   ...['set', 'unset', 'rename', 'inc', 'mul', 'min', 'max', 'currentDate', 'push', 'pushAll', 'addToSet'],
-  ...['pop', 'pull', 'pullAll', 'take', 'if', 'get', 'update', 'touch', 'destroy', 'regenerate'],
+  ...['pop', 'pull', 'pullAll', 'take', 'if', 'get', 'once', 'update', 'touch', 'destroy', 'regenerate'],
   ...['createCSRF', 'assertCSRF', 'id', 'isNew', 'created', 'expires', 'maxAge', 'then', 'toJSON'],
 ] as const
 

@@ -54,8 +54,10 @@ function hasFleetingResult({ op }: Operation): boolean {
  * it may then join the change with others. Below an array's element, the answer is the whole array; an object from which
  * something is removed is there afterwards only if it was before.
  */
-export function foreseen({ operations }: Change): Fields | undefined {
-  return operations.every(isForeseeable) ? applied({}, operations) : undefined
+export function foreseen({ operations }: Change, { paths }: Answer): Fields | undefined {
+  if (!operations.every(isForeseeable)) return undefined
+  const touched = new Set(operations.map(({ path }) => path))
+  return paths.every(path => touched.has(path)) ? applied({}, operations) : undefined
 }
 
 function isForeseeable(operation: Operation): boolean {

@@ -24,6 +24,8 @@ export interface SessionSettings extends Lifetimes {
   readonly touchAfter: number
   /** The largest that a change may make the fields of a session, bytes of BSON. */
   readonly maxSize: number
+  /** How long a call that depends on others waits for them, milliseconds. */
+  readonly timeout: number
   /** What a visitor without a session brings from elsewhere; asked before anything else is done. */
   readonly adopt?: () => Promise<Brought>
 }
@@ -44,6 +46,8 @@ export class CurrentSession {
   mayExtend = true
   /** What the visitor brings from elsewhere was asked for. */
   isTakenOver = false
+  /** The leases of `once` that this request holds. */
+  readonly leases = new Set<unknown>()
   #state: SessionState
   /** What a session that is not stored looks like: `created` and `expires` stay what they were when first read. */
   #blank: Picture | undefined

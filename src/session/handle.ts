@@ -3,6 +3,7 @@ import { callOptions, refuseCallback } from '../language/calloptions.ts'
 import { describe, type PathLike } from '../language/paths.ts'
 import { performerFor } from './answers.ts'
 import { defineCommands } from './chain.ts'
+import { once } from './once.ts'
 import { destroy, readFields, regenerate, sessionOf, touch } from './session.ts'
 import { assertToken, createToken } from './tokens.ts'
 import type { Lifecycle, SessionHandle, Tokens, Untyped } from './types.ts'
@@ -132,6 +133,10 @@ const members: Record<string, Member> = Object.assign(Object.create(null), {
   regenerate: asking('regenerate', (visit, handle, options?: unknown) =>
     regenerate(visit, options).then(() => handle()),
   ),
+  once(this: Asked, path: unknown, produce: unknown, options?: unknown): Promise<unknown> {
+    const visit = visitOf(this, 'once')
+    return visit.queue.watch(once(visit, path, produce, options))
+  },
   createCSRF(this: Asked) {
     return createToken(visitOf(this, 'createCSRF').tokenKey())
   },

@@ -1,3 +1,4 @@
+import { setTimeout as pauseFor } from 'node:timers/promises'
 import { milliseconds } from '../duration.ts'
 import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
@@ -10,12 +11,13 @@ import { setting } from '../language/fold.ts'
 import { applied } from '../language/operators.ts'
 import { type Path, pathsOf } from '../language/paths.ts'
 import { sizeOf } from '../language/size.ts'
-import { comesBackAlike } from '../language/values.ts'
+import { comesBackAlike, type Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { insertNew } from './creation.ts'
 import type { CurrentSession } from './current.ts'
 import { advance, endAt } from './ending.ts'
+import { leasesKept, leftOfLeases, withoutLeases } from './leases.ts'
 import { followTombstone, look, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
 import { newPicture, type Picture } from './picture.ts'
 import { isOver } from './state.ts'
@@ -96,7 +98,9 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
   // One id for all tries: a response that has left meanwhile has told it to the visitor.
   const secret = from ? session.carrier.derive('heir', from, next) : newSecret()
   const plan: Plan = { asked, next, secret, from, hasGrace }
+  const until = performance.now() + session.settings.timeout
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
+    if (asked.keep !== false) await waitForLeases(session, asked.keep, until)
     const id = await attempt(session, plan)
     if (id !== undefined) return publish({ type: 'regenerated', id, former })
     await look(session)
@@ -104,6 +108,23 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
     if (session.id !== former && hasGrace) return
   }
   throw new StoreUnavailableError('Others keep writing to the session', 'none')
+}
+
+/** What another request is producing by `once` comes along as it will be. */
+async function waitForLeases(
+  session: CurrentSession,
+  keep: true | readonly Path[],
+  until: number,
+): Promise<void> {
+  for (let pause = 25; ; pause = Math.min(2 * pause, 400)) {
+    const left = Math.min(
+      leftOfLeases(session.picture.fields, keep, session.leases),
+      until - performance.now(),
+    )
+    if (left <= 0) return
+    await pauseFor(Math.min(pause, left + 1))
+    await look(session)
+  }
 }
 
 /**
@@ -169,13 +190,20 @@ function fateOf(old: OldSession, isKept: boolean, canSendCookie: boolean) {
 
 function newSession(session: CurrentSession, { keep, set, maxAge }: Regeneration): Picture {
   const { picture, settings, state, stored } = session
-  const kept = keep === true ? picture.fields : keep === false ? {} : excerpt(picture.fields, keep)
+  const kept = keptOf(picture.fields, keep, session.leases)
   const all = applied(kept, set)
   const size = sizeOf(all)
   if (size > settings.maxSize && size > sizeOf(kept)) throw new SessionTooLargeError()
   const own = maxAge ?? (keep === true || state.kind === 'new' ? picture.maxAge : undefined)
   // Rotation of the same session must not outlive its absolute limit.
   return newPicture(settings, own, all, keep === true ? stored?.absolute : undefined)
+}
+
+/** What this request is producing by `once` goes into the new session; others cannot reach that. */
+function keptOf(fields: Fields, keep: boolean | readonly Path[], own: ReadonlySet<unknown>): Fields {
+  if (keep === false) return {}
+  if (keep === true) return withoutLeases(fields, own)
+  return excerpt(fields, [...keep, ...leasesKept(fields, keep, own)])
 }
 
 interface Ending {

@@ -6,6 +6,7 @@ import type { CommandName } from '../language/commands.ts'
 import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
 import { performerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
+import { once } from './once.ts'
 import { regenerationOf } from './regeneration.ts'
 import { assertToken, createToken } from './tokens.ts'
 import type { LoadedSession, SessionMembers, Untyped } from './types.ts'
@@ -14,8 +15,8 @@ import type { Visit } from './visit.ts'
 
 type Shown = LoadedSession<Untyped>
 
-/** Commands are defined below, and the types of `get` follow from the paths it is given. */
-type Members = Omit<SessionMembers<Untyped>, CommandName | 'get'>
+/** Commands are defined below, and the types of `get` and `once` follow from the paths they are given. */
+type Members = Omit<SessionMembers<Untyped>, CommandName | 'get' | 'once'>
 
 /** A loaded session's own members. The app holds a proxy of it, which shows the picture's fields as its properties. */
 class Session implements Members {
@@ -65,6 +66,16 @@ class Session implements Members {
   get(...paths: PathLike[]): Promise<unknown> {
     refuseCallback('get', paths)
     return this.#visit.queue.watch(readFields(this.#visit, paths))
+  }
+
+  once(path: unknown, produce: unknown, options?: unknown): Promise<unknown> {
+    const value = once(this.#visit, path, produce, options)
+    return this.#visit.queue.watch(
+      value.then(async it => {
+        await this.#visit.load()
+        return it
+      }),
+    )
   }
 
   update(...result: unknown[]): Promise<Shown> {

@@ -1,8 +1,8 @@
 import type { PathLike } from '../language/paths.ts'
 import type { Commands, Guards } from '../language/types/commands.ts'
 import type { FieldNames, FieldValues } from '../language/types/operands.ts'
-import type { PathTo, ReadAt } from '../language/types/paths.ts'
-import type { Plain, Read, Untyped, ValidData } from '../language/types/values.ts'
+import type { PathTo, ReadAt, ValueAt } from '../language/types/paths.ts'
+import type { Plain, Read, Untyped, ValidData, Write } from '../language/types/values.ts'
 
 export type { Chain, GuardedChain } from '../language/types/commands.ts'
 export type { PathTo, ValueAt } from '../language/types/paths.ts'
@@ -44,6 +44,7 @@ export interface SessionHandle<Data = DefaultData>
     Guards<Data, Nothing, 'touched'>,
     Lifecycle<Data, void>,
     Tokens,
+    Once<Data>,
     Reading<Data> {
   /**
    * Loads the session, once per request. For a visitor who has none it is a new, empty one, for which the store is not asked
@@ -65,6 +66,7 @@ export interface AnySession<Data = DefaultData>
     Guards<Data, object, 'touched' | 'session'>,
     Lifecycle<Data, unknown>,
     Tokens,
+    Once<Data>,
     Reading<Data> {}
 
 /** A loaded session: its fields, deeply read-only, and its own members. Commands change it; assigning throws. */
@@ -85,6 +87,7 @@ export interface SessionMembers<Data = DefaultData>
     Guards<Data, LoadedSession<Data>, 'session'>,
     Lifecycle<Data, LoadedSession<Data>>,
     Tokens,
+    Once<Data>,
     Reading<Data> {
   /**
    * The hash of the cookie's secret: safe to log, and what `Sessions.end` takes. `undefined` while nothing is stored, and once
@@ -210,6 +213,55 @@ export interface Reading<Data> {
       ...{ -readonly [I in keyof More]: ReadAt<Data, More[I]> | undefined },
     ]
   >
+}
+
+/** Work that one does for all, on a handle and on a loaded session. */
+export interface Once<Data> {
+  /**
+   * The value of a field, which one of all requests and processes produces where it is missing or no longer fresh: a token that
+   * is refreshed once, an order that is placed once. The one that gets the lease runs `produce` with the value as it is stored
+   * then; its result is stored. All others wait for that, and get what was stored. With a fresh value nothing runs, and a loaded
+   * session is not read.
+   *
+   *     const tokens = await ctx.session.once('tokens', (current, { signal }) => refresh(current, signal), {
+   *       unless: tokens => tokens.expires > Date.now() + 30_000,
+   *     })
+   *
+   * If `produce` throws, the lease is given back, and those who wait in this process get that error. If its process dies, another
+   * request runs its own after `lease`. `signal` aborts then. Requests without a cookie have a session each.
+   *
+   * @throws {FieldError} when `produce` gives `undefined`, or what a session cannot hold.
+   * @throws {SessionEndedError} when the session ends meanwhile.
+   * @throws {StoreUnavailableError} with the outcome `'none'` after `wait`.
+   * @throws {LeaseLostError} when the lease ended and another request took it before the result came.
+   */
+  once<const P extends PathLike>(
+    path: PathTo<Data, P>,
+    produce: (
+      current: ReadAt<Data, P> | undefined,
+      context: { readonly signal: AbortSignal },
+    ) => Write<ValueAt<Data, P>> | Promise<Write<ValueAt<Data, P>>>,
+    options?: OnceOptions<ReadAt<Data, P>>,
+  ): Promise<ReadAt<Data, P>>
+}
+
+export interface OnceOptions<Value> {
+  /**
+   * Whether the stored value will do: then it is the result, and nothing runs. It is not asked where there is none.
+   * @default () => true
+   */
+  readonly unless?: (value: Value) => boolean
+  /**
+   * How long the one who runs may take: milliseconds, or words such as `'10s'`. From then on another may run. It is counted by the
+   * clocks of the app's processes: by as much as they differ, another takes over too early or too late.
+   * @default '10s'
+   */
+  readonly lease?: number | string
+  /**
+   * How long this call waits, whoever runs.
+   * @default the value of `lease`
+   */
+  readonly wait?: number | string
 }
 
 /** CSRF tokens, on a handle and on a loaded session. */

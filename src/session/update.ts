@@ -35,7 +35,7 @@ export async function update(
   if (!stored) throw new SessionEndedError()
   const sent = withExtension(session, stored, change, touch)
   // A picture needs the revision, too.
-  const known = answer?.when === 'after' && !session.isPictured ? foreseen(change) : undefined
+  const known = answer?.when === 'after' && !session.isPictured ? foreseen(change, answer) : undefined
   const outcome = await session.settings.store.update(stored.id, sent, known ? undefined : answer)
   if (outcome === 'ended') {
     await look(session)

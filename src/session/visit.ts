@@ -39,6 +39,26 @@ export class Visit {
     return this.#session.state.kind === 'live' ? this.#session.id : undefined
   }
 
+  /** Whether no session is stored, as far as this request knows. */
+  get isNew(): boolean {
+    return this.#session.state.kind === 'new'
+  }
+
+  get isPictured(): boolean {
+    return this.#session.isPictured
+  }
+
+  /** Under what name runs of `once` for this path are one: those of a session that is stored are the store's. */
+  runAs(path: Path): { readonly owner: object; readonly key: string } {
+    const { stored, settings } = this.#session
+    return stored ? { owner: settings.store, key: `${stored.id} ${path}` } : { owner: this, key: path }
+  }
+
+  /** The leases of `once` that this request holds. */
+  get leases(): Set<unknown> {
+    return this.#session.leases
+  }
+
   /** What the session looked like when it was last read, or would look like if it were stored now. */
   get picture(): Picture {
     return this.#session.picture
@@ -68,8 +88,8 @@ export class Visit {
     return paths.map(path => values.get(path))
   }
 
-  /** The fields at the given paths, nested as they are, of one instant. */
-  excerpt(paths: readonly Path[]): Promise<Fields> {
+  /** The fields at the given paths, nested as they are, of one instant; `again`: as they are stored now. */
+  excerpt(paths: readonly Path[], again = false): Promise<Fields> {
     const session = this.#session
     return this.queue.run(async () => {
       session.isUsed = true
@@ -77,7 +97,7 @@ export class Visit {
       await takeOver(session)
       const { stored } = session
       if (!stored) return {}
-      if (session.isPictured) return excerpt(session.picture.fields, paths)
+      if (session.isPictured && !again) return excerpt(session.picture.fields, paths)
       const found = await session.settings.store.read(stored.id, answerable(paths))
       if (found && !isEnded(found)) {
         session.on({ type: 'answered' })
@@ -86,6 +106,14 @@ export class Visit {
       if (!found || !(await followTombstone(session, found))) session.onMissing(found)
       await takeOver(session)
       return excerpt(session.picture.fields, paths)
+    })
+  }
+
+  /** In its turn: carries out a change, and gives the fields at these paths after it. `null`: a guard did not hold. */
+  change(change: Change, paths: readonly Path[]): Promise<Fields | null> {
+    return this.queue.run(async () => {
+      const outcome = await this.apply(change, { paths: answerable(paths), when: 'after' })
+      return outcome && (outcome.fields ?? {})
     })
   }
 

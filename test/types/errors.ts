@@ -25,6 +25,7 @@ export function answer(error: AnySessionError): string {
     case 'SESSION_TOO_LARGE':
     case 'SESSION_HEADERS_SENT':
     case 'SESSION_CONFIGURATION':
+    case 'SESSION_LEASE_LOST':
       return error.message
   }
 }

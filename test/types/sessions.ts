@@ -1,6 +1,6 @@
 import type { ObjectId } from 'bson'
 import type { CreatedSession, Sessions } from '../../src/index.ts'
-import type { Bytes, Int64 } from '../../src/language/types/values.ts'
+import type { Bytes, Int64, Read } from '../../src/language/types/values.ts'
 import type {
   AnySession,
   LoadedSession,
@@ -10,7 +10,7 @@ import type {
   Untyped,
   ValidData,
 } from '../../src/session/types.ts'
-import { type Folder, handle, index, is, type Shop, session, text } from './shop.ts'
+import { type Cart, type Folder, handle, index, is, type Shop, session, text } from './shop.ts'
 
 declare function Session<Data extends ValidData<Data>>(): SessionHandle<Data>
 declare const sessions: Sessions<Shop>
@@ -62,6 +62,26 @@ export async function members() {
   is<LoadedSession<Shop>>()(await session.touch('30 days'))
   is<void>()(await session.destroy())
   is<LoadedSession<Shop>>()(await session.regenerate({ keep: ['cart', 'user_id'] }))
+  is<Read<Cart>>()(
+    await session.once('cart', (cart, { signal }) => {
+      is<Read<Cart> | undefined>()(cart)
+      is<AbortSignal>()(signal)
+      return { lines: [], total: 0 }
+    }),
+  )
+  is<number>()(
+    await handle.once('cart.total', async total => (total ?? 0) + 1, {
+      unless: total => total > 5,
+      lease: '30s',
+      wait: 1000,
+    }),
+  )
+  // @ts-expect-error: no such field
+  await handle.once('carts', () => 1)
+  // @ts-expect-error: not the type of the field
+  await handle.once('views', () => 'many')
+  // @ts-expect-error: what is not there cannot be the result
+  await handle.once('views', () => undefined)
   is<string>()(session.createCSRF())
   is<void>()(session.assertCSRF(text as unknown))
   is<void>()(await handle.touch(1000))

@@ -1,0 +1,294 @@
+import { setTimeout as pauseFor } from 'node:timers/promises'
+import { milliseconds } from '../duration.ts'
+import { FieldError, LeaseLostError, StoreUnavailableError } from '../errors.ts'
+import { callOptions } from '../language/calloptions.ts'
+import type { Change, Guard, Operation } from '../language/change.ts'
+import { valueAt } from '../language/excerpt.ts'
+import { describe, type Path, pathOf, quote } from '../language/paths.ts'
+import { copied, type Fields, literal } from '../language/values.ts'
+import { endOfLease, leaseName, newLease } from './leases.ts'
+import type { OnceOptions } from './types.ts'
+import type { Visit } from './visit.ts'
+
+/** What a call of `once` asks for, checked. */
+interface Asked {
+  readonly path: Path
+  readonly produce: (current: unknown, context: { readonly signal: AbortSignal }) => unknown
+  /** Whether a stored value will do. */
+  readonly unless: (value: unknown) => unknown
+  /** How long the one who runs may take, and how long a caller waits, milliseconds. */
+  readonly lease: number
+  readonly wait: number
+}
+
+/** What came of a run, for those of this process who wait for it. `'unknown'`: they have to see for themselves. */
+type Result = { readonly value: unknown } | { readonly error: unknown } | 'unknown'
+
+/** What those of this process wait for who want the same: by the store of the sessions, and by session and path. */
+const runs = new WeakMap<object, Map<string, Promise<Result>>>()
+
+/** Milliseconds between two looks at a lease that another process holds: growing, so that many who wait ask the store rarely. */
+const FIRST_PAUSE = 50
+const LONGEST_PAUSE = 400
+
+const names = ['unless', 'lease', 'wait'] satisfies (keyof OnceOptions<unknown>)[]
+
+/** Of all requests and processes one runs `produce` and stores its result; the others get what it stored. */
+export async function once(
+  visit: Visit,
+  path: unknown,
+  produce: unknown,
+  options: unknown,
+): Promise<unknown> {
+  const asked = askedOf(path, produce, options)
+  const until = performance.now() + asked.wait
+  do {
+    if (visit.isPictured) {
+      const value = valueAt(await visit.excerpt([asked.path]), asked.path)
+      if (isGood(asked, value)) return copied(value)
+    }
+    const { owner, key } = visit.runAs(asked.path)
+    const running = runs.get(owner)?.get(key)
+    if (!running) return copied(await new Run(visit, asked, until).value())
+    const result = await atMost(until, running)
+    if (result === 'unknown') continue
+    if ('error' in result) throw result.error
+    // Its picture is from before the value that another request stored.
+    if (visit.isPictured) await visit.load(true)
+    return copied(result.value)
+  } while (performance.now() < until)
+  throw tooLong(asked.path)
+}
+
+function askedOf(path: unknown, produce: unknown, options: unknown): Asked {
+  const checked = pathOf(path)
+  if (typeof produce !== 'function') {
+    throw new FieldError(`once() takes a function that gives the value, not ${describe(produce)}`, checked)
+  }
+  const { unless = isThere, lease = '10s', wait = lease } = callOptions('once', options, names)
+  if (typeof unless !== 'function') {
+    throw new FieldError(
+      `once({ unless }) takes a function of the stored value, not ${describe(unless)}`,
+      checked,
+    )
+  }
+  return {
+    path: checked,
+    produce: produce as Asked['produce'],
+    unless: unless as Asked['unless'],
+    lease: timerOf('lease', lease),
+    wait: timerOf('wait', wait),
+  }
+}
+
+/** Node's timers count to 2³¹ - 1. */
+function timerOf(name: string, duration: unknown): number {
+  const ms = milliseconds(name, duration as number | string)
+  if (ms < 2 ** 31) return ms
+  throw new FieldError(`once({ ${name} }) is at most 24 days`)
+}
+
+function isThere(): boolean {
+  return true
+}
+
+function isGood({ unless }: Asked, value: unknown): boolean {
+  return value !== undefined && Boolean(unless(copied(value)))
+}
+
+function tooLong(path: Path): StoreUnavailableError {
+  return new StoreUnavailableError(`Another request is still producing ${quote(path)}`, 'none')
+}
+
+/** `'unknown'`, if it takes longer. */
+async function atMost<T>(until: number, promise: Promise<T>): Promise<T | 'unknown'> {
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<'unknown'>(resolve => {
+    timer = setTimeout(resolve, Math.max(0, until - performance.now()), 'unknown')
+  })
+  return Promise.race([promise, over]).finally(() => clearTimeout(timer))
+}
+
+/**
+ * Those of this process who wait for one run. Whoever comes after a step of the store has begun is not told what it gave: that may
+ * be older than what they know.
+ */
+class Followers {
+  readonly #key: string
+  readonly #running: Map<string, Promise<Result>>
+  #tell: (result: Result) => void = () => {}
+  #isOver = false
+
+  constructor(owner: object, key: string) {
+    this.#key = key
+    this.#running = runs.get(owner) ?? new Map()
+    runs.set(owner, this.#running)
+    this.next()
+  }
+
+  /** How to tell those who have come until now. Whoever comes later waits for the next step. */
+  next(): (result: Result) => void {
+    const tell = this.#tell
+    const result = new Promise<Result>(resolve => {
+      this.#tell = resolve
+    })
+    this.#running.set(this.#key, result)
+    return tell
+  }
+
+  /** How to tell those who have come until now. Whoever comes later begins a run of their own. */
+  last(): (result: Result) => void {
+    if (!this.#isOver) this.#running.delete(this.#key)
+    this.#isOver = true
+    return this.#tell
+  }
+}
+
+/** What one step of the store told; nothing, if it did not take the lease. */
+interface Seen {
+  readonly value: unknown
+  readonly isFresh: boolean
+  readonly lease: unknown
+}
+
+/** One caller's way to a value, for all in this process who follow. */
+class Run {
+  readonly #visit: Visit
+  readonly #asked: Asked
+  readonly #until: number
+  readonly #followers: Followers
+  /** The field that holds the lease. */
+  readonly #name: string
+  #isTooLong = false
+
+  constructor(visit: Visit, asked: Asked, until: number) {
+    const { owner, key } = visit.runAs(asked.path)
+    this.#visit = visit
+    this.#asked = asked
+    this.#until = until
+    this.#followers = new Followers(owner, key)
+    this.#name = leaseName(asked.path)
+  }
+
+  async value(): Promise<unknown> {
+    try {
+      return await this.#value()
+    } catch (error) {
+      // Others may wait longer.
+      this.#followers.last()(this.#isTooLong ? 'unknown' : { error })
+      throw error
+    } finally {
+      this.#followers.last()('unknown')
+    }
+  }
+
+  /** One that is fresh, or one that is produced under the lease. */
+  async #value(): Promise<unknown> {
+    const { path } = this.#asked
+    for (let pause = FIRST_PAUSE, again = false; ; again = true) {
+      const found = await this.#step(() => this.#visit.excerpt([path, this.#name], again))
+      if (!found || found.isFresh) return found?.value
+      // Nobody else can come with a session that is not stored yet.
+      if (this.#visit.isNew) return this.#produced(found.value)
+      const left = endOfLease(found.lease) - Date.now()
+      if (left > 0) {
+        await this.#pause(Math.min(pause * (1 - Math.random() / 2), left + 1))
+        pause = Math.min(pause * 2, LONGEST_PAUSE)
+        continue
+      }
+      const lease = newLease(Date.now() + this.#asked.lease)
+      const taken = await this.#step(() => this.#take(found.lease, lease))
+      if (!taken) continue
+      if (!taken.isFresh) return this.#underLease(taken.value, lease)
+      await this.#giveBack(lease)
+      return taken.value
+    }
+  }
+
+  /** One step of the store, whose value is that of all who follow if it is fresh. */
+  async #step(ask: () => Promise<Fields | null>): Promise<Seen | undefined> {
+    const tell = this.#followers.next()
+    let seen: Seen | undefined
+    try {
+      const fields = await ask()
+      const value = fields ? valueAt(fields, this.#asked.path) : undefined
+      const isFresh = isGood(this.#asked, value)
+      seen = fields ? { value, isFresh, lease: fields[this.#name] } : undefined
+    } finally {
+      tell(seen?.isFresh ? { value: seen.value } : 'unknown')
+    }
+    return seen
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const patience = this.#until - performance.now()
+    if (patience <= 0) throw this.#tooLong()
+    await pauseFor(Math.min(ms, patience))
+  }
+
+  /** Takes the lease, unless another was quicker. Tells the value as it is in that step. */
+  #take(seen: unknown, lease: string): Promise<Fields | null> {
+    const free: Guard =
+      seen === undefined ? { path: this.#name, comparator: 'exists', arg: false } : this.#isHeldBy(seen)
+    const operations: Operation[] = [{ op: '$set', path: this.#name, arg: lease }]
+    return this.#visit.change({ guards: [free], operations }, [this.#asked.path])
+  }
+
+  #isHeldBy(lease: unknown): Guard {
+    return { path: this.#name, comparator: '=', arg: lease }
+  }
+
+  async #underLease(current: unknown, lease: string): Promise<unknown> {
+    this.#visit.leases.add(lease)
+    // From then on another may take it: those who follow look for themselves.
+    const end = setTimeout(() => this.#followers.last()('unknown'), this.#asked.lease).unref()
+    const produced = this.#produced(current, lease).finally(() => {
+      clearTimeout(end)
+      this.#visit.leases.delete(lease)
+    })
+    const result = await atMost(
+      this.#until,
+      produced.then(value => ({ value })),
+    )
+    if (result === 'unknown') throw this.#tooLong()
+    return result.value
+  }
+
+  /** What `produce` gives, stored. */
+  async #produced(current: unknown, lease?: string): Promise<unknown> {
+    const { path, produce, lease: ms } = this.#asked
+    try {
+      const value = literal(await produce(copied(current), { signal: AbortSignal.timeout(ms) }), path)
+      const tell = this.#followers.last()
+      const fields = await this.#visit.change(this.#storing(value, lease), [path])
+      if (fields) {
+        const stored = valueAt(fields, path)
+        tell({ value: stored })
+        return stored
+      }
+    } catch (error) {
+      if (lease && !(error instanceof StoreUnavailableError)) await this.#giveBack(lease)
+      throw error
+    }
+    const fields = await this.#visit.excerpt([path], true)
+    throw new LeaseLostError(path, copied(valueAt(fields, path)))
+  }
+
+  /** The result takes the lease's place in one step. */
+  #storing(value: unknown, lease: string | undefined): Change {
+    const set: Operation = { op: '$set', path: this.#asked.path, arg: value }
+    if (lease === undefined) return { guards: [], operations: [set] }
+    return { guards: [this.#isHeldBy(lease)], operations: [set, { op: '$unset', path: this.#name }] }
+  }
+
+  /** Best effort: a lease ends by itself. */
+  async #giveBack(lease: string): Promise<void> {
+    const operations: Operation[] = [{ op: '$unset', path: this.#name }]
+    await this.#visit.change({ guards: [this.#isHeldBy(lease)], operations }, []).catch(() => {})
+  }
+
+  #tooLong(): StoreUnavailableError {
+    this.#isTooLong = true
+    return tooLong(this.#asked.path)
+  }
+}

@@ -1,0 +1,374 @@
+import assert from 'node:assert/strict'
+import { once as event } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { type TestContext, test } from 'node:test'
+import { inspect } from 'node:util'
+import Koa from 'koa'
+import Session, {
+  FieldError,
+  LeaseLostError,
+  type SessionContext,
+  SessionEndedError,
+  type SessionHandle,
+  type Sessions,
+} from '../../src/index.ts'
+import { memoryStore } from '../../src/stores/memory.ts'
+import { gate } from '../support/gate.ts'
+
+interface Signed {
+  user: string
+  token: { value: string; expires: number }
+  order: string
+  hits: number
+  'a/b~c': string
+}
+
+type Handle = SessionHandle<Signed>
+
+/** One process's sessions. What it shares with others is the store. */
+function aProcess(store = memoryStore()): Sessions<Signed> {
+  const app = new Koa()
+  app.keys = ['a key of at least thirty-two letters']
+  return Session<Signed>(app, { store, timeout: '2s' })
+}
+
+function anApp() {
+  const store = memoryStore()
+  const app = new Koa<Koa.DefaultState, SessionContext<Signed>>()
+  app.keys = ['a key of at least thirty-two letters']
+  return { store, app, sessions: Session<Signed>(app, { store, timeout: '1s' }) }
+}
+
+async function answerOf(
+  t: TestContext,
+  app: Koa<Koa.DefaultState, SessionContext<Signed>>,
+  cookie = '',
+): Promise<unknown> {
+  const server = app.listen(0, '127.0.0.1')
+  t.after(() => server.close())
+  await event(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return (await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } })).json()
+}
+
+/** A session, as requests of several processes see it. */
+async function seenFrom(processes: number): Promise<{
+  readonly sessions: Sessions<Signed>[]
+  readonly id: string
+  request(process?: number): Handle
+}> {
+  const store = memoryStore()
+  const sessions = Array.from({ length: processes }, () => aProcess(store))
+  const { id } = await (sessions[0] as Sessions<Signed>).create({ user: 'ada' })
+  return { sessions, id, request: (process = 0) => (sessions[process] as Sessions<Signed>).open(id) }
+}
+
+test('of overlapping requests one produces the value, and all get it', async () => {
+  const { request } = await seenFrom(3)
+  let runs = 0
+  const produce = async () => {
+    await new Promise(setImmediate)
+    return `order ${++runs}`
+  }
+  const orders = await Promise.all(
+    Array.from({ length: 60 }, (_, index) => request(index % 3).once('order', produce)),
+  )
+  assert.deepEqual(new Set(orders), new Set(['order 1']))
+  assert.equal(runs, 1)
+  assert.equal(await request().get('order'), 'order 1')
+})
+
+test('a value that is fresh is the result, and nothing runs', async () => {
+  const { request } = await seenFrom(1)
+  await request().set('token', { value: 'a', expires: 2 })
+  const never = () => assert.fail('it ran')
+  assert.deepEqual(await request().once('token', never), { value: 'a', expires: 2 })
+  assert.deepEqual(await request().once('token', never, { unless: ({ expires }) => expires > 1 }), {
+    value: 'a',
+    expires: 2,
+  })
+})
+
+test('who runs is given the value as it is stored then', async () => {
+  const { request } = await seenFrom(1)
+  await request().set('token', { value: 'a', expires: 1 })
+  const session = await request()()
+  await request().set('token.value', 'b')
+  const token = await session.once('token', current => ({ value: `${current?.value}!`, expires: 9 }), {
+    unless: ({ expires }) => expires > 5,
+  })
+  assert.deepEqual(token, { value: 'b!', expires: 9 })
+  assert.deepEqual(session.token, token)
+})
+
+test('the lease is seen by nobody', async () => {
+  const { request, sessions } = await seenFrom(1)
+  const held = gate()
+  const begun = gate()
+  const running = request().once('order', async () => {
+    begun.open()
+    await held.opened
+    return 'tea'
+  })
+  await begun.opened
+  const session = await request()()
+  assert.deepEqual({ ...session }, { user: 'ada' })
+  assert.deepEqual(session.toJSON(), { user: 'ada' })
+  assert.doesNotMatch(inspect(session) + JSON.stringify(session), /_once/)
+  assert.throws(() => session.set('_once/order' as never, 'x' as never), FieldError)
+  held.open()
+  await running
+  assert.deepEqual({ ...(await request()()) }, { user: 'ada', order: 'tea' })
+  await sessions[0]?.close()
+})
+
+test('a failure is shared by those who wait in this process, and then another may run', async () => {
+  const { request } = await seenFrom(1)
+  let runs = 0
+  const produce = async () => {
+    await new Promise(setImmediate)
+    if (++runs === 1) throw new Error('the provider is down')
+    return 'tea'
+  }
+  const results = await Promise.allSettled(Array.from({ length: 5 }, () => request().once('order', produce)))
+  for (const result of results)
+    assert.match(String((result as PromiseRejectedResult).reason), /provider is down/)
+  assert.equal(runs, 1)
+  assert.equal(await request().once('order', produce), 'tea')
+})
+
+test('after a failure another process runs its own', async () => {
+  const { request } = await seenFrom(2)
+  const begun = gate()
+  const fail = gate()
+  const first = request(0).once('order', async () => {
+    begun.open()
+    await fail.opened
+    throw new Error('the provider is down')
+  })
+  await begun.opened
+  const second = request(1).once('order', () => 'tea')
+  fail.open()
+  await assert.rejects(first, /provider is down/)
+  assert.equal(await second, 'tea')
+})
+
+test('after the lease another runs, and the result that comes too late is lost with an error', async () => {
+  const { request } = await seenFrom(2)
+  const late = gate()
+  let signal: AbortSignal | undefined
+  const first = request(0).once(
+    'order',
+    async (_, context) => {
+      signal = context.signal
+      await late.opened
+      return 'late'
+    },
+    { lease: 50, wait: '1m' },
+  )
+  assert.equal(await request(1).once('order', () => 'tea', { wait: '1m' }), 'tea')
+  assert.equal(signal?.aborted, true)
+  late.open()
+  await assert.rejects(first, (error: LeaseLostError) => {
+    assert.ok(error instanceof LeaseLostError)
+    assert.equal(error.status, 409)
+    assert.equal(error.value, 'tea')
+    assert.doesNotMatch(inspect(error), /tea/)
+    return true
+  })
+  assert.equal(await request().get('order'), 'tea')
+})
+
+test('a late result is stored if nobody else has taken the lease', async () => {
+  const { request } = await seenFrom(1)
+  const value = await request().once(
+    'order',
+    (_, { signal }) =>
+      new Promise<string>(resolve => signal.addEventListener('abort', () => resolve('late'))),
+    { lease: 20, wait: '1m' },
+  )
+  assert.equal(value, 'late')
+  assert.equal(await request().get('order'), 'late')
+})
+
+test('who waits too long is told that nothing was written, whoever runs', async () => {
+  const { request } = await seenFrom(2)
+  const begun = gate()
+  const never = new Promise<string>(() => {})
+  const tooLong = { name: 'StoreUnavailableError', outcome: 'none', status: 503 }
+  const produce = () => {
+    begun.open()
+    return never
+  }
+  const first = request(0).once('order', produce, { lease: '1m', wait: 300 })
+  await begun.opened
+  const others = [
+    request(0).once('order', produce, { wait: 20 }),
+    request(1).once('order', produce, { wait: 100 }),
+  ]
+  for (const call of [...others, first]) await assert.rejects(call, tooLong)
+})
+
+test('when the session ends meanwhile, all are told', async () => {
+  const { request, sessions, id } = await seenFrom(2)
+  const begun = gate()
+  const ended = gate()
+  const calls = [0, 0, 1].map(process =>
+    request(process).once('order', async () => {
+      begun.open()
+      await ended.opened
+      return 'tea'
+    }),
+  )
+  await begun.opened
+  await sessions[1]?.end(id)
+  ended.open()
+  for (const call of calls) await assert.rejects(call, SessionEndedError)
+})
+
+test('what cannot be stored is refused, and the lease is given back', async () => {
+  const { request } = await seenFrom(1)
+  for (const wrong of [undefined, () => {}, Number.NaN]) {
+    await assert.rejects(
+      request().once('order', () => wrong as never),
+      FieldError,
+    )
+  }
+  await assert.rejects(
+    request().once('user.name' as never, () => 'x' as never),
+    { name: 'CommandError' },
+  )
+  assert.equal(await request().once('order', () => 'tea'), 'tea')
+})
+
+test('what is no function or no duration is refused at the call', async () => {
+  const { request } = await seenFrom(1)
+  await assert.rejects(request().once('order', 'tea' as never), /takes a function/)
+  await assert.rejects(
+    request().once('order', () => 'tea', { unless: true as never }),
+    /takes a function/,
+  )
+  await assert.rejects(
+    request().once('order', () => 'tea', { lease: 'soon' }),
+    { name: 'ConfigurationError' },
+  )
+  await assert.rejects(
+    request().once('order', () => 'tea', { until: 1 } as never),
+    /has no option "until"/,
+  )
+  await assert.rejects(
+    request().once('_once/order' as never, () => 'tea' as never),
+    FieldError,
+  )
+})
+
+test('each path has a lease of its own', async () => {
+  const { request } = await seenFrom(2)
+  const held = gate()
+  const first = request().once('a/b~c', () => held.opened.then(() => 'one'))
+  const second = request(1).once('order', () => 'two', { wait: 1000 })
+  assert.equal(await second, 'two')
+  held.open()
+  assert.equal(await first, 'one')
+})
+
+test('who produces may use the session meanwhile', async () => {
+  const { request } = await seenFrom(1)
+  const session = request()
+  assert.equal(
+    await session.once('order', async () => {
+      const { hits } = await session.inc('hits')
+      return `order ${hits}`
+    }),
+    'order 1',
+  )
+})
+
+test('waiting asks the store rarely', async () => {
+  const store = memoryStore()
+  const processes = [0, 1, 2].map(() => aProcess(store))
+  const [first] = processes as [Sessions<Signed>]
+  const { id } = await first.create({})
+  const begun = gate()
+  const held = gate()
+  const running = first.open(id).once('order', () => {
+    begun.open()
+    return held.opened.then(() => 'tea')
+  })
+  await begun.opened
+  let calls = 0
+  for (const name of ['read', 'update', 'load'] as const) {
+    const { [name]: original } = store
+    store[name] = (...args: never[]) => {
+      calls++
+      return (original as (...args: never[]) => never).apply(store, args)
+    }
+  }
+  const waiting = Array.from({ length: 99 }, (_, index) =>
+    (processes[index % 3] as Sessions<Signed>).open(id).once('order', () => 'never'),
+  )
+  await new Promise(resolve => setTimeout(resolve, 1000))
+  assert.ok(calls > 0 && calls <= 20, `${calls} calls in a second`)
+  held.open()
+  assert.deepEqual(new Set(await Promise.all([running, ...waiting])), new Set(['tea']))
+})
+
+test('a session that takes the place of another waits for what is being produced', async t => {
+  const { app, sessions } = anApp()
+  const { id, cookie } = await sessions.create({ user: 'ada', hits: 1 })
+  const begun = gate()
+  const held = gate()
+  const running = sessions.open(id).once('order', () => {
+    begun.open()
+    return held.opened.then(() => 'tea')
+  })
+  await begun.opened
+  app.use(async ctx => {
+    held.open()
+    const session = await ctx.session.regenerate({ keep: ['order'] })
+    ctx.body = { ...session }
+  })
+  assert.deepEqual(await answerOf(t, app, cookie), { order: 'tea' })
+  assert.equal(await running, 'tea')
+})
+
+test('a lease of another request does not come along, and one of the same request does', async t => {
+  const { app, sessions } = anApp()
+  const { id, cookie } = await sessions.create({ user: 'ada' })
+  const begun = gate()
+  const held = gate()
+  const lost = sessions.open(id).once(
+    'order',
+    () => {
+      begun.open()
+      return held.opened.then(() => 'tea')
+    },
+    { lease: '1m', wait: '1m' },
+  )
+  await begun.opened
+  app.use(async ctx => {
+    const renewed = gate()
+    const own = ctx.session.once('a/b~c', () => renewed.opened.then(() => 'one'))
+    await ctx.session.get('user')
+    const session = await ctx.session.regenerate({ keep: true })
+    renewed.open()
+    await own
+    ctx.body = { ...(await session.update()) }
+  })
+  // It waits for the other request for no longer than the timeout.
+  assert.deepEqual(await answerOf(t, app, cookie), { user: 'ada', 'a/b~c': 'one' })
+  held.open()
+  await assert.rejects(lost, SessionEndedError)
+})
+
+test('for a visitor without a session the value is produced and stored with the first change', async t => {
+  const { app, store } = anApp()
+  const inserted = t.mock.method(store, 'insert')
+  const updated = t.mock.method(store, 'update')
+  app.use(async ctx => {
+    ctx.body = { order: await ctx.session.once('order', current => `${current} tea`) }
+  })
+  assert.deepEqual(await answerOf(t, app), { order: 'undefined tea' })
+  assert.equal(inserted.mock.callCount(), 1)
+  assert.equal(updated.mock.callCount(), 0)
+})
