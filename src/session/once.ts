@@ -241,7 +241,7 @@ class Run {
   async #underLease(current: unknown, lease: string): Promise<unknown> {
     this.#visit.leases.add(lease)
     // From then on another may take it: those who follow look for themselves.
-    const end = setTimeout(() => this.#followers.last()('unknown'), this.#asked.lease).unref()
+    const end = setTimeout(() => this.#followers.last()('unknown'), endOfLease(lease) - Date.now()).unref()
     const produced = this.#produced(current, lease).finally(() => {
       clearTimeout(end)
       this.#visit.leases.delete(lease)
@@ -257,8 +257,9 @@ class Run {
   /** What `produce` gives, stored. */
   async #produced(current: unknown, lease?: string): Promise<unknown> {
     const { path, produce, lease: ms } = this.#asked
+    const left = lease === undefined ? ms : Math.max(0, endOfLease(lease) - Date.now())
     try {
-      const value = literal(await produce(copied(current), { signal: AbortSignal.timeout(ms) }), path)
+      const value = literal(await produce(copied(current), { signal: AbortSignal.timeout(left) }), path)
       const tell = this.#followers.last()
       const fields = await this.#visit.change(this.#storing(value, lease), [path])
       if (fields) {
