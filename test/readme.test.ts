@@ -189,6 +189,7 @@ suite('the documents name', () => {
       const thrown = [
         new errors.SessionEndedError(),
         new errors.InvalidCSRFTokenError(),
+        new errors.LeaseLostError('', undefined),
         new errors.SessionTooLargeError(),
         new errors.CommandError(''),
         new errors.FieldError('', ''),
