@@ -3,12 +3,16 @@ import type { AddressInfo } from 'node:net'
 import { bodyParser } from '@koa/bodyparser'
 import Router from '@koa/router'
 import Koa from 'koa'
-import Session, { SessionError, type Store } from '../../../src/index.ts'
+import Session, { type OnceOptions, SessionError, type Store } from '../../../src/index.ts'
 import { commands } from '../../../src/language/commands.ts'
 import { unhurried } from '../unhurried.ts'
 import type { Call, Request } from './requests.ts'
 
 type Commands = Record<string, (...args: unknown[]) => Commands & PromiseLike<unknown>>
+
+interface Producing {
+  once(path: string, produce: () => unknown, options: OnceOptions<unknown>): Promise<unknown>
+}
 
 interface Readable {
   get(...paths: readonly string[]): Promise<unknown>
@@ -35,6 +39,12 @@ export function appOn(store: Store): Koa {
     const session: Readable = ctx.session
     const found = await session.get(...paths)
     ctx.body = { values: paths.length > 1 ? found : [found] }
+  })
+  router.post('/once', async ctx => {
+    const { path, value } = bodyOf(ctx) as Request & { kind: 'once' }
+    const session: Producing = ctx.session
+    // A lost answer may leave a lease behind.
+    ctx.body = { value: await session.once(path, () => value, { lease: '1s', wait: '20s' }) }
   })
   router.post('/destroy', async ctx => {
     await ctx.session.destroy()

@@ -49,6 +49,7 @@ function partsOf(request: Request, answer: Answer): [Next, isSilent: boolean][] 
   if (request.kind === 'read' || request.kind === 'get') {
     return answer.outcome === 'done' ? [[readingOf(request, answer.body), true]] : []
   }
+  if (request.kind === 'once') return onceParts(request, answer)
   if (answer.outcome === 'unknown') return [[() => 'ended', false]]
   // No command was asked for that could be refused.
   if (answer.outcome === 'refused') return [[() => undefined, true]]
@@ -64,6 +65,20 @@ function readingOf(request: Request & { kind: 'read' | 'get' }, body: Body): Nex
     const values = request.paths.map(path => valueAt(fields, path) ?? null)
     return canonical(values) === key ? state : undefined
   }
+}
+
+/** A value that was there is the result. Where there was none, this request got the lease, and its value is stored later. */
+function onceParts({ path, value }: Request & { kind: 'once' }, answer: Answer): [Next, isSilent: boolean][] {
+  const stored: Next = state => (state === 'ended' ? undefined : { ...state, [path]: value })
+  if (answer.outcome !== 'done') return [[stored, false]]
+  const there = (state: State) => (state === 'ended' ? undefined : valueAt(state, path))
+  const { value: result } = answer.body
+  if (result !== value) return [[state => (there(state) === result ? state : undefined), true]]
+  const missing: Next = state => (state !== 'ended' && there(state) === undefined ? state : undefined)
+  return [
+    [missing, true],
+    [stored, false],
+  ]
 }
 
 /** An ended session reads as an empty one that is not stored. */

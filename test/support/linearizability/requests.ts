@@ -13,6 +13,7 @@ export type Request =
   | { readonly kind: 'commands'; readonly calls: readonly Call[]; readonly manner: Manner }
   | { readonly kind: 'read' }
   | { readonly kind: 'get'; readonly paths: readonly string[] }
+  | { readonly kind: 'once'; readonly path: string; readonly value: string }
   | { readonly kind: 'destroy' }
   | { readonly kind: 'regenerate'; readonly keep: boolean | readonly string[] }
 
@@ -47,6 +48,7 @@ export class Requests {
     const kind = random.fraction()
     if (kind < 0.2) return { kind: 'read' }
     if (kind < 0.25) return { kind: 'get', paths: random.some(Object.keys(firstFields), 1 + random.below(3)) }
+    if (kind < 0.31) return { kind: 'once', path: random.pick(['flash', 'notice']), value: this.#unique() }
     const manner = random.fraction()
     return {
       kind: 'commands',
