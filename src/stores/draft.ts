@@ -44,6 +44,8 @@ export interface Swap {
   readonly size: { readonly above: number; readonly atMost: number }
   /** Present if a change goes by the session's life, or moves it: it has to be as `before`. */
   readonly life?: { readonly before: Life; readonly after: Life }
+  /** The life that it has then, as far as it was seen: another change may have moved the end. */
+  readonly expected: Life
   /** By how many the revision moves. The fields that are set get the new one as their stamp. */
   readonly steps: number
   readonly set: ReadonlyMap<string, FieldBytes>
@@ -143,6 +145,7 @@ export class Draft {
       isRevFixed: this.#isRevFixed,
       seen,
       size: { above: this.#above, atMost: this.#atMost },
+      expected: this.#life,
       ...(this.#isLifeSeen && { life: { before: { expires, maxAge }, after: this.#life } }),
       steps: this.#steps,
       set,

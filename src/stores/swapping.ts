@@ -18,9 +18,9 @@ export interface FieldStore {
 
   /**
    * Makes the swap in one step if the session is as it was seen, and answers with how it is then. Answers with `moved` if it is
-   * otherwise; then nothing was written.
+   * otherwise; then nothing was written. `until`: when the callers give up, by `performance.now()`.
    */
-  swapFields(id: SessionId, swap: Swap): Promise<Swapped | Moved | Missing>
+  swapFields(id: SessionId, swap: Swap, until: number): Promise<Swapped | Moved | Missing>
 
   /** The database's clock, milliseconds since the epoch, where `$currentDate` goes by it. */
   now?(): number
@@ -97,7 +97,7 @@ async function swapUntilDone(
       standing = undefined
       continue
     }
-    const answer = await store.swapFields(id, swap)
+    const answer = await store.swapFields(id, swap, until)
     if (typeof answer === 'string') return { results: updates.map(() => fulfilled(answer)) }
     if (!('isMoved' in answer)) {
       return { results: movedBy(answer.rev - swap.steps - swap.rev, results), told: swapped(answer, swap) }
@@ -168,7 +168,8 @@ function movedBy(
   })
 }
 
-function swapped(now: Swapped, { seen, set, unset }: Swap): Standing {
+/** How a session is after a swap. */
+export function swapped(now: Swapped, { seen, set, unset }: Swap): Standing {
   const fields = new Map<string, StoredField | undefined>(seen)
   for (const [name, bytes] of set) fields.set(name, { bytes, stamp: now.rev })
   for (const name of unset) fields.set(name, undefined)

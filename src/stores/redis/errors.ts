@@ -1,0 +1,38 @@
+import { SessionError, StoreUnavailableError } from '../../errors.ts'
+
+type Effect = StoreUnavailableError['outcome']
+
+/** How a reply of the server begins that is an error: scripts write nothing before all is decided, so it has written nothing. */
+const replied = /^[A-Z][A-Z0-9]*(?: |$)/
+
+/** What clients say that did not send a command; they throw it themselves, without a code. */
+const unsent = [
+  'The client is closed',
+  'The client is offline',
+  'The queue is full',
+  'All the root nodes are unavailable',
+  "Stream isn't writeable and enableOfflineQueue options is false",
+  "Cluster isn't ready and enableOfflineQueue options is false",
+  'Failed to refresh slots cache.',
+  'Cluster is ended.',
+]
+
+/** A client's error as one of ours. `mayBeResent`: the client may have sent the command more than once. */
+export function redisError(error: unknown, effect: Effect, mayBeResent: boolean): SessionError {
+  if (error instanceof SessionError) return error
+  const message = error instanceof Error ? error.message : String(error)
+  const isUnwritten =
+    effect === 'none' ||
+    (!mayBeResent && (replied.test(message) || unsent.some(beginning => message.startsWith(beginning)))) ||
+    // Of `redis`: it ends waiting only for what is not yet sent.
+    (error as Error | undefined)?.constructor?.name === 'TimeoutError'
+  const what = replied.test(message)
+    ? `Redis refused a command (${message.slice(0, message.search(/ |$/))})`
+    : 'Redis could not be reached, or did not confirm'
+  return new StoreUnavailableError(what, isUnwritten ? 'none' : 'unknown', { cause: error })
+}
+
+/** Whether another kind of value stands under a session's key, which is none of ours. */
+export function isOfAnotherType(error: unknown): boolean {
+  return error instanceof Error && /\bWRONGTYPE\b/.test(error.message)
+}

@@ -1,0 +1,106 @@
+import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import { HEAD, MEMORY } from './scripts.ts'
+
+/**
+ * What a session's hash has under `_`, which no field is named: the form's mark, then numbers, then what it remembers of the
+ * processes that wrote it lately. Of a tombstone, only of the one that left it, and then `next`.
+ */
+export interface Head {
+  readonly isEnded: boolean
+  /** Milliseconds since the epoch, as all instants here. */
+  readonly expires: number
+  /** Infinity for a session without an absolute limit. */
+  readonly absolute: number
+  readonly maxAge: number
+  readonly rev: number
+  /** Bytes of BSON of all fields. */
+  readonly size: number
+  /** A tombstone's is when the session ended. */
+  readonly created: number
+  /** Until when its entries in the indexes stand. */
+  readonly indexed: number
+}
+
+/** A step that a process sends: if it comes twice, the record remembers it. */
+export interface Step {
+  readonly process: Uint8Array
+  /** Larger than that of each step which this process sent before. */
+  readonly number: number
+  /** By the server's clock, milliseconds: what comes later is not done. */
+  readonly until: number
+}
+
+/** The form's mark as a byte. */
+const LIVING = FORM
+const ENDED = ENDED_FORM & 0xff
+
+/** What is stored, or nothing if it is none of ours, or its time has come. */
+export function headOf(bytes: Uint8Array | null | undefined, now: number): Head | undefined {
+  if (!bytes || bytes.length < HEAD) return undefined
+  const head = headIn(bytes)
+  const isOurs = bytes[0] === LIVING || bytes[0] === ENDED
+  return isOurs && head.expires > now ? head : undefined
+}
+
+export function headIn(bytes: Uint8Array): Head {
+  const view = viewOf(bytes)
+  const expires = view.getFloat64(1, true)
+  const maxAge = view.getFloat64(17, true)
+  return {
+    isEnded: bytes[0] === ENDED,
+    expires,
+    absolute: view.getFloat64(9, true),
+    // Others may have written what cannot be.
+    maxAge: Number.isFinite(maxAge) ? maxAge : Math.max(0, expires - Date.now()),
+    rev: view.getFloat64(25, true) || 0,
+    size: view.getFloat64(33, true) || 0,
+    created: view.getFloat64(41, true) || 0,
+    indexed: view.getFloat64(49, true) || 0,
+  }
+}
+
+export function headOfRecord(record: SessionRecord, size: number, indexed: number, step: Step): Buffer {
+  const { expires, absolute, maxAge, rev, created } = record
+  const bytes = Buffer.allocUnsafe(HEAD + MEMORY)
+  write(bytes, LIVING, [
+    expires.getTime(),
+    absolute?.getTime() ?? Number.POSITIVE_INFINITY,
+    maxAge,
+    rev,
+    size,
+    created.getTime(),
+    indexed,
+  ])
+  remember(bytes, step, rev)
+  return bytes
+}
+
+export function headOfTombstone({ ended, next = '' }: Tombstone, until: Date, step: Step): Buffer {
+  const rest = Buffer.from(next)
+  const bytes = Buffer.allocUnsafe(HEAD + MEMORY)
+  write(bytes, ENDED, [until.getTime(), Number.POSITIVE_INFINITY, 0, 0, 0, ended.getTime(), 0])
+  remember(bytes, step, 0)
+  return Buffer.concat([bytes, rest])
+}
+
+export function tombstoneOf({ created }: Head, bytes: Uint8Array): Tombstone {
+  const next = Buffer.from(bytes.subarray(HEAD + MEMORY)).toString()
+  return { ended: new Date(created), ...(next !== '' && { next }) }
+}
+
+function write(bytes: Buffer, mark: number, numbers: readonly number[]): void {
+  bytes[0] = mark
+  let at = 1
+  for (const number of numbers) at = bytes.writeDoubleLE(number, at)
+}
+
+function remember(bytes: Buffer, { process, number, until }: Step, rev: number): void {
+  bytes.set(process, HEAD)
+  bytes.writeDoubleLE(until, HEAD + 8)
+  bytes.writeDoubleLE(rev, HEAD + 16)
+  bytes.writeDoubleLE(number, HEAD + 24)
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength)
+}

@@ -1,0 +1,94 @@
+import type { Path } from '../../language/paths.ts'
+import type { Commands } from './commands.ts'
+import { redisError } from './errors.ts'
+import { pairsOf } from './replies.ts'
+import { declare, look, type Script } from './scripts.ts'
+
+/** Milliseconds after which what is known of the indexes is asked for again, and after which nothing is written by it. */
+const STALE = 5000
+const EXPIRED = 10_000
+
+export interface Index {
+  /** When it was declared, by the server's clock. */
+  readonly since: number
+  /** Whether it has the sessions from before it was declared too. */
+  readonly isComplete: boolean
+}
+
+/**
+ * The paths by which sessions are indexed, which any process may declare and all writers follow; and the server's clock, since both
+ * are asked for in one command.
+ */
+export class Indexes {
+  readonly #commands: Commands
+  readonly #key: string
+  #known: ReadonlyMap<Path, Index> | undefined
+  #paths: readonly Path[] = []
+  #askedAt = Number.NEGATIVE_INFINITY
+  #asking: Promise<void> | undefined
+  /** The server's clock less this process's. */
+  #offset = 0
+
+  constructor(commands: Commands, prefix: string) {
+    this.#commands = commands
+    this.#key = `${prefix}indexes`
+  }
+
+  /** The server's clock, milliseconds since the epoch. */
+  now(): number {
+    return Date.now() + this.#offset
+  }
+
+  /** What the server's clock has just said. Servers of a cluster may differ: the one that is ahead counts, until it is asked anew. */
+  heard(now: number): void {
+    this.#offset = Math.max(this.#offset, now - Date.now())
+  }
+
+  /** The paths that a write has to follow. */
+  async paths(): Promise<readonly Path[]> {
+    const age = performance.now() - this.#askedAt
+    if (age < STALE) return this.#paths
+    const asked = this.ask()
+    if (age >= EXPIRED) await asked
+    else asked.catch(() => {})
+    return this.#paths
+  }
+
+  async of(path: Path): Promise<Index | undefined> {
+    await this.ask()
+    return this.#known?.get(path)
+  }
+
+  ask(): Promise<void> {
+    this.#asking ??= this.#run(look, []).finally(() => {
+      this.#asking = undefined
+    })
+    return this.#asking
+  }
+
+  /** From soon on, writes of all processes keep an index by this path. */
+  declare(path: Path): Promise<void> {
+    return this.#run(declare, [path, '0'])
+  }
+
+  complete(path: Path, { since }: Index): Promise<void> {
+    return this.#run(declare, [path, '1', `${since} 1`])
+  }
+
+  async #run(script: Script, args: readonly string[]): Promise<void> {
+    const askedAt = performance.now()
+    const { reply } = await this.#commands.run(script, this.#key, args).catch(error => {
+      throw redisError(error, 'none', false)
+    })
+    const [now, pairs] = reply as [unknown, unknown]
+    this.#offset = Number(now) - Date.now()
+    this.#known = new Map(
+      pairsOf(pairs).map(([path, bytes]) => {
+        const [since, isComplete] = bytes.toString().split(' ')
+        return [path, { since: Number(since), isComplete: isComplete === '1' }]
+      }),
+    )
+    this.#paths = [...this.#known.keys()]
+    this.#askedAt = askedAt
+  }
+}

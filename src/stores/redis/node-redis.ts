@@ -1,0 +1,140 @@
+import { type Commands, pattern, type Ran, type Wait } from './commands.ts'
+import type { Script } from './scripts.ts'
+
+interface Keyed {
+  readonly keys: string[]
+  readonly arguments: (string | Buffer)[]
+}
+
+/** What the clients of `redis` 5 and newer have in common: of one server, a pool, a sentinel's, a cluster. */
+export interface NodeRedisClient {
+  withTypeMapping(mapping: never): unknown
+  evalSha: unknown
+  hGetAll: unknown
+}
+
+interface Mapped {
+  evalSha(sha: string, args: Keyed): Promise<unknown>
+  eval(script: string, args: Keyed): Promise<unknown>
+  hmGet(key: string, fields: readonly string[]): Promise<unknown>
+  hGetAll(key: string): Promise<unknown>
+  info(): Promise<unknown>
+  scan(
+    cursor: string,
+    options: { MATCH: string; COUNT: number },
+  ): Promise<{ cursor: unknown; keys: unknown[] }>
+  multi(): Multi
+  on?(event: string, listener: () => void): unknown
+  readonly options?: NodeRedisOptions
+  readonly _options?: NodeRedisOptions
+  readonly masters?: readonly object[]
+  nodeClient?(master: object): Promise<Mapped>
+  getSentinelNode?: unknown
+}
+
+interface NodeRedisOptions {
+  readonly keyPrefix?: unknown
+  readonly useReplicas?: unknown
+  readonly clientSideCache?: unknown
+}
+
+interface Multi {
+  evalSha(sha: string, args: Keyed): Multi
+  eval(script: string, args: Keyed): Multi
+  wait(replicas: number, ms: number): Multi
+  execAsPipeline(): Promise<unknown[]>
+}
+
+/** The byte by which the protocol marks a string, which is to come as bytes. */
+const BLOB_STRING = 36
+
+export function isNodeRedis(client: unknown): client is NodeRedisClient {
+  return typeof client === 'object' && client !== null && 'withTypeMapping' in client && 'evalSha' in client
+}
+
+export function nodeRedisCommands(client: NodeRedisClient): Commands {
+  return new NodeRedisCommands(client as unknown as Mapped & { withTypeMapping(mapping: object): Mapped })
+}
+
+class NodeRedisCommands implements Commands {
+  losses = 0
+  readonly readsElsewhere: boolean
+  readonly #client: Mapped
+  readonly #bytes: Mapped
+  /** Which this client puts before keys, and not before patterns. */
+  readonly #keyPrefix: string
+
+  constructor(client: Mapped & { withTypeMapping(mapping: object): Mapped }) {
+    this.#client = client
+    this.#bytes = client.withTypeMapping({ [BLOB_STRING]: Buffer })
+    const options = client.options ?? client._options ?? {}
+    const isSentinel = client.getSentinelNode !== undefined
+    this.readsElsewhere = isSentinel || Boolean(options.useReplicas) || Boolean(options.clientSideCache)
+    this.#keyPrefix = options.keyPrefix === undefined ? '' : String(options.keyPrefix)
+    // Alone of these clients, it sends again what had not been answered.
+    if (isSentinel) client.on?.('topology-change', () => void this.losses++)
+  }
+
+  async run(script: Script, key: string, args: readonly (string | Buffer)[], wait?: Wait): Promise<Ran> {
+    const keyed = { keys: [key], arguments: [...args] }
+    try {
+      if (wait) return await waited(this.#bytes.multi().evalSha(script.sha, keyed), wait)
+      return { reply: await this.#bytes.evalSha(script.sha, keyed) }
+    } catch (error) {
+      if (!isUnknownScript(error)) throw error
+      if (wait) return waited(this.#bytes.multi().eval(script.text, keyed), wait)
+      return { reply: await this.#bytes.eval(script.text, keyed) }
+    }
+  }
+
+  hmget(key: string, fields: readonly string[]): Promise<unknown> {
+    return this.#bytes.hmGet(key, fields)
+  }
+
+  hgetall(key: string): Promise<unknown> {
+    return this.#bytes.hGetAll(key)
+  }
+
+  async info(): Promise<string[]> {
+    const infos = (await this.#nodes()).map(async node => String(await node.info()))
+    return Promise.all(infos)
+  }
+
+  async *scan(prefix: string): AsyncGenerator<string[]> {
+    for (const node of await this.#nodes()) {
+      let from = '0'
+      do {
+        const { cursor, keys } = await node.scan(from, {
+          MATCH: pattern(this.#keyPrefix + prefix),
+          COUNT: 500,
+        })
+        from = String(cursor)
+        yield keys.map(key => String(key).slice(this.#keyPrefix.length))
+      } while (from !== '0')
+    }
+  }
+
+  async #nodes(): Promise<Mapped[]> {
+    const { masters, nodeClient } = this.#client
+    if (!masters || !nodeClient) return [this.#client]
+    return Promise.all(masters.map(master => nodeClient.call(this.#client, master)))
+  }
+}
+
+/** One connection has both, since the server waits for what that has written. */
+async function waited(multi: Multi, { replicas, ms }: Wait): Promise<Ran> {
+  try {
+    const [reply, count] = await multi.wait(replicas, ms).execAsPipeline()
+    return { reply, replicas: Number(count) }
+  } catch (error) {
+    // Of several replies, those that are errors.
+    const { replies } = error as { replies?: unknown }
+    if (!Array.isArray(replies)) throw error
+    if (replies[0] instanceof Error) throw replies[0]
+    return { reply: replies[0], replicas: 0 }
+  }
+}
+
+function isUnknownScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT')
+}

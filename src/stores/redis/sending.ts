@@ -1,0 +1,94 @@
+import { randomBytes } from 'node:crypto'
+import { StoreUnavailableError } from '../../errors.ts'
+import type { Commands, Ran, Wait } from './commands.ts'
+import { isOfAnotherType, redisError } from './errors.ts'
+import type { Step } from './head.ts'
+import type { Indexes } from './indexes.ts'
+import { type Reply, replyOf } from './replies.ts'
+import { ABSENT, CROWDED, DONE, LATE, REPEATED, type Script } from './scripts.ts'
+
+/** Milliseconds; as the sessions have it, unless they say otherwise. */
+const DEFAULT_TIMEOUT = 5000
+
+/** Of the time that a caller waits, the part that replicas are waited for: their number is to be told in time. */
+const WAITING = 0.8
+
+/**
+ * Sends scripts that write, each as a step of its own: clients send some commands again when a connection is lost, and what
+ * had been done already is not done again.
+ */
+export class Sender {
+  timeout = DEFAULT_TIMEOUT
+  readonly #commands: Commands
+  readonly #indexes: Indexes
+  readonly #replicas: number
+  readonly #process = randomBytes(8)
+  #steps = 0
+
+  constructor(commands: Commands, indexes: Indexes, replicas: number) {
+    this.#commands = commands
+    this.#indexes = indexes
+    this.#replicas = replicas
+  }
+
+  /** `until`: when the caller gives up, by `performance.now()`; the server does not begin a step after that. */
+  async send(
+    script: Script,
+    key: string,
+    argument: (step: Step) => Buffer,
+    until = performance.now() + this.timeout,
+  ): Promise<Reply> {
+    const left = until - performance.now()
+    if (left <= 0) throw new StoreUnavailableError('There was no time left to ask Redis', 'none')
+    const step = { process: this.#process, number: ++this.#steps, until: this.#indexes.now() + left }
+    const { reply, replicas } = await this.#run(script, key, [argument(step)], this.#waitOf(left))
+    const told = replyOf(reply)
+    if (told.now) this.#indexes.heard(told.now)
+    switch (told.status) {
+      case LATE:
+        throw new StoreUnavailableError('The change came to Redis too late, or once more', 'unknown')
+      case CROWDED:
+        throw new StoreUnavailableError('Too many processes write to one session', 'none')
+      case DONE:
+      case REPEATED:
+        this.#assertCopied(replicas)
+    }
+    return told
+  }
+
+  /** What may as well be done twice. */
+  async repeatable(script: Script, key: string, args: readonly string[]): Promise<unknown> {
+    const { reply, replicas } = await this.#run(script, key, args, this.#waitOf(this.timeout))
+    this.#assertCopied(replicas)
+    return reply
+  }
+
+  #waitOf(left: number): Wait | undefined {
+    return this.#replicas > 0
+      ? { replicas: this.#replicas, ms: Math.max(1, Math.floor(left * WAITING)) }
+      : undefined
+  }
+
+  async #run(
+    script: Script,
+    key: string,
+    args: readonly (string | Buffer)[],
+    wait: Wait | undefined,
+  ): Promise<Ran> {
+    const { losses } = this.#commands
+    try {
+      return await this.#commands.run(script, key, args, wait)
+    } catch (error) {
+      if (isOfAnotherType(error)) return { reply: ABSENT }
+      throw redisError(error, 'unknown', this.#commands.losses !== losses)
+    }
+  }
+
+  #assertCopied(replicas = 0): void {
+    if (replicas >= this.#replicas) return
+    throw new StoreUnavailableError(
+      `Redis has the change, and ${replicas} of ${this.#replicas} replicas have confirmed it`,
+      'unknown',
+    )
+  }
+}

@@ -1,0 +1,97 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { freePort, RedisServer, type Settings } from './server.ts'
+
+/** Servers that are started and stopped together. */
+export interface Topology {
+  readonly servers: readonly RedisServer[]
+  stop(): Promise<void>
+}
+
+export interface Sentinel extends Topology {
+  readonly primary: RedisServer
+  readonly replica: RedisServer
+  readonly sentinel: RedisServer
+  /** What the sentinel calls the primary. */
+  readonly name: string
+}
+
+export interface Cluster extends Topology {
+  readonly primaries: readonly RedisServer[]
+  readonly replicas: readonly RedisServer[]
+}
+
+/** A primary with a replica, and a sentinel that makes the one the other when it is away for so many milliseconds. */
+export async function startSentinel(settings: Settings = {}, ms = 500): Promise<Sentinel> {
+  const primary = await RedisServer.start(settings)
+  const replica = await RedisServer.start({ ...settings, replicaof: `${primary.host} ${primary.port}` })
+  const sentinel = await RedisServer.start({}, 'redis-sentinel')
+  await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
+  await sentinel.command('SENTINEL MONITOR', 'sessions', primary.host, String(primary.port), '1')
+  await sentinel.command('SENTINEL SET sessions down-after-milliseconds', String(ms))
+  await sentinel.command('SENTINEL SET sessions failover-timeout', '3000')
+  await until(async () =>
+    new RegExp(`:${replica.port}|slaves=1`).test(await sentinel.command('INFO sentinel')),
+  )
+  const servers = [primary, replica, sentinel]
+  return { primary, replica, sentinel, name: 'sessions', servers, stop: () => stopAll(servers) }
+}
+
+const SLOTS = 16_384
+
+/** Three primaries, and a replica of each where that is asked for. */
+export async function startCluster(hasReplicas = false, settings: Settings = {}): Promise<Cluster> {
+  const count = hasReplicas ? 6 : 3
+  const servers: RedisServer[] = []
+  for (let index = 0; index < count; index++) {
+    servers.push(
+      await RedisServer.start({
+        'cluster-enabled': 'yes',
+        'cluster-node-timeout': '1000',
+        'cluster-port': String(await freePort()),
+        ...settings,
+      }),
+    )
+  }
+  const primaries = servers.slice(0, 3)
+  const replicas = servers.slice(3)
+  for (const [index, server] of primaries.entries()) {
+    const [first, last] = [index, index + 1].map(part => Math.round((part * SLOTS) / 3))
+    await server.command('CLUSTER ADDSLOTSRANGE', String(first), String(Number(last) - 1))
+    await server.command('CLUSTER SET-CONFIG-EPOCH', String(index + 1))
+  }
+  const [first] = servers
+  for (const other of servers.slice(1)) {
+    const bus = /^.*@(\d+) myself/m.exec(await other.command('CLUSTER NODES'))?.[1] ?? ''
+    await first?.command('CLUSTER MEET', other.host, String(other.port), bus)
+  }
+  for (const server of servers) {
+    await until(async () => (await server.command('CLUSTER NODES')).trim().split('\n').length >= count + 1)
+  }
+  for (const [index, replica] of replicas.entries()) {
+    const id = idIn(await (primaries[index] as RedisServer).command('CLUSTER MYID'))
+    await until(async () => (await replica.command('CLUSTER REPLICATE', id)).startsWith('+OK'))
+  }
+  for (const server of servers) {
+    await until(async () => /cluster_state:ok/.test(await server.command('CLUSTER INFO')))
+  }
+  for (const replica of replicas) {
+    await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
+  }
+  return { servers, primaries, replicas, stop: () => stopAll(servers) }
+}
+
+/** The second line: before it is its length. */
+function idIn(reply: string): string {
+  return reply.split('\r\n')[1] ?? ''
+}
+
+async function stopAll(servers: readonly RedisServer[]): Promise<void> {
+  for (const server of servers) await server.stop()
+}
+
+export async function until(isSo: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0; !(await isSo().catch(() => false)); tries++) {
+    if (tries === 3000) throw new Error('It never comes to be so')
+    await delay(10)
+  }
+}
