@@ -214,6 +214,15 @@ suite('the documents name', () => {
   })
 })
 
+test('the list of pages has each page', () => {
+  const listed = Array.from(
+    read('docs/index.md').matchAll(/\]\(([^)]+)\)/g),
+    ([, target = '']) => `docs/${target}`,
+  )
+  const pages = documents.filter(document => document.startsWith('docs/') && document !== 'docs/index.md')
+  assert.deepEqual(listed.sort(), pages)
+})
+
 test('links lead somewhere', () => {
   const lost: string[] = []
   for (const document of documents) {
