@@ -16,43 +16,43 @@ import type { Visit } from './visit.ts'
 export function performerFor(visit: Visit, shown?: object): Performer {
   return {
     queue: visit.queue,
-    perform: async (change, taken, asked) => {
-      const outcome = await visit.apply(change, answerFor(change, taken, asked))
+    perform: async (change, taken, isAwaited) => {
+      const outcome = await visit.apply(change, answerFor(change, taken, isAwaited))
       if (outcome === null) return { value: null }
-      if (shown && asked) await visit.refresh().catch(afterApplied)
+      if (shown && isAwaited) await visit.refresh().catch(failedRead)
       const { fields } = outcome
       if (taken) return { value: copied(valueAt(fields ?? {}, taken)) }
-      if (shown) return asked ? { value: shown } : undefined
+      if (shown) return isAwaited ? { value: shown } : undefined
       return fields && { value: copied(fields) }
     },
-    afterwards: async change => {
+    lateResult: async change => {
       const paths = touchedPaths(change.operations)
-      if (!shown) return copied((await visit.excerpt(paths).catch(afterApplied)) ?? {})
+      if (!shown) return copied((await visit.excerpt(paths).catch(failedRead)) ?? {})
       await visit.load()
       return shown
     },
   }
 }
 
-/** What to ask back. Removing needs nothing but what was there; otherwise the fields touched, if anybody wants them. */
-function answerFor(change: Change, taken: Path | undefined, asked: boolean): Answer | undefined {
+/** What to ask back: the field that is taken, as it was before; otherwise the fields touched, if anybody waits for them. */
+function answerFor(change: Change, taken: Path | undefined, isAwaited: boolean): Answer | undefined {
   if (taken) return { paths: answerable([taken]), when: 'before' }
-  if (!asked && !change.operations.some(hasFleetingResult)) return undefined
+  if (!isAwaited && !change.operations.some(hasFleetingResult)) return undefined
   return { paths: answerable(touchedPaths(change.operations)), when: 'after' }
 }
 
 /**
- * Numbers may be awaited later, as tickets whose worth is that no two are alike: what a later read would find is not what
- * this change made. They are small, so they are asked back always.
+ * Numbers are always asked back, since they are small. They may be awaited later, and used as tickets of which no two must be
+ * alike: a later read would find what other changes have made of them.
  */
 function hasFleetingResult({ op }: Operation): boolean {
   return op === '$inc' || op === '$mul' || op === '$min' || op === '$max'
 }
 
 /**
- * What a change leaves at the paths it touches, where that follows from the change alone, so that nobody need ask the store:
- * it may then join the change with others. Below an array's element, the answer is the whole array; an object from which
- * something is removed is there afterwards only if it was before.
+ * What a change leaves at the paths it touches, where that follows from the change alone. Then the store is not asked, and may
+ * join the change with others. It does not follow below an array's element, where the answer is the whole array, nor for a
+ * field that is removed from an object, since the object may not have been there.
  */
 export function foreseen({ operations }: Change, { paths }: Answer): Fields | undefined {
   if (!operations.every(isForeseeable)) return undefined
@@ -66,8 +66,8 @@ function isForeseeable(operation: Operation): boolean {
   return operation.op === '$set' && !parts.some(isIndex) && comesBackAlike(operation.arg)
 }
 
-/** The change has been applied, whatever the reading after it meets; that nothing was written must not be said. */
-export function afterApplied(error: unknown): undefined {
+/** For a read after a change that was applied: an error of the read must not say that nothing was written. */
+export function failedRead(error: unknown): undefined {
   if (error instanceof SessionEndedError) return undefined
   if (!(error instanceof StoreUnavailableError)) throw error
   const message = 'The change was applied, but the session could not be read again'

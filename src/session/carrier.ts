@@ -10,26 +10,27 @@ export interface Presented {
   readonly maxAge: number
   /** The session's absolute limit, milliseconds since the epoch, where it has one. */
   readonly absolute: number | undefined
-  /** What the session's tombstone says if a renewal of unknown outcome has ended it: then its visitor may follow. */
+  /** What the tombstone says if a regeneration of unknown outcome has ended the session: then its visitor may follow. */
   readonly pendingSuccessor?: string | undefined
-  /** Tokens made with this key are good too: they are on a page that was made before its visitor got this id. */
+  /** Tokens made with this key are good too. They are on a page that was made before its visitor got this id. */
   readonly tokens?: TokenKey | undefined
 }
 
 /** What the visitor's cookie says, once its signature has been verified. */
 export interface Verified extends Presented {
   readonly id: SessionId
-  /** It was signed with a key that is to be retired, so it is sent again under the first one. */
+  /** It was signed with a key that is to be retired, so it is sent again, signed with the first key. */
   readonly outdated: boolean
 }
 
 /**
- * The secret of a session that follows from another: of the `heir` of one of ours, by its secret and its tombstone's nonce; or
- * of the one that `adopt`s another library's, by that one's key.
+ * Derives the secret of a new session from another session, by the app's keys and the name of the cookie.
+ * - `'heir'`: the successor of a session of ours, from that one's secret and from what its tombstone says.
+ * - `'adopt'`: the session that takes over another library's, from that one's key.
  */
 export type Derive = (what: 'heir' | 'adopt', from: string, nonce?: string) => Secret
 
-/** Whatever brings the visitor's id and takes a new one back: a cookie, for one. */
+/** Brings the visitor's id and takes a new one back, as a cookie does. */
 export interface Carrier {
   presented(): Verified | undefined
   /** False once the response's headers have been sent. */
@@ -40,11 +41,10 @@ export interface Carrier {
   withdraw(): void
   /** Makes the visitor forget the id. */
   clear(): void
-  /** Nobody without the app's key can tell what it gives. Another cookie's is another. */
   readonly derive: Derive
 }
 
-/** Nobody's cookie, for sessions opened by their id. */
+/** For sessions that the app opens by their id: no visitor, and no cookie. */
 export const nobody: Carrier = {
   presented: () => undefined,
   canCarry: () => false,
@@ -54,12 +54,12 @@ export const nobody: Carrier = {
   derive: (_, from) => from,
 }
 
-/** Throws where nobody would get a new id. */
-export function assertCarries(known: { readonly carrier: Carrier; readonly isVisitors: boolean }): void {
-  if (!known.isVisitors) {
+/** Throws where a new id could not be given to a visitor. */
+export function assertCarries(session: { readonly carrier: Carrier; readonly isVisitors: boolean }): void {
+  if (!session.isVisitors) {
     throw new ConfigurationError('Only a request of its visitor can give a session a new id or a CSRF token')
   }
-  if (known.carrier.canCarry()) return
+  if (session.carrier.canCarry()) return
   throw new HeadersSentError(
     'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +
       'create its CSRF token before the headers are sent',

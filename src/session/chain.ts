@@ -8,15 +8,15 @@ import { Call, type Queue } from './queue.ts'
 
 /** What carries out a chain: it applies the change and says what the chain resolves to. */
 export interface Performer {
-  /** Counts the chain as pending, and has the request fail if nobody handles its failure. */
+  /** The chain takes its place there, and the request fails if nobody handles its failure. */
   readonly queue: Queue
   /**
-   * Sends the change, in its turn: what it calls takes no place in the queue. `taken` is the field whose former value is
-   * the result; `asked`, whether anybody waits for one. `undefined`: applied, and nothing was asked back.
+   * Sends the change, in its turn, so it must not wait for another place in the queue. `taken`: the field whose former value is
+   * the result. `isAwaited`: somebody waits for the result. Resolves to `undefined` where nothing was asked back.
    */
-  perform(change: Change, taken: Path | undefined, asked: boolean): Promise<Result | undefined>
-  /** The result of a chain for which nothing was asked back, and that is awaited all the same. */
-  afterwards(change: Change): Promise<unknown>
+  perform(change: Change, taken: Path | undefined, isAwaited: boolean): Promise<Result | undefined>
+  /** The result of a chain that was sent before anybody waited for it, so that nothing was asked back. */
+  lateResult(change: Change): Promise<unknown>
 }
 
 /** Boxed, because a chain may well resolve to `undefined`. */
@@ -82,7 +82,7 @@ class Chain implements PromiseLike<unknown> {
   async #result(): Promise<unknown> {
     const result = await this.#call.over
     if (this.#call.failure !== undefined) throw this.#call.failure
-    return result ? result.value : this.#performer.afterwards(this.#fold.change())
+    return result ? result.value : this.#performer.lateResult(this.#fold.change())
   }
 
   async #send(): Promise<Result | undefined> {
@@ -93,7 +93,7 @@ class Chain implements PromiseLike<unknown> {
 
 const now = Promise.resolve()
 
-/** After all microtasks under way, however many they are and will be: Node runs `nextTick` once none is left. */
+/** Resolves after all microtasks, those that they begin included: Node runs `nextTick` once none is left. */
 function endOfTick(): Promise<void> {
   return new Promise(resolve => now.then(() => nextTick(resolve)))
 }
@@ -109,7 +109,7 @@ for (const name of Object.keys(commands) as CommandName[]) {
   })
 }
 
-/** Gives `target` every command; each begins a chain for what `performerOf` finds by what it is called on, and its name. */
+/** Gives `target` every command. `performerOf` gets what a command is called on, and the command's name for messages. */
 export function defineCommands<T extends object>(
   target: T,
   performerOf: (self: T, name: string) => Performer,

@@ -13,17 +13,17 @@ import type { Carrier } from './carrier.ts'
 import { CurrentSession, type SessionSettings } from './current.ts'
 import type { Picture } from './picture.ts'
 
-/** Stores a new session. With `fixed` under that secret's id and no other: rejects with `IdTakenError` if it is taken. */
+/** Stores a new session. With `fixed`, only under the id of that secret: rejects with `IdTakenError` if it is in use. */
 export async function create(session: CurrentSession, fields: Fields, fixed?: Secret): Promise<SessionId> {
-  const { tokens } = session
+  const tokens = session.outbox.tokensFor(session.state)
   const planned = fixed ?? session.secret ?? newSecret()
-  // A token that is asked for meanwhile is made for it.
+  // A token that is made meanwhile belongs to it.
   session.on({ type: 'planned', secret: planned })
   const picture = session.pictureOf(fields)
   session.outbox.offer(planned, picture, tokens)
   try {
     const stored = await insertNew(session.settings.store, picture, planned, fixed !== undefined)
-    // Others know one under a fixed secret too, and may have ended it by the time its visitor is told.
+    // Other requests derive a fixed secret too. They may have ended the session by the time its visitor is told.
     session.on({
       type: 'stored',
       ...stored,
@@ -39,12 +39,12 @@ export async function create(session: CurrentSession, fields: Fields, fixed?: Se
   }
 }
 
-/** That one id is taken is a wonder; that three are is a broken generator. */
+/** One id in use is next to impossible; three mean that the generator is broken. */
 const MAX_IDS = 3
 
 /**
- * Stores a session under `secret`'s id or, should that be taken, under another's; never over another session. One that
- * `isFixed` is stored under no other: rejects with `IdTakenError`.
+ * Stores a session under the id of `secret` or, if that is in use, of another secret; never over another session. If `isFixed`,
+ * there is no other secret: rejects with `IdTakenError`.
  */
 export async function insertNew(
   store: Store,
@@ -72,7 +72,7 @@ export interface CreateOptions {
   readonly maxAge?: number | string
 }
 
-/** Stores a session outside of any request, even one without fields. */
+/** Stores a session outside of any request, with fields or without. */
 export async function createFor(
   carrier: Carrier,
   settings: SessionSettings,

@@ -6,7 +6,7 @@ import type { Tombstone } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import type { Carrier } from './carrier.ts'
 import { Outbox } from './outbox.ts'
-import { endAfter, type Lifetimes, newPicture, type Picture } from './picture.ts'
+import { endOfLife, type Lifetimes, newPicture, type Picture } from './picture.ts'
 import {
   isStored,
   next,
@@ -16,7 +16,6 @@ import {
   secretOf,
 } from './state.ts'
 import type { Brought } from './takeover.ts'
-import type { TokenKey } from './tokens.ts'
 
 export interface SessionSettings extends Lifetimes {
   readonly store: Store
@@ -37,14 +36,14 @@ export interface SessionSettings extends Lifetimes {
 export class CurrentSession {
   readonly carrier: Carrier
   readonly settings: SessionSettings
-  /** Whether it is a visitor who is served: nobody else can be given a new id. */
+  /** A visitor's request uses the session. Nobody else can be given a new id. */
   readonly isVisitors: boolean
   readonly outbox: Outbox
-  /** The request used the session, so it is extended if its cookie is old enough, */
+  /** The request has used the session, which extends it if its cookie is old enough, */
   isUsed = false
-  /** unless the request is not to keep it alive. */
+  /** unless the request is not to keep the session alive. */
   mayExtend = true
-  /** What the visitor brings from elsewhere was asked for. */
+  /** What the visitor brings from another library was asked for. */
   isTakenOver = false
   /** The leases of `once` that this request holds. */
   readonly leases = new Set<unknown>()
@@ -60,16 +59,11 @@ export class CurrentSession {
     this.settings = settings
     this.isVisitors = id === undefined
     this.outbox = new Outbox(carrier, presented, maxAge)
-    const known = presented ?? (id ? { secret: undefined, id, maxAge, absolute: undefined } : undefined)
-    this.#state = known
-      ? {
-          kind: 'presented',
-          secret: known.secret,
-          id: known.id,
-          maxAge: known.maxAge,
-          absolute: known.absolute,
-        }
-      : { kind: 'new', secret: undefined, maxAge }
+    const { secret, absolute } = presented ?? {}
+    const knownId = presented?.id ?? id
+    this.#state = knownId
+      ? { kind: 'presented', secret, id: knownId, maxAge: presented?.maxAge ?? maxAge, absolute }
+      : { kind: 'new', secret, maxAge }
   }
 
   get state(): SessionState {
@@ -109,15 +103,7 @@ export class CurrentSession {
     return newPicture(this.settings, this.#state.maxAge, fields)
   }
 
-  get tokens(): TokenKey | undefined {
-    return this.outbox.tokensFor(this.#state)
-  }
-
-  get tokenKeys(): TokenKey[] {
-    return this.outbox.tokenKeys(this.#state)
-  }
-
-  /** Something has happened to the session. What that means for its visitor is told at once. */
+  /** Something has happened to the session. The outbox tells the visitor what that means for the cookie. */
   on(event: SessionEvent): void {
     const before = this.#state
     const after = next(before, event)
@@ -131,7 +117,7 @@ export class CurrentSession {
     const { stored, isVisitors } = this
     if (!stored) return
     const { id, maxAge, absolute } = stored
-    const isExpired = isVisitors && endAfter(this.outbox.cookie.issued, maxAge, absolute) <= Date.now()
+    const isExpired = isVisitors && endOfLife(this.outbox.cookie.issued, maxAge, absolute) <= Date.now()
     if (!tombstone) publish({ type: isExpired ? 'expired' : 'unknown id', id })
     this.on({ type: 'missing', tombstone, isVisitors, maxAge: this.settings.maxAge })
     if (this.#state.kind === 'ended') throw new SessionEndedError()

@@ -6,8 +6,15 @@ import type { Store } from '../store/store.ts'
 import type { CurrentSession } from './current.ts'
 import { followTombstone, TOMBSTONE_LIFE } from './lookup.ts'
 
-/** Ends a session, leaving a tombstone; with `rev`, only at that revision. True if this call ended it. */
-export function endAt(store: Store, id: SessionId, rev?: number, next?: string): Promise<boolean> {
+/** Which session is to end: with `rev`, only at that revision. `next`: what its tombstone says of the one that replaces it. */
+export interface End {
+  readonly id: SessionId
+  readonly rev?: number | undefined
+  readonly next?: string | undefined
+}
+
+/** Ends a session, leaving a tombstone. True if this call ended it. */
+export function end(store: Store, { id, rev, next }: End): Promise<boolean> {
   const now = Date.now()
   const tombstone = { ended: new Date(now), ...(next !== undefined && { next }) }
   return store.end(id, tombstone, new Date(now + TOMBSTONE_LIFE), rev)
@@ -25,7 +32,7 @@ export async function advance(store: Store, id: SessionId): Promise<boolean> {
 export async function destroy(session: CurrentSession): Promise<void> {
   const { store } = session.settings
   for (let id = session.stored?.id; id !== undefined; id = session.stored?.id) {
-    const isEndedByUs = await endAt(store, id)
+    const isEndedByUs = await end(store, { id })
     const found = isEndedByUs ? undefined : await store.load(id)
     const tombstone = found && isEnded(found) ? found : undefined
     if (tombstone && (await followTombstone(session, tombstone))) continue

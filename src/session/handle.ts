@@ -10,21 +10,18 @@ import type { Lifecycle, SessionHandle, Tokens, Untyped } from './types.ts'
 import { isAskedOfAnything, notKept, notListed, notLoaded } from './unloaded.ts'
 import type { Visit } from './visit.ts'
 
-/**
- * The session that is not loaded yet: a function that loads it, with every command beside. `name` is what the app calls it,
- * for messages.
- */
+/** The session that is not loaded yet: a function that loads it, with every command. `name`: what messages call it. */
 export function handleOf<Data>(visit: Visit, name: string): SessionHandle<Data> {
   return new Proxy(session, new Handle(visit, name)) as unknown as SessionHandle<Data>
 }
 
-/** What a handle is a proxy for, so that it is a function; nobody calls it. */
+/** The target of the proxy, so that a handle is a function. It is never called. */
 const session = () => {}
 
 /**
- * A handle has its members and answers what is asked of any value. Whatever else is asked of it throws, since it would be
- * taken for a field. (A proxy with an object of its own costs a request less than a function that is given a prototype and
- * a private field; each call of a command costs a little more.)
+ * A handle has its members, and the properties that are read of any value. Any other property throws, since it was meant to be
+ * a field. (A proxy and this object cost a request less than a function with a prototype and a private field would; each call
+ * of a command costs a little more.)
  */
 class Handle implements ProxyHandler<typeof session> {
   readonly #visit: Visit
@@ -109,7 +106,7 @@ class Handle implements ProxyHandler<typeof session> {
 const itsVisit = Symbol('visit')
 let visitAsked: Visit | undefined
 
-/** The visit of a handle, which it lays down here and hands to nobody: what leads to the cookie's secret stays in here. */
+/** The visit of a handle. The handle leaves it in this module and returns it to nobody, since it leads to the cookie's secret. */
 function visitOf(self: Asked, member: string): Visit {
   visitAsked = undefined
   if (typeof self === 'function') void self[itsVisit]
@@ -121,7 +118,7 @@ function visitOf(self: Asked, member: string): Visit {
   return visit
 }
 
-/** What a member is called on: a handle, if it was not taken off it. */
+/** What a member is called on: a handle, unless the member was taken off it. */
 type Asked = SessionHandle<Untyped> & { readonly [itsVisit]?: undefined }
 
 type Member = (this: Asked, ...args: never[]) => unknown

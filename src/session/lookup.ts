@@ -5,8 +5,8 @@ import { isEnded, type Tombstone } from '../store/record.ts'
 import type { CurrentSession } from './current.ts'
 
 /**
- * Reads the session, or the one that replaced it; with `other`, the request goes on in that one. Throws if what this request had
- * seen is gone.
+ * Reads the session, or the one that replaced it. With `other`, the request first goes on in that session. Throws if a session
+ * that this request had seen is gone.
  */
 export async function look(session: CurrentSession, other?: NewId): Promise<void> {
   const id = other?.id ?? session.stored?.id
@@ -21,20 +21,20 @@ export async function look(session: CurrentSession, other?: NewId): Promise<void
 export const TOMBSTONE_LIFE = 60_000
 
 /**
- * What the tombstone of a session that was replaced says: until when one may follow, and a nonce. The new session's secret is
- * derived with the nonce, and the tombstone is known by it. Without `grace`, milliseconds, nobody may follow.
+ * What the tombstone of a replaced session says: until when its visitor may follow, and a nonce. The new session's secret is
+ * derived from it, and it tells this tombstone from others. Without `grace`, milliseconds, nobody may follow.
  */
 export function successorMark(grace: number): string {
   const until = grace > 0 ? Date.now() + grace : 0
   return `${until.toString(36)}.${randomBytes(16).toString('hex')}`
 }
 
-/** The most tombstones that one request follows. Each costs a call, and a visitor can choose how many there are. */
+/** The most tombstones that one request follows. Each costs a call, and the visitor decides how many there are. */
 const MAX_STEPS = 10
 
 /**
- * Goes on in the session that replaced this one, and gives its visitor the cookie. Only who has the old secret may follow,
- * while the grace lasts or if the cookie names this successor. False where there is none to follow: the session has ended.
+ * Goes on in the session that replaced this one, and gives its visitor the cookie. Only a visitor with the old secret may follow:
+ * while the grace lasts, or if its cookie names this successor as pending. False if this one may not: the session has ended.
  */
 export async function followTombstone(
   session: CurrentSession,

@@ -1,6 +1,6 @@
 import type { Secret } from '../ids.ts'
 import type { Carrier, Presented, Verified } from './carrier.ts'
-import { endAfter, type Picture } from './picture.ts'
+import { endOfLife, type Picture } from './picture.ts'
 import { type SessionEvent, type SessionState, type StoredSession, secretOf } from './state.ts'
 import { type TokenKey, tokenKeyOf } from './tokens.ts'
 
@@ -60,9 +60,11 @@ export class Outbox {
           this.#leave(secretOf(before), this.#hasTokens ? this.tokensFor(before) : undefined)
         break
       case 'destroyed':
-        if (after.kind === 'destroyed') this.#clear()
         // Whoever ended the session before may have given its visitor a newer cookie, which must stay.
-        else this.tellNothing()
+        this.tellNothing()
+        if (event.tombstone) break
+        this.#carrier.clear()
+        this.#last = 'forget'
         break
       case 'forgotten':
         this.tellNothing()
@@ -111,7 +113,7 @@ export class Outbox {
     const { issued, maxAge } = this.#cookie
     this.#send(
       { secret, absolute, issued, maxAge, pendingSuccessor },
-      new Date(endAfter(issued, maxAge, absolute)),
+      new Date(endOfLife(issued, maxAge, absolute)),
     )
   }
 
@@ -130,12 +132,6 @@ export class Outbox {
     this.#offered = undefined
     this.#last = { presented, expires }
     this.#cookie = presented
-  }
-
-  /** Makes the visitor forget the session. */
-  #clear(): void {
-    this.#carrier.clear()
-    this.#last = 'forget'
   }
 
   /** Takes back whatever this response was to tell. */

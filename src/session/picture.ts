@@ -10,16 +10,16 @@ export type Picture = Omit<SessionRecord, 'id'>
 export interface Lifetimes {
   /** After the last use, milliseconds. */
   readonly maxAge: number
-  /** After the creation, milliseconds; no use passes it. */
+  /** After the creation, milliseconds. No use extends a session beyond it. */
   readonly absoluteMaxAge: number | undefined
 }
 
-/** When the life that begins with a use of the session would end, milliseconds since the epoch. */
-export function endAfter(use: number, maxAge: number, absolute: number | undefined): number {
+/** When a session ends that was last used at `use`, milliseconds since the epoch. */
+export function endOfLife(use: number, maxAge: number, absolute: number | undefined): number {
   return Math.min(use + maxAge, absolute ?? Infinity)
 }
 
-/** The first revision of a session made now; with a limit that it has from elsewhere, if any. */
+/** The first revision of a session made now. `limit`: an absolute limit that it has already, milliseconds since the epoch. */
 export function newPicture(
   { maxAge: usual, absoluteMaxAge }: Lifetimes,
   maxAge = usual,
@@ -32,18 +32,18 @@ export function newPicture(
     fields,
     rev: 1,
     created: new Date(now),
-    expires: new Date(endAfter(now, maxAge, absolute)),
+    expires: new Date(endOfLife(now, maxAge, absolute)),
     ...(absolute !== undefined && { absolute: new Date(absolute) }),
     maxAge,
   }
 }
 
-/** The picture one revision on, where only `paths` differ and `fields` holds what is there now. */
+/** The picture one revision on: only `paths` differ, and `fields` has what is there now. */
 export function completed(picture: Picture, rev: number, paths: readonly Path[], fields: Fields): Picture {
   return { ...picture, rev, fields: graftedAll(picture.fields, fields, paths) }
 }
 
-/** The picture with the idle life that it has after a change. */
+/** The picture with the end and the lifetime that it has after a change. */
 export function extended(picture: Picture, change: Change): Picture {
   const { expires, maxAge } = lifeAfter(
     { expires: picture.expires.getTime(), maxAge: picture.maxAge },

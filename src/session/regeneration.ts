@@ -16,7 +16,7 @@ import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import { insertNew } from './creation.ts'
 import type { CurrentSession } from './current.ts'
-import { advance, endAt } from './ending.ts'
+import { advance, type End, end } from './ending.ts'
 import { leasesKept, leftOfLeases, withoutLeases } from './leases.ts'
 import { followTombstone, look, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
 import { newPicture, type Picture } from './picture.ts'
@@ -29,7 +29,7 @@ const MAX_TRIES = 50
 /** What a call of `regenerate` asks for, checked. */
 export interface Regeneration {
   readonly keep: boolean | readonly Path[]
-  /** What the new session has beside that, or instead. */
+  /** Fields of the new session. They win over what is kept. */
   readonly set: readonly Operation[]
   readonly maxAge: number | undefined
   /** For how long requests with the old id may go on in the new session, milliseconds. */
@@ -38,7 +38,7 @@ export interface Regeneration {
 
 const names = ['keep', 'set', 'maxAge', 'grace'] satisfies (keyof RegenerateOptions)[]
 
-/** Checks what `regenerate` is given, and copies it: what counts is what it was at the call. */
+/** Checks what `regenerate` is given, and copies it: later changes to the object do not count. */
 export function regenerationOf(options: unknown): Regeneration {
   const { keep = false, set, maxAge, grace } = callOptions('regenerate', options, names)
   if (typeof keep !== 'boolean' && !Array.isArray(keep)) {
@@ -49,39 +49,35 @@ export function regenerationOf(options: unknown): Regeneration {
       'grace is for routine rotation, and goes with keep: true alone; a change of privilege has none',
     )
   }
+  const ms = grace === undefined ? 0 : milliseconds('grace', grace as number | string)
+  // No longer than the tombstone stands.
+  if (ms > TOMBSTONE_LIFE) throw new FieldError(`grace is at most ${TOMBSTONE_LIFE} ms`)
   return {
     keep: typeof keep === 'boolean' ? keep : pathsOf('regenerate({ keep })', keep),
     set: set === undefined ? [] : setting('regenerate({ set })', set),
     maxAge: maxAge === undefined ? undefined : milliseconds('maxAge', maxAge as number | string),
-    grace: grace === undefined ? 0 : graceOf(grace),
+    grace: ms,
   }
 }
 
-function graceOf(grace: unknown): number {
-  const ms = milliseconds('grace', grace as number | string)
-  // No longer than the tombstone stands.
-  if (ms > TOMBSTONE_LIFE) throw new FieldError(`grace is at most ${TOMBSTONE_LIFE} ms`)
-  return ms
-}
-
-/** How one session is to take the place of another. */
+/** How the new session takes the place of the old one. */
 interface Plan {
   readonly asked: Regeneration
   /** What the tombstone of the old session says. */
   readonly next: string
   readonly secret: Secret
-  /** The old session's secret, of which the new one is derived; none if nobody is ever to follow from there. */
+  /** The old session's secret, from which the new one is derived; none if nobody may ever follow. */
   readonly from: Secret | undefined
   /** Requests with the old cookie may go on in the new session. */
   readonly hasGrace: boolean
 }
 
-/** A brand-new stored session under a new id, as it was asked for; the old one is ended. */
+/** Stores a new session under a new id, and ends the old one. */
 export async function regenerate(session: CurrentSession, asked: Regeneration): Promise<void> {
   try {
     if (asked.keep !== false && !session.isPictured) await look(session)
     const { state } = session
-    // Nothing can be kept of a session that has ended, and the newer cookie that its visitor may have been given must stay.
+    // Nothing can be kept of a session that has ended, and its visitor may have a newer cookie, which must stay.
     if (state.kind === 'ended' || (asked.keep !== false && isOver(state))) throw new SessionEndedError()
     await replace(session, asked)
   } catch (error) {
@@ -95,7 +91,7 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
   const hasGrace = asked.grace > 0 && session.secret !== undefined
   const from = asked.keep === false && !hasGrace ? undefined : session.secret
   const next = successorMark(hasGrace ? asked.grace : 0)
-  // One id for all tries: a response that has left meanwhile has told it to the visitor.
+  // One secret for all attempts: a response that leaves meanwhile gives it to the visitor.
   const secret = from ? session.carrier.derive('heir', from, next) : newSecret()
   const plan: Plan = { asked, next, secret, from, hasGrace }
   const until = performance.now() + session.settings.timeout
@@ -104,7 +100,7 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
     const id = await attempt(session, plan)
     if (id !== undefined) return publish({ type: 'regenerated', id, former })
     await look(session)
-    // Another request was quicker: a rotation goes on in the session that that one made, a sign-in replaces it.
+    // Another request was quicker. A rotation goes on in the session which that request made; a sign-in replaces it.
     if (session.id !== former && hasGrace) return
   }
   throw new StoreUnavailableError('Others keep writing to the session', 'none')
@@ -136,7 +132,7 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
   const { asked, next, from, hasGrace } = plan
   const picture = newSession(session, asked)
   // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
-  outbox.offer(plan.secret, picture, hasGrace ? session.tokens : undefined)
+  outbox.offer(plan.secret, picture, hasGrace ? outbox.tokensFor(session.state) : undefined)
   try {
     const made = await insertNew(settings.store, picture, plan.secret, from !== undefined)
     const { old, error } = await endOld(session, plan)
@@ -215,13 +211,13 @@ interface Ending {
 /** Ends the old session at the revision that was copied; at any, if nothing is kept. */
 async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan): Promise<Ending> {
   const { stored, settings } = session
-  const { store } = settings
   if (!stored) return { old: 'ended' }
+  const { store } = settings
   const { id, kind } = stored
-  const rev = keep === false ? undefined : session.picture.rev
-  const ending = await endAt(store, id, rev, next).then(
+  const wanted: End = { id, rev: keep === false ? undefined : session.picture.rev, next }
+  const ending = await end(store, wanted).then(
     (isEndedByUs): Ending => ({ old: isEndedByUs ? 'ended' : 'moved on' }),
-    error => endingAfter(error, store, id, rev, next),
+    error => endingAfter(error, store, wanted),
   )
   if (ending.old !== 'moved on' || kind === 'live') return ending
   // It had ended before this request asked, unless it was replaced by one that its visitor may follow to: that one is to be ended.
@@ -231,13 +227,7 @@ async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan):
 }
 
 /** Where ending was not confirmed, what the store has now tells what came of it. */
-async function endingAfter(
-  error: unknown,
-  store: Store,
-  id: SessionId,
-  rev: number | undefined,
-  next: string,
-): Promise<Ending> {
+async function endingAfter(error: unknown, store: Store, { id, rev, next }: End): Promise<Ending> {
   if (!(error instanceof StoreUnavailableError)) throw error
   if (error.outcome === 'none') return { old: 'not ended', error }
   const none = new StoreUnavailableError(error.message, 'none', { cause: error })

@@ -1,11 +1,11 @@
 import { types } from 'node:util'
 import { SessionError } from '../errors.ts'
 
-// A listener may use sessions, and what it does may fail as what was reported has: no report may be the cause of the next.
+// A listener of failures may use sessions, and its calls may fail for the same reason. No report must cause the next one.
 
 let reports = 0
 
-/** Whether a failure is being reported now, so that what is begun now is begun by who is told of it. */
+/** Whether a failure is being reported now: then it is a listener that begins a call. */
 export function isReporting(): boolean {
   return reports > 0
 }
@@ -19,34 +19,32 @@ export function whileReporting<T>(report: () => T): T {
   }
 }
 
-/** Reports one failure of a kind and no more: a listener may have waited before it began what fails. */
-export function onceOfAKind(report: (error: unknown) => void): (error: unknown) => void {
-  let reported: Set<string> | undefined
-  return error => {
-    const kind = kindOf(error)
-    if (reported?.has(kind)) return
-    reported = (reported ?? new Set()).add(kind)
+/** Milliseconds. */
+const MINUTE = 60_000
+
+/** The most kinds that are remembered. */
+const MAX_KINDS = 1000
+
+type Report = (error: unknown, of?: string) => void
+
+/** Reports the first failure of each kind only: a listener may begin the next call after the report. */
+export function onceOfAKind(report: (error: unknown) => void, every = Infinity): Report {
+  // Made once it is needed: there is one of these for each response.
+  let reported: Map<string, number> | undefined
+  return (error, of = '') => {
+    const kind = `${of} ${kindOf(error)}`
+    const now = Date.now()
+    if (now - (reported?.get(kind) ?? -Infinity) < every) return
+    reported ??= new Map()
+    if (reported.size >= MAX_KINDS) reported.clear()
+    reported.set(kind, now)
     report(error)
   }
 }
 
-/** Milliseconds. */
-const MINUTE = 60_000
-
-/** So many are remembered. */
-const MANY = 1000
-
-/** Reports one failure of a kind a minute for each thing that fails, where there is no request to count by. */
-export function onceAMinute(report: (error: unknown) => void): (error: unknown, of: string) => void {
-  const reported = new Map<string, number>()
-  return (error, of) => {
-    const kind = `${of} ${kindOf(error)}`
-    const now = Date.now()
-    if (now - (reported.get(kind) ?? -MINUTE) < MINUTE) return
-    if (reported.size >= MANY) reported.clear()
-    reported.set(kind, now)
-    report(error)
-  }
+/** Reports one failure of a kind a minute for each session, where there is no request to count by. */
+export function onceAMinute(report: (error: unknown) => void): Report {
+  return onceOfAKind(report, MINUTE)
 }
 
 function kindOf(error: unknown): string {

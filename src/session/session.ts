@@ -3,7 +3,9 @@ import { milliseconds } from '../duration.ts'
 import { FieldError } from '../errors.ts'
 import { callOptions, refuseCallback } from '../language/calloptions.ts'
 import type { CommandName } from '../language/commands.ts'
+import { valueAt } from '../language/excerpt.ts'
 import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
+import { copied } from '../language/values.ts'
 import { performerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { once } from './once.ts'
@@ -115,7 +117,7 @@ class Session implements Members {
     return plain(this.#visit.picture.fields)
   }
 
-  /** Fields only: neither the cookie's secret nor anything that leads to it. */
+  /** Fields only. The cookie's secret, and what leads to it, is not shown. */
   [inspect.custom](_depth: number, options: object): string {
     return `Session ${inspect({ ...this }, options)}`
   }
@@ -123,7 +125,7 @@ class Session implements Members {
 
 defineCommands(Session.prototype, Session.performerOf)
 
-/** Fields are the proxy's own properties, and the only ones; members come from the session and are bound to it. */
+/** The proxy's own properties are exactly the fields. Members come from the session and are bound to it. */
 const showing: ProxyHandler<Session> = {
   get(session, key) {
     if (isField(session, key)) return viewOf(fieldsOf(session)[key], key)
@@ -180,10 +182,14 @@ export function sessionOf<Data>(visit: Visit): LoadedSession<Data> {
 }
 
 /** One value for one path, a list of them for several. */
-export async function readFields(visit: Visit, paths: readonly PathLike[]): Promise<unknown> {
-  if (paths.length === 0) throw new FieldError('get() needs a path')
-  const values = await visit.get(pathsOf('get()', paths))
-  return paths.length === 1 ? values[0] : values
+export async function readFields(visit: Visit, given: readonly PathLike[]): Promise<unknown> {
+  if (given.length === 0) throw new FieldError('get() needs a path')
+  const paths = pathsOf('get()', given)
+  const fields = await visit.excerpt(paths)
+  // Each path once: a large value may have been named many times.
+  const values = new Map([...new Set(paths)].map(path => [path, copied(valueAt(fields, path))]))
+  const found = paths.map(path => values.get(path))
+  return found.length === 1 ? found[0] : found
 }
 
 export async function touch(visit: Visit, maxAge: number | string | undefined): Promise<void> {

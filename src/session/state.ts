@@ -61,47 +61,30 @@ interface DestroyedSession {
 export type StoredSession = PresentedSession | LiveSession
 
 /** What a request learns about its session, or does to it. */
-export type SessionEvent =
+export type SessionEvent = Readonly<
   /** A token was made for a new session, or its insert begins: it is to be stored under this secret. */
-  | { readonly type: 'planned'; readonly secret: Secret }
+  | { type: 'planned'; secret: Secret }
   /** `touch(maxAge)` of a new session. */
-  | { readonly type: 'given a lifetime'; readonly maxAge: number }
-  /**
-   * A new session was inserted. `isAlike`: the store gives its fields back as it took them. `isShared`: other requests know it.
-   */
-  | {
-      readonly type: 'stored'
-      readonly secret: Secret
-      readonly id: SessionId
-      readonly picture: Picture
-      readonly isAlike: boolean
-      readonly isShared: boolean
-    }
+  | { type: 'given a lifetime'; maxAge: number }
+  /** A new session was inserted. `isAlike`: its fields come back as they were given. `isShared`: other requests know it. */
+  | { type: 'stored'; secret: Secret; id: SessionId; picture: Picture; isAlike: boolean; isShared: boolean }
   /** The request goes on in another session, such as the one that replaced this one. */
-  | { readonly type: 'switched'; readonly secret: Secret; readonly id: SessionId }
+  | { type: 'switched'; secret: Secret; id: SessionId }
   /** The store gave the record. */
-  | { readonly type: 'found'; readonly record: SessionRecord }
+  | { type: 'found'; record: SessionRecord }
   /** The store answered as it does for a session that it has. */
-  | { readonly type: 'answered' }
-  | {
-      readonly type: 'written'
-      readonly change: Change
-      readonly applied: Applied
-      readonly answer: Answer | undefined
-    }
+  | { type: 'answered' }
+  /** The store applied a change. */
+  | { type: 'written'; change: Change; applied: Applied; answer: Answer | undefined }
   /** The store has no such session, or only its tombstone. `maxAge`: the lifetime of new sessions. */
-  | {
-      readonly type: 'missing'
-      readonly tombstone: Tombstone | undefined
-      readonly isVisitors: boolean
-      readonly maxAge: number
-    }
+  | { type: 'missing'; tombstone: Tombstone | undefined; isVisitors: boolean; maxAge: number }
   /** This request ended the session or, where there is a tombstone, found that another one had. */
-  | { readonly type: 'destroyed'; readonly tombstone: Tombstone | undefined }
+  | { type: 'destroyed'; tombstone: Tombstone | undefined }
   /** The app was told by an error that the session has ended. */
-  | { readonly type: 'end reported' }
+  | { type: 'end reported' }
   /** The session that this request has stored, or gone on in, was taken back. */
-  | { readonly type: 'forgotten' }
+  | { type: 'forgotten' }
+>
 
 /** The state after an event. An event that a state cannot meet leaves it as it is. */
 export function next(state: SessionState, event: SessionEvent): SessionState {

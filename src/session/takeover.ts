@@ -6,15 +6,15 @@ import type { Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import { create } from './creation.ts'
 import type { CurrentSession } from './current.ts'
-import { advance, endAt } from './ending.ts'
+import { advance, end } from './ending.ts'
 import { look } from './lookup.ts'
 
-/** What the tombstone of a session says that is about to be as if it had never been. Nobody follows it. */
+/** What the tombstone says of a session that was taken back right after it was stored. Nobody may follow. */
 const TAKEN_BACK = '0.'
 
 /** What a visitor brings from another library's session. */
 export interface Brought {
-  /** Fields that a session of ours can hold. */
+  /** Only what a session of ours can hold. */
   readonly fields: Fields
   /** Names the other session. */
   readonly key: string | undefined
@@ -23,8 +23,8 @@ export interface Brought {
 }
 
 /**
- * Stores what a new visitor brings from elsewhere as a session of ours, and then ends the other one; once per request. Requests
- * that bring the same at once make one session of it.
+ * Stores what a new visitor brings from another library as a session of ours, and then ends the other session; once per
+ * request. Concurrent requests that bring the same session make one of it.
  */
 export function takeOver(session: CurrentSession): Promise<void> | undefined {
   const { adopt } = session.settings
@@ -35,35 +35,35 @@ export function takeOver(session: CurrentSession): Promise<void> | undefined {
 }
 
 async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>): Promise<void> {
-  const { fields, key, end } = await ask()
-  // The visitor would get nothing but errors until the other session has ended.
+  const { fields, key, end: endOther } = await ask()
+  // An error here would meet each request of the visitor until the other session has ended.
   if (sizeOf(fields) > session.settings.maxSize) {
     return publish({ type: 'not adopted', error: new SessionTooLargeError() })
   }
   const isBringing = Object.keys(fields).length > 0
-  // A token that was made already is bound to the secret it was made with.
+  // If a token was made already, the session must be stored under the secret of the token.
   const fixed = key === undefined || session.secret ? undefined : session.carrier.derive('adopt', key)
   const isMade = isBringing && (await createOrJoin(session, fields, fixed))
-  // Taken back meanwhile: the other session is all there is.
+  // The request that made our session has taken it back: only the other one is left.
   if (isBringing && session.state.kind === 'new') return
   try {
-    // Also where another request has made our session: it may not have come to this.
-    await end()
+    // Even if another request has made our session: that one may have failed before this.
+    await endOther()
   } catch (error) {
     const isGone = isBringing && Object.keys((await ask()).fields).length === 0
     if (isGone) return
-    // Both would live, and the other come back after ours has ended.
+    // Otherwise both sessions would live, and the other one would be taken over again after ours has ended.
     if (isMade) await takeBack(session)
     session.on({ type: 'forgotten' })
     throw error
   }
 }
 
-/** Best effort. Whoever has joined it meanwhile keeps it, and ends the other session. */
+/** Best effort. A request that has joined our session meanwhile keeps it, and ends the other one. */
 async function takeBack({ id, picture, settings: { store } }: CurrentSession): Promise<void> {
   if (!id) return
   try {
-    if (await endAt(store, id, picture.rev, TAKEN_BACK)) await store.delete(id)
+    if (await end(store, { id, rev: picture.rev, next: TAKEN_BACK })) await store.delete(id)
   } catch {
     // It expires.
   }
@@ -87,7 +87,7 @@ async function createOrJoin(
   }
 }
 
-/** Whether whoever has made the session has taken it back; if not, it stays. */
+/** Whether the request that made the session has taken it back. If not, it can no longer do so. */
 async function isTakenBack({ id, stored, settings: { store } }: CurrentSession): Promise<boolean> {
   if (id === undefined || (stored && (await advance(store, id)))) return false
   const found = await store.load(id)

@@ -4,12 +4,12 @@ import { holds } from '../language/guard.ts'
 import { applied } from '../language/operators.ts'
 import { boundOf, sizeOf } from '../language/size.ts'
 import type { Answer, Applied } from '../store/store.ts'
-import { afterApplied, foreseen } from './answers.ts'
+import { failedRead, foreseen } from './answers.ts'
 import { assertCarries } from './carrier.ts'
 import { create } from './creation.ts'
 import type { CurrentSession } from './current.ts'
 import { look } from './lookup.ts'
-import { endAfter } from './picture.ts'
+import { endOfLife } from './picture.ts'
 import type { StoredSession } from './state.ts'
 import { takeOver } from './takeover.ts'
 
@@ -49,8 +49,10 @@ export async function update(
     if (session.stored) return update(session, change, answer, touch)
     return touch ? {} : createBy(session, change, answer)
   }
-  session.on({ type: 'answered' })
-  if (outcome === 'refused') return null
+  if (outcome === 'refused') {
+    session.on({ type: 'answered' })
+    return null
+  }
   session.on({ type: 'written', change: sent, applied: outcome, answer })
   return known ? { ...outcome, fields: known } : outcome
 }
@@ -63,7 +65,7 @@ async function createBy(session: CurrentSession, change: Change, answer?: Answer
   if (Object.keys(fields).length === 0) return { rev: 0, fields: {} }
   assertCarries(session)
   await create(session, fields)
-  if (answer && !session.isPictured) await look(session).catch(afterApplied)
+  if (answer && !session.isPictured) await look(session).catch(failedRead)
   return { rev: session.picture.rev, fields: answer?.when === 'before' ? {} : session.picture.fields }
 }
 
@@ -98,28 +100,25 @@ export function isDue(session: CurrentSession): boolean {
   return Date.now() - outbox.cookie.issued >= settings.touchAfter * share
 }
 
-/** The change as it is sent: it extends the session if that is asked for or due, and has a limit of size if it can grow it. */
+/**
+ * The change as it is sent. It extends the session if that is asked for or due: by the lifetime that a touch gives it, or by its
+ * own, as long as that is what this request takes it for. Without a visitor's cookie, only what was read tells the lifetime
+ * and the limit, so the change goes by that revision. A change that can grow the session is held to `maxSize`.
+ */
 function withExtension(
   session: CurrentSession,
   stored: StoredSession,
   { guards, operations }: Change,
   touch: Touch | undefined,
 ): Change {
-  const extension = touch || isDue(session) ? extensionOf(session, stored, touch?.maxAge) : undefined
-  return { guards, operations, ...extension, ...boundOf(operations, session.settings.maxSize) }
-}
-
-/**
- * By a lifetime that the session is given, or by its own, as long as that is what this request takes it for. Without a
- * visitor's cookie, only what was read tells them, so the change goes by its revision.
- */
-function extensionOf(
-  session: CurrentSession,
-  stored: StoredSession,
-  maxAge?: number,
-): Pick<Change, 'expires' | 'maxAge' | 'whileMaxAge' | 'rev'> {
-  const expires = new Date(endAfter(Date.now(), maxAge ?? stored.maxAge, stored.absolute))
-  const rev = session.isVisitors ? undefined : { rev: session.picture.rev }
-  if (maxAge !== undefined) return { expires, maxAge, ...rev }
-  return rev ? { expires, ...rev } : { expires, whileMaxAge: stored.maxAge }
+  const sent: Change = { guards, operations, ...boundOf(operations, session.settings.maxSize) }
+  if (!touch && !isDue(session)) return sent
+  const maxAge = touch?.maxAge
+  const expires = new Date(endOfLife(Date.now(), maxAge ?? stored.maxAge, stored.absolute))
+  if (!session.isVisitors) {
+    return { ...sent, expires, rev: session.picture.rev, ...(maxAge !== undefined && { maxAge }) }
+  }
+  return maxAge === undefined
+    ? { ...sent, expires, whileMaxAge: stored.maxAge }
+    : { ...sent, expires, maxAge }
 }

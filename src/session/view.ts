@@ -4,7 +4,7 @@ import { copied, type Fields, isContainer, ownCopy } from '../language/values.ts
 
 const views = new WeakMap<object, object>()
 
-/** A read-only view of stored data. What it holds is never changed, so one view serves for as long as the data does. */
+/** A read-only view of stored data. The data is never changed, so there is one view of it for as long as it is held. */
 export function viewOf(value: unknown, path: string): unknown {
   // A date or bytes cannot be viewed through a proxy, and must not be changed: each reader gets a copy.
   if (!isContainer(value)) return ownCopy(value)
@@ -46,7 +46,7 @@ export function notAssignable(path: string | symbol, removing = false): FieldErr
   )
 }
 
-/** What no command would take either. */
+/** What is wrong with a path that no command would take either. */
 function faultOfPath(path: string): FieldError | undefined {
   try {
     pathOf(path)

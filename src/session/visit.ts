@@ -2,9 +2,9 @@ import { CommandError, SessionEndedError, StoreUnavailableError } from '../error
 import type { SessionId } from '../ids.ts'
 import { newSecret, type Secret } from '../ids.ts'
 import type { Change } from '../language/change.ts'
-import { answerable, excerpt, valueAt } from '../language/excerpt.ts'
+import { answerable, excerpt } from '../language/excerpt.ts'
 import type { Path } from '../language/paths.ts'
-import { copied, type Fields } from '../language/values.ts'
+import type { Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import type { Answer, Applied } from '../store/store.ts'
 import { assertCarries, type Carrier } from './carrier.ts'
@@ -19,17 +19,17 @@ import { takeOver } from './takeover.ts'
 import { type TokenKey, tokenKeyOf } from './tokens.ts'
 import { extend, isDue, touch, update } from './update.ts'
 
-/** Milliseconds after which a cookie is looked at once more before it leaves: its session may have ended meanwhile. */
+/** Milliseconds after which a cookie is checked once more before it leaves: its session may have ended meanwhile. */
 const PROMPT = 5
 
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
   readonly queue = new Queue()
   readonly #session: CurrentSession
-  /** How many calls that take the visitor's id away have begun and are not done. */
+  /** How many calls of `destroy` and `regenerate` are under way: they take the visitor's id away. */
   #replacing = 0
 
-  /** Of the session that the carrier brings or, outside of any visitor's request, of the one with this id. */
+  /** The session is the one that the carrier brings or, outside of any visitor's request, the one with this id. */
   constructor(carrier: Carrier, settings: SessionSettings, id?: SessionId) {
     this.#session = new CurrentSession(carrier, settings, id)
   }
@@ -75,20 +75,15 @@ export class Visit {
     })
   }
 
-  /** In its turn: brings the picture up to date with what this request has written. */
+  /** For a task in the queue: brings the picture up to date with what this request has written. */
   async refresh(): Promise<void> {
     if (this.#session.stored && !this.#session.isPictured) await look(this.#session)
   }
 
-  /** Reads fields without loading the session: a value for each path. */
-  async get(paths: readonly Path[]): Promise<unknown[]> {
-    const fields = await this.excerpt(paths)
-    // Once each: a large value may have been named many times.
-    const values = new Map([...new Set(paths)].map(path => [path, copied(valueAt(fields, path))]))
-    return paths.map(path => values.get(path))
-  }
-
-  /** The fields at the given paths, nested as they are, of one instant; `again`: as they are stored now. */
+  /**
+   * Reads the fields at the given paths, nested as they are, of one instant; `again`: as they are stored now. The session need
+   * not be loaded.
+   */
   excerpt(paths: readonly Path[], again = false): Promise<Fields> {
     const session = this.#session
     return this.queue.run(async () => {
@@ -126,7 +121,7 @@ export class Visit {
   touch(maxAge?: number): Promise<void> {
     return this.queue.run(async () => {
       if (this.#session.state.kind !== 'new') await touch(this.#session, maxAge)
-      // There is none: the next one is to have it.
+      // A new session has the lifetime once it is stored.
       if (maxAge !== undefined) this.#session.on({ type: 'given a lifetime', maxAge })
     })
   }
@@ -148,7 +143,7 @@ export class Visit {
     })
   }
 
-  /** In its turn: what takes the visitor's id away. */
+  /** Runs, in its turn, a call that takes the visitor's id away. */
   #replace(task: () => Promise<void>): Promise<void> {
     this.#replacing++
     return this.queue.run(task).finally(() => {
@@ -156,7 +151,7 @@ export class Visit {
     })
   }
 
-  /** In its turn: carries out a change. `null`: a guard did not hold. */
+  /** For a task in the queue: carries out a change. `null`: a guard did not hold. */
   apply(change: Change, answer?: Answer): Promise<Applied | null> {
     return update(this.#session, change, answer)
   }
@@ -179,7 +174,7 @@ export class Visit {
     const session = this.#session
     assertCarries(session)
     if (session.state.kind !== 'new') throw new SessionEndedError()
-    const { tokens } = session
+    const tokens = session.outbox.tokensFor(session.state)
     const secret = newSecret()
     session.on({ type: 'planned', secret })
     session.outbox.offer(secret, session.picture, tokens)
@@ -193,7 +188,7 @@ export class Visit {
 
   /** What good tokens may have been made with. */
   get tokenKeys(): readonly TokenKey[] {
-    return this.#session.tokenKeys
+    return this.#session.outbox.tokenKeys(this.#session.state)
   }
 
   /** Before the response leaves: extends a session that was only read and whose cookie is old enough. */
@@ -204,11 +199,11 @@ export class Visit {
       await this.queue
         .run(() => extend(session))
         .catch(error => {
-          // Where the store cannot, the next request tries again: this one may go by what it has read.
+          // If the store is unavailable, the next request tries again: this one has read what it needs.
           if (!(error instanceof SessionEndedError || error instanceof StoreUnavailableError)) throw error
         })
     } else if (session.outbox.cookie.outdated && session.carrier.canCarry()) {
-      // Where the store cannot tell, another request will do it.
+      // If the store is unavailable, another request will do it.
       await this.#askWhetherItLives(lives => {
         if (lives && session.stored) session.outbox.resend(session.stored)
       })
@@ -218,20 +213,20 @@ export class Visit {
   }
 
   /**
-   * Takes back a late cookie of a session that others may have ended meanwhile: it must not replace the one that the visitor may
-   * have been given.
+   * Takes back a cookie whose session others have ended since the response was given it: the visitor may have got a newer one,
+   * which it must not replace.
    */
   async recheck(): Promise<void> {
     const { state, outbox } = this.#session
     if (state.kind !== 'live' || outbox.cookieSentAt === undefined || this.queue.isAway) return
     if (Date.now() - outbox.cookieSentAt <= PROMPT) return
-    // Where the store cannot tell, it most likely lives.
+    // If the store is unavailable, the session most likely lives.
     await this.#askWhetherItLives(lives => {
       if (!lives) outbox.tellNothing()
     })
   }
 
-  /** In turn: what is begun meanwhile may end the session, or give the visitor another one's cookie. */
+  /** In its turn, because a call before it may end the session, or give the visitor the cookie of another one. */
   #askWhetherItLives(act: (lives: boolean) => void): Promise<void> {
     return this.queue
       .run(async () => {

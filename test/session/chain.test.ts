@@ -24,7 +24,7 @@ function aTarget({ refuse }: { refuse?: Error } = {}) {
       if (refuse) throw refuse
       return asked ? { value: 'result' } : undefined
     },
-    afterwards: async () => 'afterwards',
+    lateResult: async () => 'afterwards',
   }
   const target = {} as Chain
   defineCommands(target, () => performer)
