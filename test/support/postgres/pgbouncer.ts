@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { folderOf, theUser } from './programs.ts'
-import { aFreePort } from './server.ts'
+import { aFreePort, watched } from './server.ts'
 
 export interface Pooler {
   readonly uri: string
@@ -37,13 +37,11 @@ ignore_startup_parameters = extra_float_digits
 `,
   )
   if (user) for (const path of [folder, file]) await chown(path, user.uid, user.gid)
-  const pooler = spawn(join(bin, 'pgbouncer'), ['-q', file], { ...user, cwd: folder, stdio: 'ignore' })
-  const kill = () => pooler.kill('SIGKILL')
-  process.once('exit', kill)
-  pooler.once('exit', () => process.off('exit', kill))
+  const args = ['-c', watched, join(bin, 'pgbouncer'), '-q', file]
+  const pooler = spawn('sh', args, { ...user, cwd: folder, stdio: ['pipe', 'ignore', 'ignore'] })
   const uri = `postgres://tests@127.0.0.1:${port}/postgres`
   for (let tries = 0; !(await answers(uri)); tries++) {
-    if (pooler.exitCode !== null || tries === 100) throw new Error('PgBouncer did not start')
+    if (tries === 100) throw new Error('PgBouncer did not start')
     await new Promise(resolve => setTimeout(resolve, 50))
   }
   return {
@@ -51,7 +49,8 @@ ignore_startup_parameters = extra_float_digits
     async stop() {
       const exited = once(pooler, 'exit')
       // At once, and not when the last client has left.
-      if (pooler.exitCode === null && pooler.kill('SIGTERM')) await exited
+      pooler.stdin.end('TERM\n')
+      await exited
       await rm(folder, { recursive: true, force: true })
     },
   }

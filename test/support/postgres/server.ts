@@ -58,11 +58,11 @@ export async function startPostgreSQL(options: ServerOptions = {}): Promise<Post
     port,
     name: await nameOf(uri),
     async crash() {
-      await ended(server, 'SIGQUIT')
+      await ended(server, 'QUIT')
       server = await started(join(bin, 'postgres'), data, as, uri)
     },
     async stop() {
-      await ended(server, 'SIGINT')
+      await ended(server, 'INT')
       await rm(root, { recursive: true, force: true })
     },
   }
@@ -79,30 +79,28 @@ export async function aFreePort(): Promise<number> {
   return address.port
 }
 
+/** Runs a server until it reads the signal to end it with, or the process that has started it is gone, however that ended. */
+export const watched = '"$0" "$@" & read -r signal || signal=QUIT; kill -"$signal" $!; wait $!'
+
 async function started(program: string, data: string, as: object, uri: string): Promise<ChildProcess> {
-  const server = spawn(program, ['-D', data], { ...as, stdio: ['ignore', 'ignore', 'pipe'] })
+  const args = ['-c', watched, program, '-D', data]
+  const server = spawn('sh', args, { ...as, stdio: ['pipe', 'ignore', 'pipe'] })
   let said = ''
   server.stderr?.on('data', chunk => {
     said = `${said}${chunk}`.slice(-4000)
   })
-  // Where this process is killed, nobody stops it otherwise.
-  const kill = () => server.kill('SIGQUIT')
-  process.once('exit', kill)
-  server.once('exit', () => process.off('exit', kill))
-  for (let tries = 0; ; tries++) {
-    if (server.exitCode !== null || tries === 300) {
-      throw new Error(`PostgreSQL did not start: ${said}`)
-    }
-    if (await answers(uri)) return server
+  for (let tries = 0; !(await answers(uri)); tries++) {
+    if (tries === 300) throw new Error(`PostgreSQL did not start: ${said}`)
     await new Promise(resolve => setTimeout(resolve, 50))
   }
+  return server
 }
 
-/** SIGINT: a fast shutdown; SIGQUIT: an immediate one, after which it has to recover. */
-async function ended(server: ChildProcess, signal: 'SIGINT' | 'SIGQUIT'): Promise<void> {
-  if (server.exitCode !== null || server.signalCode !== null) return
+/** `INT`: a fast shutdown; `QUIT`: an immediate one, after which it has to recover. */
+async function ended(server: ChildProcess, signal: 'INT' | 'QUIT'): Promise<void> {
+  if (server.exitCode !== null) return
   const exited = once(server, 'exit')
-  server.kill(signal)
+  server.stdin?.end(`${signal}\n`)
   await exited
 }
 

@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { Client } from 'pg'
+import { StoreUnavailableError } from '../../../src/errors.ts'
+import { type PostgreSQLStoreOptions, postgresStore } from '../../../src/stores/postgres/store.ts'
+import {
+  aChange,
+  aRecord,
+  aSession,
+  fieldsOf,
+  inAnHour,
+  inc,
+  push,
+  recordOf,
+  set,
+} from '../../contract/records.ts'
+import {
+  aPgPool,
+  aPostgresSql,
+  aStore,
+  aTable,
+  type PostgreSQLStore,
+  thePostgreSQL,
+  withoutPostgreSQL,
+} from '../../support/postgres/database.ts'
+import { aProxy } from '../../support/postgres/proxy.ts'
+import { startPostgreSQL } from '../../support/postgres/server.ts'
+import { startStandby } from '../../support/postgres/standby.ts'
+
+const skip = withoutPostgreSQL
+
+type Pool = PostgreSQLStoreOptions['pool']
+
+const drivers: Record<string, (t: TestContext, uri: string, max: number) => Promise<Pool>> = {
+  pg: (t, uri, max) => aPgPool(t, { max, connectionTimeoutMillis: 500 }, uri),
+  postgres: (t, uri, max) => aPostgresSql(t, { max, connect_timeout: 1, backoff: () => 0.05 }, uri),
+}
+
+function hasOutcome(outcome: 'none' | 'unknown'): (error: unknown) => boolean {
+  return error => {
+    assert.ok(error instanceof StoreUnavailableError, String(error))
+    assert.equal(error.outcome, outcome, String(error.cause))
+    return true
+  }
+}
+
+/** Until it is answered: after a fault a client may still have connections that are gone. */
+async function eventually<T>(call: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await call()
+    } catch (error) {
+      assert.ok(error instanceof StoreUnavailableError, String(error))
+      await delay(20)
+    }
+  }
+}
+
+for (const [name, connected] of Object.entries(drivers)) {
+  test(`a change whose answer is lost is unknown, and is made once: ${name}`, { skip }, async t => {
+    const { proxy, uri } = await aProxy(t)
+    const store = await aStore(t, { pool: await connected(t, uri, 1) })
+    const { id } = await aSession(store, { n: 0, list: [] })
+    for (let time = 1; time <= 5; time++) {
+      // A statement may have been prepared before, or not.
+      const change = time < 3 ? aChange(inc('n'), push('list', time)) : aChange(inc('n'))
+      await eventually(() => store.load(id))
+      proxy.cutAnswersAfter(0)
+      await assert.rejects(store.update(id, change))
+      await proxy.heal()
+      const { n } = await eventually(() => fieldsOf(store, id))
+      assert.ok(Number(n) <= time)
+    }
+    const { rev, fields } = await recordOf(store, id)
+    assert.equal(rev, 1 + Number(fields.n))
+  })
+
+  test(`each lost answer leaves its change made or not made, and no more: ${name}`, { skip }, async t => {
+    const { proxy, uri } = await aProxy(t)
+    const store = await aStore(t, { pool: await connected(t, uri, 4) })
+    const sessions = await Promise.all(Array.from({ length: 20 }, () => aSession(store, { n: 0 })))
+    const counts = new Map(sessions.map(({ id }) => [id, { least: 0, most: 0 }]))
+    let lost = 0
+    proxy.loseAnswers(() => Math.random() < 0.05)
+    for (let round = 0; round < 15; round++) {
+      await Promise.all(
+        sessions.map(async ({ id }) => {
+          const count = counts.get(id) as { least: number; most: number }
+          await store.update(id, aChange(inc('n'))).then(
+            () => {
+              count.least++
+              count.most++
+            },
+            error => {
+              assert.ok(error instanceof StoreUnavailableError, String(error))
+              lost++
+              if (error.outcome === 'unknown') count.most++
+            },
+          )
+        }),
+      )
+    }
+    await proxy.heal()
+    assert.ok(lost > 0)
+    for (const [id, { least, most }] of counts) {
+      const { n } = await eventually(() => fieldsOf(store, id))
+      assert.ok(Number(n) >= least && Number(n) <= most, `${n} is not from ${least} to ${most}`)
+    }
+  })
+
+  test(`where nobody answers at all, nothing has been done: ${name}`, { skip }, async t => {
+    const { proxy, uri } = await aProxy(t)
+    const store = await aStore(t, { pool: await connected(t, uri, 2) })
+    const { id } = await aSession(store, { n: 0 })
+    await proxy.refuse()
+    // The first may have gone out on a connection that was about to be cut.
+    await assert.rejects(store.update(id, aChange(inc('n'))))
+    await assert.rejects(store.update(id, aChange(inc('n'))), hasOutcome('none'))
+    await assert.rejects(store.load(id), hasOutcome('none'))
+    await assert.rejects(store.insert(aRecord()), hasOutcome('none'))
+    await proxy.heal()
+    await eventually(() => store.update(id, aChange(inc('n'))))
+    assert.ok(Number((await fieldsOf(store, id)).n) <= 2)
+  })
+
+  test(`what the server refuses is not done, as it says: ${name}`, { skip }, async t => {
+    const { uri } = await thePostgreSQL()
+    const table = aTable()
+    const store = await aStore(t, { table })
+    const { id } = await aSession(store, { n: 0 })
+    const address = new URL(uri)
+    address.searchParams.set('options', '-c statement_timeout=100')
+    const limited = postgresStore({ table, pool: await connected(t, address.href, 2) })
+    const other = new Client({ connectionString: uri })
+    await other.connect()
+    try {
+      await other.query('BEGIN')
+      await other.query(`SELECT id FROM ${table} FOR UPDATE`)
+      const calls = [
+        () => limited.update(id, aChange(inc('n'))),
+        () => limited.update(id, aChange(push('list', 1))),
+        () => limited.end(id, { ended: new Date() }, inAnHour()),
+        () => limited.delete(id),
+      ]
+      for (const call of calls) await assert.rejects(call, hasOutcome('none'))
+      await other.query('ROLLBACK')
+    } finally {
+      await other.end()
+    }
+    assert.deepEqual(await recordOf(store, id), await recordOf(limited, id))
+    assert.equal((await recordOf(store, id)).rev, 1)
+  })
+}
+
+test('a change that has waited for a connection until nobody waits for it is not made', { skip }, async t => {
+  const pool = await aPgPool(t, { max: 1 })
+  const store = await aStore(t, { pool })
+  store.useTimeout?.(100)
+  const { id } = await aSession(store, { n: 0 })
+  const client = await pool.connect()
+  const late = store.update(id, aChange(inc('n')))
+  await delay(150)
+  client.release()
+  await assert.rejects(late, hasOutcome('none'))
+  assert.deepEqual(await fieldsOf(store, id), { n: 0 })
+  await store.update(id, aChange(inc('n')))
+  assert.deepEqual(await fieldsOf(store, id), { n: 1 })
+})
+
+test('a server that crashes has kept all that it acknowledged', { skip }, async t => {
+  const server = await startPostgreSQL()
+  assert.ok(server)
+  t.after(() => server.stop())
+  const pools = [
+    await aPgPool(t, { max: 4 }, server.uri),
+    await aPostgresSql(t, { max: 4, backoff: () => 0.05 }, server.uri),
+  ]
+  const table = aTable()
+  const stores: PostgreSQLStore[] = []
+  for (const pool of pools) stores.push(await aStore(t, { table, pool }))
+  const [first] = stores as [PostgreSQLStore]
+  const sessions = await Promise.all(Array.from({ length: 8 }, () => aSession(first, { n: 0, list: [] })))
+  for (let crash = 0; crash < 3; crash++) {
+    let isOver = false
+    const counts = sessions.map(() => ({ least: 0, most: 0 }))
+    const before = await Promise.all(sessions.map(async ({ id }) => Number((await fieldsOf(first, id)).n)))
+    const counting = sessions.map(async ({ id }, index) => {
+      const count = counts[index] as { least: number; most: number }
+      const store = stores[index % 2] as PostgreSQLStore
+      while (!isOver) {
+        count.most++
+        const change = index % 3 ? aChange(inc('n')) : aChange(inc('n'), set('text', 'x'.repeat(3000)))
+        const isDone = await store.update(id, change).then(
+          () => true,
+          error => {
+            assert.ok(error instanceof StoreUnavailableError, String(error))
+            if (error.outcome === 'none') count.most--
+            return false
+          },
+        )
+        if (isDone) count.least++
+        else await delay(5)
+      }
+    })
+    await delay(200)
+    await server.crash()
+    await delay(100)
+    isOver = true
+    await Promise.all(counting)
+    for (const [index, { id }] of sessions.entries()) {
+      const n = Number((await eventually(() => fieldsOf(first, id))).n) - Number(before[index])
+      const { least, most } = counts[index] as { least: number; most: number }
+      assert.ok(least > 0 && n >= least && n <= most, `${n} is not from ${least} to ${most}`)
+    }
+  }
+})
+
+test('a standby is refused, and has all that was acknowledged once it takes over', { skip }, async t => {
+  const primary = await startPostgreSQL({
+    settings: ["synchronous_standby_names = ''", 'wal_level = replica'],
+  })
+  assert.ok(primary)
+  const table = aTable()
+  const pool = await aPgPool(t, {}, primary.uri)
+  const store = await aStore(t, { table, pool })
+  const { id } = await aSession(store, { n: 0 })
+  const standby = await startStandby(primary)
+  t.after(() => standby.stop())
+  await pool.query("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+  await pool.query('SELECT pg_reload_conf()')
+  const isSynchronous = async () =>
+    (await pool.query("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'")).rowCount === 1
+  while (!(await isSynchronous())) await delay(20)
+
+  const other = postgresStore({ table, pool: await aPgPool(t, {}, standby.uri) })
+  await assert.rejects(async () => other.ensureIndex?.(), /standby.*primary/)
+  for (let count = 0; count < 20; count++) await store.update(id, aChange(inc('n')))
+  await assert.rejects(other.update(id, aChange(inc('n'))), hasOutcome('none'))
+  await pool.end().catch(() => {})
+  t.mock.method(pool, 'end', async () => {})
+  await primary.stop()
+
+  const promoted = await aPgPool(t, {}, standby.uri)
+  await promoted.query('SELECT pg_promote(true)')
+  await other.ensureIndex?.()
+  assert.equal((await fieldsOf(other, id)).n, 20)
+  await other.update(id, aChange(inc('n')))
+  assert.equal((await fieldsOf(other, id)).n, 21)
+})
