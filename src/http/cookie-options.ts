@@ -49,16 +49,15 @@ export const cookieAttributes = [
 const lifetime = 'the cookie lives as long as its session: see maxAge, an option of Session(app, { maxAge })'
 const name = "the cookie's name is the option key: Session(app, { key })"
 
-/** What cookies have elsewhere. */
-const advice: Advice = {
-  maxAge: lifetime,
-  expires: lifetime,
-  key: name,
-  name,
+/** What is the same of every cookie here. */
+export const fixedAttributes: Advice = {
   httpOnly: 'the cookie is always HttpOnly, so leave it out',
   signed: 'the cookie is always signed, with app.keys, so leave it out',
   overwrite: 'the cookie is sent at most once in a response, so leave it out',
 }
+
+/** What cookies have elsewhere. */
+const advice: Advice = { ...fixedAttributes, maxAge: lifetime, expires: lifetime, key: name, name }
 const booleans = ['secure', 'partitioned', 'persistent'] as const
 
 /** RFC 9110's token, which RFC 6265 has a cookie's name be. */

@@ -3,9 +3,8 @@ import type { Keys } from './keys.ts'
 import type { Adopted, OnceStored, Settings } from './options.ts'
 
 /**
- * One request and its response, as the framework that serves them knows them. This is all that the rest of this room knows of
- * either, so it is what the room of a framework implements; `NodeExchange` has done half of it for those that respond through
- * Node's own `ServerResponse`.
+ * One request and its response, as the framework that serves them knows them. The rest of this room knows nothing else of them,
+ * so a framework's room implements this. `NodeExchange` is the half of it that all frameworks on Node's `ServerResponse` share.
  */
 export interface Exchange {
   readonly method: string
@@ -39,9 +38,9 @@ export interface Exchange {
   readonly isClosed: boolean
   onceClosed(done: () => void): void
 
-  /** What the framework can answer in place of what a handler has thrown; mostly the same. */
+  /** What a handler threw, or in its place what the framework can answer. */
   answerable(thrown: unknown): unknown
-  /** Tells the app of a failure that is not the response's own, or comes after it. */
+  /** Tells the app of a failure that this response cannot tell: it has another one, or has left. */
   report(error: unknown): void
 }
 
@@ -55,10 +54,10 @@ export interface Framework<Context, Middleware> {
   readonly contextOf: (request: IncomingMessage) => Context
   /** What the app calls a request's session, such as `ctx.session`. */
   readonly handle: string
-  /** What to say where that is used in a request that `Requests.serve` does not serve. */
+  /** The error message where it is used in a request that `Requests.serve` does not run. */
   readonly unseen: string
   readonly adopt: ((ctx: Context, onceStored: OnceStored) => Adopted | Promise<Adopted>) | undefined
-  /** Middleware that has each request pass this guard. */
+  /** Middleware that calls `guard`, which throws for a request that must not pass. */
   readonly guarding: (guard: (ctx: Context) => void) => Middleware
   /** Where a failure goes that no request can be failed for. */
   readonly report: (error: unknown) => void

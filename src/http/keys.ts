@@ -20,7 +20,7 @@ export class Keys {
   /** As the list was, since an app may alter its own, and the bytes of a key too. */
   readonly #list: readonly Key[]
   /**
-   * Cookies by their values, so that the requests of one page do not each verify the same one. None for a Keygrip, whose list may
+   * Cookies by their values, so that the requests of one page do not each verify the same one. Not for a Keygrip, whose keys may
    * change unseen.
    */
   readonly recentlyVerified: RecentlyVerified | undefined

@@ -14,6 +14,7 @@ import {
   cookieAttributes,
   cookieName,
   cookieSettings,
+  fixedAttributes,
 } from './cookie-options.ts'
 
 /**
@@ -133,9 +134,7 @@ const advice: Advice = {
   ...Object.fromEntries(
     cookieAttributes.map(name => [name, `it belongs under cookie: Session(app, { cookie: { ${name}: … } })`]),
   ),
-  httpOnly: 'the cookie is always HttpOnly, so leave it out',
-  signed: 'the cookie is always signed, with app.keys, so leave it out',
-  overwrite: 'the cookie is sent at most once in a response, so leave it out',
+  ...fixedAttributes,
   name: "the cookie's name is the option key",
   secret: keys,
   keys,

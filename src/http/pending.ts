@@ -4,7 +4,7 @@ import type { SessionHandle } from '../session/types.ts'
 import type { Visit } from '../session/visit.ts'
 import type { Exchange } from './exchange.ts'
 
-/** A request that uses its session: its response does not leave before what it asked for is acknowledged. */
+/** A request that uses its session. Its response waits until all changes made for it are acknowledged. */
 export class Pending {
   readonly handle: SessionHandle<unknown>
   readonly #exchange: Exchange
@@ -12,8 +12,8 @@ export class Pending {
   readonly #done: () => void
 
   /**
-   * `handle` is what the app calls it, such as `ctx.session`. `isOver`: the handler has done its part already. `done` is called
-   * once nobody works at the response.
+   * `handle` is what the app calls it, such as `ctx.session`. `isOver`: the handler is done already. `done` is called once
+   * nothing more will be done for the response.
    */
   constructor(exchange: Exchange, visit: Visit, handle: string, isOver: boolean, done: () => void) {
     this.handle = handleOf(visit, handle)
@@ -24,14 +24,14 @@ export class Pending {
     else if (exchange.headersSent) this.#reportFailures()
   }
 
-  /** Resolves once nothing that the request has asked for so far is under way. */
+  /** Resolves once no call that the request has made is under way. */
   settled(): Promise<void> {
     return this.#visit.queue.settled()
   }
 
   /**
-   * The handler has done its part: resolves once all that it asked for is acknowledged, and rejects with what failed of it;
-   * what else failed is reported. Then the response may leave.
+   * The handler is done: resolves once all its changes are acknowledged, or rejects with the first failure that nobody handled;
+   * the others are reported. Then the response may leave.
    */
   async answered(): Promise<void> {
     const { queue } = this.#visit
@@ -44,13 +44,13 @@ export class Pending {
       if (queue.isPending) continue
       failures.push(...queue.failures(), ...unfinished.splice(0))
       for (const other of failures.splice(1)) this.#exchange.report(other)
-      // Or by who is told of a failure.
+      // Or by a listener that was told of a failure.
     } while (queue.isPending)
     this.#close()
     if (failures.length > 0) throw failures[0]
   }
 
-  /** The handler failed, and its error is the response's: rejects with it once that may leave. What else failed is reported. */
+  /** The handler failed: rejects with its error once the response may leave. Other failures are reported. */
   async failed(error: unknown): Promise<never> {
     const { queue } = this.#visit
     do {

@@ -9,15 +9,15 @@ import { Pending } from './pending.ts'
 import { Responses } from './responses.ts'
 import { SessionCookie } from './set-cookie.ts'
 
-/** What a request has of its session: nothing until it asks for it. `over`: its handler has done its part without. */
+/** How a request uses its session; `over`: not at all, and its handler is done. */
 type Use = Pending | 'unused' | 'over'
 
 /** Where a request's context keeps its use of each kind of session. */
 export type Using = { [used: symbol]: Use | undefined }
 
-/** The requests of an app, each with its session once it asks for it. */
+/** The requests of an app. Each gets its session when it first asks for it. */
 export class Requests<Context extends Using> {
-  /** Those that use their session. */
+  /** The responses of those that use their session. */
   readonly responses = new Responses()
   readonly #used = Symbol('used')
   readonly #framework: Framework<Context, unknown>
@@ -33,10 +33,10 @@ export class Requests<Context extends Using> {
     return (typeof use === 'object' ? use : this.#begin(ctx, use)).handle
   }
 
-  /** Runs the handler of a request, and holds its response until what was asked for is acknowledged. */
+  /** Runs the handler of a request, and holds its response until all changes made for it are acknowledged. */
   serve(ctx: Using, handler: () => Promise<unknown>): Promise<unknown> {
     const used = this.#used
-    // Come upon itself, as an app does that is mounted twice: what it does is for the first one to wait for.
+    // An app that is mounted twice may run within itself: the outer run waits for what this one does.
     if (ctx[used]) return handler().finally(() => typeof ctx[used] === 'object' && ctx[used].settled())
     ctx[used] = 'unused'
     return handler().then(

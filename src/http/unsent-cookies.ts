@@ -5,7 +5,7 @@ import { type Carrier, nobody, type Presented } from '../session/carrier.ts'
 import { cookieValue, derived, presentedIn } from './cookie-value.ts'
 import type { Keys } from './keys.ts'
 
-/** The cookie of a request whose response is somebody else's: read, never set. */
+/** The cookie of a request whose response is not ours to write: read, never set. */
 export function readCookie(request: IncomingMessage, key: string, keys: Keys): Carrier {
   return {
     ...nobody,
@@ -14,7 +14,7 @@ export function readCookie(request: IncomingMessage, key: string, keys: Keys): C
   }
 }
 
-/** The cookie of a session that is made outside of any request: nobody has one yet, and `header` is what there is to send. */
+/** The cookie of a session that is made outside of any request; `header` is what its visitor would send. */
 export function newCookie(key: string, keys: Keys): Carrier & { readonly header: string } {
   let header = ''
   return {
