@@ -1,0 +1,19 @@
+import type { ExpressSessionStore } from './express-session.ts'
+import { isPast } from './other-session.ts'
+
+/** What is asked of the collection; one of the official driver is one. */
+export interface ConnectMongoCollection {
+  findOne(filter: object): Promise<object | null>
+  deleteOne(filter: object): Promise<unknown>
+}
+
+/** For `expressSession`: the sessions that connect-mongo stored, unless it was given `crypto` or `transformId`. */
+export function connectMongo({ collection }: { collection: ConnectMongoCollection }): ExpressSessionStore {
+  return {
+    async load(_id) {
+      const document = (await collection.findOne({ _id })) as { session?: unknown; expires?: unknown } | null
+      return document && !isPast(document.expires) ? document.session : undefined
+    },
+    destroy: _id => collection.deleteOne({ _id }),
+  }
+}
