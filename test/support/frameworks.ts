@@ -1,4 +1,4 @@
-import type { RequestListener } from 'node:http'
+import { type RequestListener, type ServerResponse, STATUS_CODES } from 'node:http'
 import { parse } from 'node:querystring'
 import { text } from 'node:stream/consumers'
 import { type TestContext, test as testOnce } from 'node:test'
@@ -6,7 +6,7 @@ import type Koa from 'koa'
 import type { SessionOptions } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import * as koa from './app.ts'
-import { NodeApp, NodeContext, nodeSessions, serve } from './noderoom.ts'
+import { NodeApp, NodeContext, type NodeSessions, nodeSessions } from './noderoom.ts'
 import { onEachStore as onEachStoreOnce, type Watched, watched } from './watchedstore.ts'
 
 export { KEY } from './app.ts'
@@ -78,12 +78,14 @@ export async function anApp(
   prepare?.(app as unknown as App)
   const sessions = nodeSessions(app, options)
   const guard = csrf && sessions.csrf(csrf)
-  app.serve = (req, res) =>
-    serve(sessions, new ServedContext(app, req, res), options.property ?? 'session', async ctx => {
+  app.serve = (req, res) => {
+    const ctx = new ServedContext(app, req, res)
+    void serve(sessions, ctx, options.property ?? 'session', async () => {
       if (guard) await ctx.parse()
       guard?.(ctx)
       return answerTo(ctx, routes)
     })
+  }
   const running = { app, sessions, ...(await koa.listening(t, app)) }
   return running as unknown as RunningApp
 }
@@ -137,6 +139,36 @@ class ServedContext extends NodeContext {
     const read = type === 'application/json' ? JSON.parse : type.includes('urlencoded') ? parse : undefined
     if (read) this.body = read(await text(this.req))
   }
+}
+
+/** Answers a request with what `handler` returns, once all that it asked of its session is acknowledged. */
+async function serve(
+  { requests }: NodeSessions,
+  ctx: ServedContext,
+  property: string,
+  handler: () => Promise<string | undefined>,
+): Promise<void> {
+  Object.defineProperty(ctx, property, { get: () => requests.handleIn(ctx) })
+  try {
+    let answer: string | undefined
+    await requests.serve(ctx, async () => {
+      answer = await handler()
+    })
+    if (answer !== undefined) ctx.res.end(answer)
+  } catch (error) {
+    ctx.app.report(error)
+    if (ctx.res.headersSent) ctx.res.destroy()
+    else answerError(ctx.res, error as Partial<Record<string, unknown>> | null)
+  }
+}
+
+function answerError(res: ServerResponse, error: Partial<Record<string, unknown>> | null): void {
+  const { status, message, expose, headers } = error ?? {}
+  for (const name of res.getHeaderNames()) res.removeHeader(name)
+  for (const [name, value] of Object.entries(headers ?? {})) res.setHeader(name, value)
+  res.statusCode = typeof status === 'number' && STATUS_CODES[status] ? status : 500
+  res.setHeader('Content-Type', 'text/plain; charset=utf-8')
+  res.end(expose ? message : STATUS_CODES[res.statusCode])
 }
 
 async function answerTo(ctx: ServedContext, routes: Routes): Promise<string | undefined> {

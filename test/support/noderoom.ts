@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events'
-import { type IncomingMessage, ServerResponse, STATUS_CODES } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Framework } from '../../src/http/exchange.ts'
 import { keysOf } from '../../src/http/keys.ts'
@@ -17,6 +17,10 @@ export class NodeApp extends EventEmitter {
   keys: unknown
   /** Whether a proxy's `X-Forwarded-…` is believed. */
   proxy = false
+
+  report(error: unknown): void {
+    whileReporting(() => this.emit('error', error))
+  }
 }
 
 /** What a handler gets. */
@@ -79,12 +83,8 @@ class PlainExchange extends NodeExchange {
   }
 
   report(error: unknown): void {
-    report(this.#ctx, error)
+    this.#ctx.app.report(error)
   }
-}
-
-function report({ app }: NodeContext, error: unknown): void {
-  whileReporting(() => app.emit('error', error))
 }
 
 /** Called for each request that passes; throws for one that does not. */
@@ -103,40 +103,10 @@ export function nodeSessions(
     exchangeOf: ctx => new PlainExchange(ctx),
     contextOf: request => new NodeContext(app, request, new ServerResponse(request)),
     handle: `ctx.${settings.property}`,
-    unseen: `ctx.${settings.property} was used in a request that serve() does not see`,
+    unseen: `ctx.${settings.property} was used in a request that sessions.requests does not serve`,
     adopt: options.adopt,
     guarding: guard => guard,
     report: error => app.emit('error', error),
   }
   return new Sessions((collection: MongoDBCollection) => mongoStore({ collection }), framework, options.store)
-}
-
-/** Answers a request with what `handler` returns, once all that it asked of its session is acknowledged. */
-export async function serve<Context extends NodeContext>(
-  { requests }: NodeSessions,
-  ctx: Context,
-  property: string,
-  handler: (ctx: Context) => Promise<string | undefined>,
-): Promise<void> {
-  Object.defineProperty(ctx, property, { get: () => requests.handleIn(ctx) })
-  try {
-    let answer: string | undefined
-    await requests.serve(ctx, async () => {
-      answer = await handler(ctx)
-    })
-    if (answer !== undefined) ctx.res.end(answer)
-  } catch (error) {
-    report(ctx, error)
-    if (ctx.res.headersSent) ctx.res.destroy()
-    else answerError(ctx.res, error as Partial<Record<string, unknown>> | null)
-  }
-}
-
-function answerError(res: ServerResponse, error: Partial<Record<string, unknown>> | null): void {
-  const { status, message, expose, headers } = error ?? {}
-  for (const name of res.getHeaderNames()) res.removeHeader(name)
-  for (const [name, value] of Object.entries(headers ?? {})) res.setHeader(name, value)
-  res.statusCode = typeof status === 'number' && STATUS_CODES[status] ? status : 500
-  res.setHeader('Content-Type', 'text/plain; charset=utf-8')
-  res.end(expose ? message : STATUS_CODES[res.statusCode])
 }
