@@ -45,8 +45,7 @@ export class CurrentSession {
   mayExtend = true
   /** What the visitor brings from another library was asked for. */
   isTakenOver = false
-  /** The leases of `once` that this request holds. */
-  readonly leases = new Set<unknown>()
+  #leases: Set<unknown> | undefined
   #state: SessionState
   /** What a session that is not stored looks like: `created` and `expires` stay what they were when first read. */
   #blank: Picture | undefined
@@ -64,6 +63,12 @@ export class CurrentSession {
     this.#state = knownId
       ? { kind: 'presented', secret, id: knownId, maxAge: presented?.maxAge ?? maxAge, absolute }
       : { kind: 'new', secret, maxAge }
+  }
+
+  /** The leases of `once` that this request holds. Made once they are asked for, since most requests hold none. */
+  get leases(): Set<unknown> {
+    this.#leases ??= new Set()
+    return this.#leases
   }
 
   get state(): SessionState {

@@ -96,7 +96,7 @@ export function next(state: SessionState, event: SessionEvent): SessionState {
     case 'stored': {
       const { secret, id, picture, isAlike } = event
       const { maxAge, absolute } = picture
-      return { kind: 'live', secret, id, maxAge, absolute: absolute?.getTime(), picture, isStale: !isAlike }
+      return live({ secret, id, absolute: absolute?.getTime() }, maxAge, picture, !isAlike)
     }
     case 'switched': {
       const { secret, id } = event
@@ -107,9 +107,9 @@ export function next(state: SessionState, event: SessionEvent): SessionState {
     case 'found':
       return isStored(state) ? found(state, event.record) : state
     case 'answered':
-      return state.kind === 'presented' ? live(state) : state
+      return state.kind === 'presented' ? live(state, state.maxAge, undefined, false) : state
     case 'written':
-      return isStored(state) ? written(live(state), event) : state
+      return isStored(state) ? written(state, event) : state
     case 'missing':
       return isStored(state) ? missing(state, event) : state
     case 'destroyed':
@@ -134,38 +134,36 @@ export function isOver(state: SessionState): boolean {
   return state.kind === 'late' || state.kind === 'ended' || state.kind === 'destroyed'
 }
 
-function live(state: StoredSession): LiveSession {
-  return state.kind === 'live' ? state : { ...state, kind: 'live', picture: undefined, isStale: false }
+/** Written out, since a spread of the state before takes V8 a microsecond. */
+function live(
+  { secret, id, absolute }: Pick<LiveSession, 'secret' | 'id' | 'absolute'>,
+  maxAge: number,
+  picture: Picture | undefined,
+  isStale: boolean,
+): LiveSession {
+  return { kind: 'live', secret, id, maxAge, absolute, picture, isStale }
 }
 
 function found({ secret, id }: StoredSession, record: SessionRecord): LiveSession {
-  const { maxAge, absolute, expires } = record
-  return {
-    kind: 'live',
-    secret,
-    id,
-    maxAge,
-    // A limit that somebody has moved before `expires`, by hand, moves nothing: `expires` alone counts.
-    absolute: absolute && Math.max(absolute.getTime(), expires.getTime()),
-    picture: record,
-    isStale: false,
-  }
+  const { maxAge, absolute: limit, expires } = record
+  // A limit that somebody has moved before `expires`, by hand, moves nothing: `expires` alone counts.
+  const absolute = limit && Math.max(limit.getTime(), expires.getTime())
+  return live({ secret, id, absolute }, maxAge, record, false)
 }
 
+/** The picture goes on by one revision where the answer allows it; otherwise it is stale. */
 function written(
-  state: LiveSession,
+  state: StoredSession,
   { change, applied: { rev, fields, maxAge: other }, answer }: SessionEvent & { type: 'written' },
 ): LiveSession {
-  const forwarded = state.picture && nextPicture(state.picture, change, rev, fields, answer)
-  const picture = forwarded ?? state.picture
+  const before = state.kind === 'live' ? state.picture : undefined
+  const after = before && nextPicture(before, change, rev, fields, answer)
+  const picture = after ?? before
   // Others have given the session another lifetime: its end is where they have left it.
-  if (other !== undefined) return { ...state, picture, isStale: true, maxAge: other }
-  return {
-    ...state,
-    picture: picture && change.expires ? extended(picture, change) : picture,
-    isStale: state.isStale || forwarded === undefined,
-    maxAge: change.maxAge ?? state.maxAge,
-  }
+  if (other !== undefined) return live(state, other, picture, true)
+  const isStale = !after || (state.kind === 'live' && state.isStale)
+  const shown = picture && change.expires ? extended(picture, change) : picture
+  return live(state, change.maxAge ?? state.maxAge, shown, isStale)
 }
 
 /** The picture one revision on, where the answer tells enough. */
