@@ -22,19 +22,11 @@ import type { Framework } from './exchange.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
 import { Requests, type Using } from './requests.ts'
 import { type Eventual, isPromise, StoreSource } from './source.ts'
-import { assertRequest, newCookie, readCookie } from './unsent-cookies.ts'
+import { assertRequest, type CreatedSession, newCookie, readCookie } from './unsent-cookies.ts'
 import { byUser, type EndAllOptions, endOthers, exceptIn, type FoundSession } from './users.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
-
-/** What `create` has made. */
-export interface CreatedSession {
-  /** What `end`, `open` and `except` take. */
-  readonly id: SessionId
-  /** `name=value`, as in the header `Cookie` of a request. It is secret. */
-  readonly cookie: string
-}
 
 /** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
 export class Sessions<

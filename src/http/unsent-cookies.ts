@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { ConfigurationError } from '../errors.ts'
+import type { SessionId } from '../ids.ts'
 import { describe } from '../language/paths.ts'
 import { type Carrier, nobody, type Presented } from '../session/carrier.ts'
 import { cookieValue, derived, presentedIn } from './cookie-value.ts'
@@ -12,6 +13,14 @@ export function readCookie(request: IncomingMessage, key: string, keys: Keys): C
     presented: () => presentedIn(request.headers.cookie, key, keys),
     derive: (...from) => derived(keys, key, ...from),
   }
+}
+
+/** What `create` has made. */
+export interface CreatedSession {
+  /** What `end`, `open` and `except` take. */
+  readonly id: SessionId
+  /** `name=value`, as in the header `Cookie` of a request. It is secret. */
+  readonly cookie: string
 }
 
 /** The cookie of a session that is made outside of any request; `header` is what its visitor would send. */
