@@ -24,7 +24,8 @@ export interface Verified extends Presented {
 }
 
 /**
- * Derives the secret of a new session from another session, by the app's keys and the name of the cookie.
+ * Derives the secret of a new session from another session, by the app's keys and the name of the cookie. The words below are
+ * part of what is derived, so another word would be another secret.
  * - `'heir'`: the successor of a session of ours, from that one's secret and from what its tombstone says.
  * - `'adopt'`: the session that takes over another library's, from that one's key.
  */
