@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
-import type { SessionHandle } from '../src/index.ts'
+import type { SessionHandle, Sessions } from '../src/index.ts'
 import { FORM, programIn, signedIn, visiting, without } from './support/guides.ts'
 
 // The programs in docs/guides, asked as their readers' visitors would ask them.
@@ -73,9 +73,18 @@ test('oauth.md: a state is good for one callback', { skip: without('openid-clien
 })
 
 test('oauth.md: a callback that another site posts is known by its own cookie', async t => {
-  const { app } = await programIn('oauth.md', "ctx.trip.take(['logins', state])", ['app'])
-  const visitor = await visiting(t, app)
-  const foreign = { 'Sec-Fetch-Site': 'cross-site' }
+  const code = "async function checked() { return 'ada' }"
+  const names = ['app', 'sessions', 'trips']
+  const program = await programIn('oauth.md', "ctx.trip.take(['logins', state])", names, { code })
+  const visitor = await visiting(t, program.app)
+  const foreign = { 'Sec-Fetch-Site': 'cross-site', 'X-Forwarded-Proto': 'https' }
+  const ada = visitor()
+  await signedIn(ada, program.trips as Sessions, { logins: { s: { nonce: 'n' } } })
+  assert.equal((await ada.get('/finish', foreign)).status, 400)
+  assert.equal((await ada.post('/callback', { state: 's' }, foreign)).status, 200)
+  assert.equal((await ada.get('/finish', foreign)).status, 302)
+  assert.deepEqual([...ada.jar.keys()].sort(), ['__Host-sid', '__Host-trip'])
+  assert.equal((await ada.post('/callback', { state: 's' }, foreign)).status, 400)
   assert.equal((await visitor().post('/callback', { state: 'x' }, foreign)).status, 400)
   assert.equal((await visitor().post('/callback', { state: { $ne: 1 } }, foreign)).status, 400)
   assert.equal((await visitor().post('/elsewhere', {}, foreign)).status, 403)

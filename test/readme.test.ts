@@ -223,6 +223,15 @@ test('the list of pages has each page', () => {
   assert.deepEqual(listed.sort(), pages)
 })
 
+test('each page begins with what its reader can do after it', () => {
+  const pages = documents.filter(document => /^docs\/.+\/|^docs\/(?:start|speed|writing)/.test(document))
+  assert.ok(pages.length > 40)
+  assert.deepEqual(
+    pages.filter(page => !/^# .*\n\nAfter this page /.test(read(page))),
+    [],
+  )
+})
+
 test('links lead somewhere', () => {
   const lost: string[] = []
   for (const document of documents) {
