@@ -23,6 +23,8 @@ const outcomes: Readonly<Record<string, 'refused' | 'ended' | 'unknown'>> = {
   SESSION_COMMAND: 'refused',
   SESSION_ENDED: 'ended',
   SESSION_STORE_UNAVAILABLE: 'unknown',
+  // Of whoever held a lease longer than it lasts, as on a busy machine: what another has stored is seen by others.
+  SESSION_LEASE_LOST: 'unknown',
 }
 
 /** Sends requests to an app as many browsers with one cookie would. */

@@ -1,6 +1,9 @@
 import { MongoClient } from 'mongodb'
-import { mongoStore } from '../../../src/index.ts'
+import { Pool } from 'pg'
+import postgres from 'postgres'
+import { mongoStore, type Store } from '../../../src/index.ts'
 import { lmdbStore } from '../../../src/stores/lmdb/store.ts'
+import { postgresStore } from '../../../src/stores/postgres/store.ts'
 import { clientOptions } from '../mongodb/options.ts'
 import { startApp } from './app.ts'
 import { forgetful } from './forgetful.ts'
@@ -15,7 +18,19 @@ function mongo() {
   return mongoStore({ collection: client.db('tests').collection(place) })
 }
 
-const store = kind === 'lmdb' ? lmdbStore({ path: place }) : mongo()
+function postgreSQL() {
+  const [uri = '', table = ''] = place.split('#')
+  const pool = kind === 'pg' ? new Pool({ connectionString: uri, max: 4 }) : postgres(uri, { max: 4 })
+  return postgresStore({ pool, table })
+}
+
+const stores: Record<string, () => Store> = {
+  mongodb: mongo,
+  lmdb: () => lmdbStore({ path: place }),
+  pg: postgreSQL,
+  postgres: postgreSQL,
+}
+const store = stores[kind ?? '']?.() as Store
 const { origin } = await startApp(forgetful(store, new Random(Number(seed)), Number(probability)))
 process.once('disconnect', () => process.exit())
 process.send?.(origin)

@@ -5,9 +5,9 @@ import { forked } from '../forked.ts'
 const file = fileURLToPath(new URL('./process.ts', import.meta.url))
 
 export interface ProcessOptions {
-  /** The collection's name, or the LMDB file. */
+  /** The collection's name, the LMDB file, or PostgreSQL's address with the table as its fragment. */
   readonly place: string
-  readonly kind: 'mongodb' | 'lmdb'
+  readonly kind: 'mongodb' | 'lmdb' | 'pg' | 'postgres'
   readonly seed: number
   /** How probable it is that the store's answer to a call is lost. */
   readonly losing: number
