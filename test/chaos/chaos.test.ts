@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
+import { aStore, aTable, thePostgreSQL, withoutPostgreSQL } from '../support/postgres/database.ts'
 import { breakages } from './broken.ts'
 import { chaos, type Report } from './chaos.ts'
 
@@ -22,6 +23,17 @@ test('whatever befalls app and store, what was acknowledged is there, and nothin
   const { violations, counts } = await run(t, 15)
   assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
   assert.ok((counts.get('acknowledged') ?? 0) > 0)
+})
+
+test('the same holds for PostgreSQL', { skip: withoutPostgreSQL }, async t => {
+  const table = aTable()
+  await aStore(t, { table })
+  const { uri } = await thePostgreSQL()
+  for (const store of ['pg', 'postgres'] as const) {
+    const { violations, counts } = await chaos({ place: { store, uri, table }, seconds: 10, seed: SEED })
+    assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
+    assert.ok((counts.get('acknowledged') ?? 0) > 0)
+  }
 })
 
 for (const breakage of Object.keys(breakages)) {

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startMongoDB } from '../support/mongodb/server.ts'
+import { startPostgreSQL } from '../support/postgres/server.ts'
 import type { Place } from './stores.ts'
 
 export interface NamedPlace {
@@ -11,14 +12,20 @@ export interface NamedPlace {
   remove(): Promise<void>
 }
 
-/** An empty store of this kind: `mongodb` or `lmdb`. */
+/** An empty store of this kind: `mongodb`, `lmdb`, or PostgreSQL through `pg` or `postgres`. */
 export async function aPlace(store: string): Promise<NamedPlace> {
   if (store === 'lmdb') {
     const folder = await mkdtemp(join(tmpdir(), 'chaos-'))
     const place = { store, path: join(folder, 'sessions.lmdb') } as const
     return { name: 'LMDB', place, remove: () => rm(folder, { recursive: true }) }
   }
-  if (store !== 'mongodb') throw new Error('--store is mongodb or lmdb')
+  if (store === 'pg' || store === 'postgres') {
+    const server = await startPostgreSQL()
+    if (!server) throw new Error('PostgreSQL is not installed')
+    const place = { store, uri: server.uri, table: 'sessions' } as const
+    return { name: `${server.name} through ${store}`, place, remove: server.stop }
+  }
+  if (store !== 'mongodb') throw new Error('--store is mongodb, lmdb, pg or postgres')
   const server = await startMongoDB()
   if (!server) throw new Error('There is no MongoDB server')
   const place = { store, uri: server.uri, collection: `chaos_${randomUUID()}` } as const

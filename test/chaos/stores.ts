@@ -1,11 +1,15 @@
 import { MongoClient } from 'mongodb'
+import { Pool } from 'pg'
+import postgres from 'postgres'
 import { mongoStore, type Store } from '../../src/index.ts'
 import { lmdbStore } from '../../src/stores/lmdb/store.ts'
+import { postgresStore } from '../../src/stores/postgres/store.ts'
 
 /** Which store, and where it is: what a process of the app is told. */
 export type Place =
   | { readonly store: 'mongodb'; readonly uri: string; readonly collection: string }
   | { readonly store: 'lmdb'; readonly path: string }
+  | { readonly store: 'pg' | 'postgres'; readonly uri: string; readonly table: string }
 
 export interface OpenStore {
   readonly store: Store
@@ -20,6 +24,7 @@ export function opened(place: Place, timeout = TIMEOUT): OpenStore {
     const store = lmdbStore({ path: place.path })
     return { store, close: async () => store.close?.() }
   }
+  if (place.store !== 'mongodb') return postgreSQL(place, timeout)
   const client = new MongoClient(place.uri, {
     serverSelectionTimeoutMS: timeout,
     connectTimeoutMS: timeout,
@@ -27,4 +32,17 @@ export function opened(place: Place, timeout = TIMEOUT): OpenStore {
   })
   const store = mongoStore({ collection: client.db('chaos').collection(place.collection) })
   return { store, close: () => client.close() }
+}
+
+function postgreSQL(
+  { store, uri, table }: Place & { uri: string; table: string },
+  timeout: number,
+): OpenStore {
+  if (store === 'pg') {
+    const pool = new Pool({ connectionString: uri, connectionTimeoutMillis: timeout, max: 5 })
+    pool.on('error', () => {})
+    return { store: postgresStore({ pool, table }), close: () => pool.end() }
+  }
+  const sql = postgres(uri, { connect_timeout: timeout / 1000, max: 5, backoff: () => 0.1 })
+  return { store: postgresStore({ pool: sql, table }), close: () => sql.end({ timeout: timeout / 1000 }) }
 }
