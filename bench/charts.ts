@@ -7,7 +7,7 @@ import { kib } from './tables.ts'
 
 const docs = new URL('../docs/', import.meta.url)
 
-/** Writes what the README shows, as far as this run has measured it. */
+/** Writes what docs/speed.md shows, as far as this run has measured it. */
 export function writeCharts(figures: Figures, kept: readonly Kept[]): void {
   const at = (act: Act, clients = 1, bytes = 0): Case => ({ act, bytes, clients, isHot: false })
   const measured = acts.filter(act => act !== 'increment')

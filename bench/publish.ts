@@ -30,12 +30,7 @@ export function publish(results: Results): void {
   const machine = `${availableParallelism()} processors (${process.arch})`
   const run = `From one run on ${results.server}, ${machine}, Node.js ${process.version}, ${results.rounds} rounds.`
 
-  replace('README.md', [
-    run,
-    table(figures, 'requests per second', [...single, at('read', 64), at('change', 64)], speed),
-    '![Requests per second, 64 clients](docs/bench-clients.svg)',
-    overlapTable(kept),
-  ])
+  replace('README.md', [run, overlapTable(kept)])
   replace('docs/speed.md', [
     run,
     'Requests per second, times as many as by hand (`untouched`: as Koa with the driver connected):',

@@ -36,7 +36,7 @@ function lmdb(folder: string): Database {
 }
 
 function mongoDB(uri: string): Database {
-  // No longer than a request waits for the store: see "Stores" in the README.
+  // No longer than a request waits for the store: see docs/stores/mongodb.md.
   const client = new MongoClient(uri, {
     serverSelectionTimeoutMS: 4000,
     connectTimeoutMS: 4000,

@@ -8,7 +8,7 @@ import { storeContract } from '../../contract/index.ts'
 import { aChange, aSession, fieldsOf, inc, together } from '../../contract/records.ts'
 import { aCollection, theClient, withoutShards } from '../../support/mongodb/collection.ts'
 
-/** By the key that the README names: hashed, so that sessions are on every shard from the first on. */
+/** By the key that docs/stores/mongodb.md names: hashed, so that sessions are on every shard from the first on. */
 async function aShardedCollection(t: TestContext): Promise<Collection<{ _id: string }>> {
   const collection = aCollection<{ _id: string }>(t)
   await theClient()
