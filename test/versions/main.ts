@@ -17,6 +17,7 @@ process.chdir(root)
 
 /** They look at this repository, not at what the package does. */
 const ABOUT_THE_REPOSITORY = [
+  'test/documents.test.ts',
   'test/guides.test.ts',
   'test/layout.test.ts',
   'test/package.test.ts',
