@@ -5,6 +5,7 @@ import { MongoClient } from 'mongodb'
 // In your app: import { mongoStore, type Store } from 'koa-atomic-session' and import { lmdbStore } from 'koa-atomic-session/lmdb'
 import { mongoStore, type Store } from '../src/index.ts'
 import { lmdbStore } from '../src/stores/lmdb/store.ts'
+import { postgreSQL } from './postgresql.ts'
 import type { OrdinaryStore } from './race/ordinary.ts'
 
 /** The shop's database, with a place for its sessions and one for the race's ordinary ones. */
@@ -15,8 +16,9 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** MongoDB where a URI is given, and otherwise files in `folder`, which several processes may share. */
+/** MongoDB or PostgreSQL where a URI is given, and otherwise files in `folder`, which several processes may share. */
 export function openDatabase(uri: string | undefined, folder: string): Database {
+  if (uri?.startsWith('postgres')) return postgreSQL(uri)
   return uri ? mongoDB(uri) : lmdb(folder)
 }
 

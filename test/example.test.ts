@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { suite, type TestContext, test } from 'node:test'
 import { theClient, withoutMongoDB } from './support/mongodb/collection.ts'
+import { query, thePostgreSQL, withoutPostgreSQL } from './support/postgres/database.ts'
 import { aFolder, type RunningShop, startShop } from './support/shop.ts'
 
 /** Starts the shop and says where it is; when the test ends it is told to stop, and must do so by itself. */
@@ -9,6 +10,7 @@ type Start = (t: TestContext) => Promise<string>
 
 visits('in files', inFiles, false)
 visits('in MongoDB', inMongoDB, withoutMongoDB)
+visits('in PostgreSQL', inPostgreSQL, withoutPostgreSQL)
 
 function visits(where: string, start: Start, skip: string | false): void {
   suite(`the example shop with its sessions ${where}`, { skip }, () => {
@@ -213,6 +215,13 @@ async function inMongoDB(t: TestContext): Promise<string> {
     assert.notEqual(kept, 0)
   })
   return url
+}
+
+async function inPostgreSQL(t: TestContext): Promise<string> {
+  const database = `example_${randomUUID().slice(0, 8)}`
+  await query(`CREATE DATABASE ${database}`)
+  const { uri } = await thePostgreSQL()
+  return inFiles(t, { DATABASE_URL: uri.replace(/[^/]*$/, database) })
 }
 
 /** The lines of the page's cart, such as `2 Sencha € 17.00`. */

@@ -81,7 +81,7 @@ suite('every example', () => {
 
   test('has a kind that is known here', () => {
     const programs = ['ts', 'ts run', 'ts handler', 'ts shared', 'js run']
-    const known = [...programs, 'sh', 'html', 'json', 'nginx', 'txt']
+    const known = [...programs, 'sh', 'html', 'json', 'nginx', 'sql', 'txt']
     const kinds = blocks.map(({ language, kind }) => `${language} ${kind}`.trim())
     assert.deepEqual(
       kinds.filter(kind => !known.includes(kind)),

@@ -18,7 +18,7 @@ export interface RunningShop {
 
 /** Starts the example shop, on a free port unless `env` says which; by default with its sessions in files in `folder`. */
 export async function startShop(folder: string, env: NodeJS.ProcessEnv = {}): Promise<RunningShop> {
-  const { MONGODB_URI: _, SESSION_KEYS: __, ...others } = process.env
+  const { MONGODB_URI: _, DATABASE_URL: __, SESSION_KEYS: ___, ...others } = process.env
   const shop = spawn(process.execPath, ['--import', 'tsx', 'example/shop.ts'], {
     cwd: root,
     env: { ...others, PORT: '0', DATA_FOLDER: folder, ...env },

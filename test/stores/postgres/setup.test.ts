@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { type TestContext, test } from 'node:test'
 import { Client, Pool } from 'pg'
 import { ConfigurationError, StoreUnavailableError } from '../../../src/errors.ts'
@@ -122,6 +123,16 @@ test('tables made by a migration do, for a user who may not make any', { skip },
   await store.update(id, aChange(inc('n'), set('text', 'y'.repeat(3000))))
   assert.equal((await fieldsOf(store, id)).n, 2)
   await store.delete(id)
+})
+
+test('the query that the documents show finds sessions', { skip }, async t => {
+  const schema = `documented_${aTable()}`
+  const store = await aStore(t, { schema, table: 'sessions' })
+  const { id } = await aSession(store, { user_id: 'ada' })
+  const page = await readFile(new URL('../../../docs/stores/postgresql.md', import.meta.url), 'utf8')
+  const [, sql] = /```sql\n([^`]+)```/.exec(page) ?? []
+  const [row] = await query(`SET search_path = ${schema}; ${sql}`)
+  assert.deepEqual([row?.id, row?.user_id], [id, 'ada'])
 })
 
 test('without its tables the store says what to do, and works once they are there', { skip }, async t => {
