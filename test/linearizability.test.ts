@@ -10,16 +10,7 @@ import { historyOf, type Plan } from './support/linearizability/history.ts'
 import { judged } from './support/linearizability/judge.ts'
 import { startProcesses } from './support/linearizability/processes.ts'
 import { Random } from './support/linearizability/random.ts'
-import { aPath } from './support/lmdb/files.ts'
-import { aCollection, withoutMongoDB } from './support/mongodb/collection.ts'
-import {
-  aStore as aPostgreSQLStore,
-  aTable,
-  thePgBouncer,
-  thePostgreSQL,
-  withoutPgBouncer,
-  withoutPostgreSQL,
-} from './support/postgres/database.ts'
+import { kinds, type Place } from './support/places.ts'
 
 // LINEARIZABILITY_HISTORIES=50 LINEARIZABILITY_SEED=42 tsx test/run.ts test/linearizability.test.ts
 // A seed determines what each client asks; when it is answered is up to the machine.
@@ -39,32 +30,18 @@ const MOST_TRIES = 20
 const lasting = { operations: OPERATIONS, endings: [0, OPERATIONS - 60, 0.05] } as const
 const ending = { operations: OPERATIONS, endings: [0.01, 0, 0.01] } as const
 
-test('two processes and 16 clients change one session in MongoDB in an order that explains all', {
-  skip: withoutMongoDB,
-}, async t => {
-  const { collectionName } = aCollection(t)
-  const options = { kind: 'mongodb', place: collectionName, seed: SEED, losing: LOSING } as const
-  await allExplained(t, await startProcesses(t, 2, options))
-})
-
-test('four processes and 16 clients change one session in one LMDB file in an order that explains all', async t => {
-  const options = { kind: 'lmdb', place: aPath(t), seed: SEED, losing: LOSING } as const
-  await allExplained(t, await startProcesses(t, 4, options))
-})
-
-for (const kind of ['pg', 'postgres'] as const) {
-  test(`four processes and 16 clients change one session in PostgreSQL in an order that explains all: ${kind}`, {
-    skip: withoutPostgreSQL,
+for (const [kind, { title, skip, place }] of Object.entries(kinds)) {
+  test(`four processes and 16 clients change one session in an order that explains all (${title})`, {
+    skip,
   }, async t => {
-    await allExplained(t, await postgreSQLProcesses(t, kind, (await thePostgreSQL()).uri), HISTORIES / 2)
+    const options = {
+      place: { kind: kind as Place['kind'], ...(await place(t)) },
+      seed: SEED,
+      losing: LOSING,
+    }
+    await allExplained(t, await startProcesses(t, 4, options), HISTORIES / 2)
   })
 }
-
-test('four processes and 16 clients change one session behind PgBouncer in an order that explains all', {
-  skip: withoutPgBouncer,
-}, async t => {
-  await allExplained(t, await postgreSQLProcesses(t, 'pg', (await thePgBouncer()).uri), HISTORIES / 2)
-})
 
 test('sessions in memory, lost answers included, change in an order that explains all', async t => {
   const store = forgetful(slow(memoryStore()), new Random(SEED), LOSING)
@@ -145,24 +122,14 @@ function inOrder(first: Step<number>, second: Step<number>): Step<number>[] {
   return [first, { ...second, after: first }]
 }
 
-async function postgreSQLProcesses(t: TestContext, kind: 'pg' | 'postgres', uri: string): Promise<string[]> {
-  const table = aTable()
-  await aPostgreSQLStore(t, { table })
-  return startProcesses(t, 4, { kind, place: `${uri}#${table}`, seed: SEED, losing: LOSING })
-}
-
 async function anApp(t: TestContext, store: Store): Promise<string> {
   const { origin, close } = await startApp(store)
   t.after(close)
   return origin
 }
 
-async function allExplained(
-  t: TestContext,
-  origins: readonly string[],
-  histories = HISTORIES,
-): Promise<void> {
-  for (let index = 0; index < histories; index++) {
+async function allExplained(t: TestContext, origins: readonly string[]): Promise<void> {
+  for (let index = 0; index < HISTORIES; index++) {
     const course = index % 2 === 0 ? lasting : ending
     await explained(t, { ...course, seed: SEED + index, clients: CLIENTS, origins })
   }

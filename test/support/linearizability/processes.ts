@@ -1,13 +1,12 @@
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { forked } from '../forked.ts'
+import type { Place } from '../places.ts'
 
 const file = fileURLToPath(new URL('./process.ts', import.meta.url))
 
 export interface ProcessOptions {
-  /** The collection's name, the LMDB file, or PostgreSQL's address with the table as its fragment. */
-  readonly place: string
-  readonly kind: 'mongodb' | 'lmdb' | 'pg' | 'postgres'
+  readonly place: Place
   readonly seed: number
   /** How probable it is that the store's answer to a call is lost. */
   readonly losing: number
@@ -17,11 +16,11 @@ export interface ProcessOptions {
 export function startProcesses(
   t: TestContext,
   count: number,
-  { kind, place, seed, losing }: ProcessOptions,
+  { place: { kind, at, name }, seed, losing }: ProcessOptions,
 ): Promise<string[]> {
   return Promise.all(
     Array.from({ length: count }, (_, index) =>
-      forked(t, file, [kind, place, String(seed + index), String(losing)]),
+      forked(t, file, [String(seed + index), String(losing), kind, at, name]),
     ),
   )
 }

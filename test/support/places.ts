@@ -1,0 +1,114 @@
+import type { TestContext } from 'node:test'
+import { Redis } from 'ioredis'
+import { MongoClient } from 'mongodb'
+import { Pool } from 'pg'
+import postgres from 'postgres'
+import { mongoStore, type Store } from '../../src/index.ts'
+import { lmdbStore } from '../../src/stores/lmdb/store.ts'
+import { type PostgreSQLStoreOptions, postgresStore } from '../../src/stores/postgres/store.ts'
+import { redisStore } from '../../src/stores/redis/store.ts'
+import { aPath } from './lmdb/files.ts'
+import { aCollection, withoutMongoDB } from './mongodb/collection.ts'
+import { clientOptions } from './mongodb/options.ts'
+import {
+  aTable,
+  thePgBouncer,
+  thePostgreSQL,
+  withoutPgBouncer,
+  withoutPostgreSQL,
+} from './postgres/database.ts'
+import { nodeRedis6 } from './redis/clients.ts'
+import { RedisServer, withoutRedis } from './redis/server.ts'
+
+/** Sessions that several processes share. */
+export interface Place {
+  readonly kind: keyof typeof kinds
+  /** Where the database is: an address, or the path of a file. */
+  readonly at: string
+  /** What the test's sessions have to themselves: a collection, a table, a prefix. */
+  readonly name: string
+}
+
+interface Kind {
+  readonly title: string
+  /** Why there is none to test with. */
+  readonly skip: string | false
+  /** A place of its own for a test, which goes with it. */
+  place(t: TestContext): Promise<Omit<Place, 'kind'>>
+  open(place: Place): Store | Promise<Store>
+}
+
+export const kinds = {
+  mongodb: {
+    title: 'MongoDB',
+    skip: withoutMongoDB,
+    place: async t => ({ at: process.env.MONGODB_URI ?? '', name: aCollection(t).collectionName }),
+    open: ({ at, name }) =>
+      mongoStore({ collection: new MongoClient(at, clientOptions).db('tests').collection(name) }),
+  },
+  lmdb: {
+    title: 'LMDB',
+    skip: false,
+    place: async t => ({ at: aPath(t), name: '' }),
+    open: ({ at }) => lmdbStore({ path: at }),
+  },
+  'node-redis': aRedis('Redis by redis', async (port, prefix) =>
+    redisStore({ client: (await nodeRedis6.single(port)).client, prefix }),
+  ),
+  ioredis: aRedis('Redis by ioredis', async (port, prefix) =>
+    redisStore({ client: new Redis(port, '127.0.0.1'), prefix }),
+  ),
+  pg: aPostgreSQL('PostgreSQL by pg', withoutPostgreSQL, thePostgreSQL, poolOf),
+  postgres: aPostgreSQL('PostgreSQL by postgres', withoutPostgreSQL, thePostgreSQL, uri =>
+    postgres(uri, { max: 4 }),
+  ),
+  pgbouncer: aPostgreSQL('PostgreSQL behind PgBouncer', withoutPgBouncer, thePgBouncer, poolOf),
+} satisfies Record<string, Kind>
+
+function aRedis(title: string, open: (port: number, prefix: string) => Promise<Store>): Kind {
+  return {
+    title,
+    skip: withoutRedis,
+    async place(t) {
+      const server = await RedisServer.start()
+      t.after(() => server.stop())
+      return { at: String(server.port), name: 'test:' }
+    },
+    open: ({ at, name }) => open(Number(at), name),
+  }
+}
+
+function aPostgreSQL(
+  title: string,
+  skip: string | false,
+  server: () => Promise<{ readonly uri: string }>,
+  poolOf: (uri: string) => PostgreSQLStoreOptions['pool'],
+): Kind {
+  return {
+    title,
+    skip,
+    async place() {
+      const place = { at: (await server()).uri, name: aTable() }
+      const pool = new Pool({ connectionString: (await thePostgreSQL()).uri })
+      await postgresStore({ pool, table: place.name }).ensureIndex?.()
+      await pool.end()
+      return place
+    },
+    open: ({ at, name }) => postgresStore({ pool: poolOf(at), table: name }),
+  }
+}
+
+function poolOf(uri: string): Pool {
+  const pool = new Pool({ connectionString: uri, max: 4 })
+  pool.on('error', () => {})
+  return pool
+}
+
+/** What one process of an app is told on its command line. */
+export function placeIn([kind, at = '', name = '']: readonly string[]): Place {
+  return { kind: kind as Place['kind'], at, name }
+}
+
+export function openedAt(place: Place): Store | Promise<Store> {
+  return kinds[place.kind].open(place)
+}
