@@ -188,7 +188,7 @@ for (const format of ['cjs', 'esm'] as const) {
 }
 
 // A good part of it is messages that name a mistake and the way out.
-test('the main entry is less than 110 KiB of our own code, and asks for no more than its dependencies', async () => {
+test('the main entry is less than 120 KiB of our own code, and asks for no more than its dependencies', async () => {
   const { outputFiles, metafile } = await build({
     entryPoints: [join(root, 'dist', 'index.js')],
     bundle: true,
@@ -200,7 +200,7 @@ test('the main entry is less than 110 KiB of our own code, and asks for no more 
     packages: 'external',
   })
   const size = outputFiles[0]?.contents.length ?? Number.NaN
-  assert.ok(size < 110 * 1024, `${size} bytes`)
+  assert.ok(size < 120 * 1024, `${size} bytes`)
   const asked = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
   const packages = [...new Set(asked)].filter(name => !isBuiltin(name))
   assert.deepEqual(packages.toSorted(), ['keygrip', 'parse-duration'])
