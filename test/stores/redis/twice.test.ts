@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import { StoreUnavailableError } from '../../../src/errors.ts'
+import type { Outcome, Store } from '../../../src/store/store.ts'
+import { redisStore } from '../../../src/stores/redis/store.ts'
+import {
+  aChange,
+  aRecord,
+  aSession,
+  fieldsOf,
+  inAnHour,
+  inc,
+  push,
+  set,
+  together,
+} from '../../contract/records.ts'
+import { FaultProxy } from '../../support/proxy.ts'
+import { type Connected, type Kind, kinds } from '../../support/redis/clients.ts'
+import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
+import { type Cluster, startCluster, until } from '../../support/redis/topologies.ts'
+
+const after_ = (...paths: string[]) => ({ paths, when: 'after' }) as const
+
+/** A way to servers, whose next answer may be lost together with its connection. */
+interface Way {
+  readonly proxies: readonly FaultProxy[]
+  readonly connected: Connected
+  /** Does it once the client is connected, and loses the first answer that comes. */
+  losing<T>(ready: () => Promise<unknown>, act: () => Promise<T>): Promise<T>
+}
+
+async function wayTo(
+  t: TestContext,
+  servers: readonly RedisServer[],
+  connect: (proxies: readonly FaultProxy[]) => Promise<Connected>,
+): Promise<Way> {
+  const proxies: FaultProxy[] = []
+  for (const server of servers) proxies.push(await FaultProxy.to(server))
+  const connected = await connect(proxies)
+  t.after(async () => {
+    await connected.close()
+    for (const proxy of proxies) await proxy.close()
+  })
+  return {
+    proxies,
+    connected,
+    async losing(ready, act) {
+      await until(async () => ready().then(() => true))
+      let isDue = true
+      for (const proxy of proxies) {
+        proxy.loseAnswers(() => {
+          const isLost = isDue
+          isDue = false
+          return isLost
+        })
+      }
+      const done = await act()
+      assert.equal(isDue, false, 'no answer was lost')
+      return done
+    },
+  }
+}
+
+function outcomeOf(update: Promise<Outcome>): Promise<Outcome | 'unknown'> {
+  return update.catch((error: unknown) => {
+    assert.ok(error instanceof StoreUnavailableError, String(error))
+    assert.equal(error.outcome, 'unknown')
+    return 'unknown'
+  })
+}
+
+/** What each client does with its default options, where it is known. */
+function lossesOf(connect: (t: TestContext, kind: Kind) => Promise<Way>): void {
+  for (const kind of kinds) {
+    test(`five increments whose answers are lost are five: ${kind.name}`, async t => {
+      const way = await connect(t, kind)
+      const store = redisStore({ client: way.connected.client, prefix: prefix() })
+      await knownScripts(store)
+      const { id } = await aSession(store, { n: 0, log: [] })
+      const outcomes: (Outcome | 'unknown')[] = []
+      for (let times = 0; times < 5; times++) {
+        outcomes.push(
+          await way.losing(
+            () => store.load(id),
+            () => outcomeOf(store.update(id, aChange(inc('n')))),
+          ),
+        )
+      }
+      const seen = times(store, id, 'n')
+      await until(async () => (await seen()) >= 5)
+      assert.deepEqual(await fieldsOf(store, id), { n: 5, log: [] })
+      // Those that send again are told what they have done.
+      assert.deepEqual(
+        [...new Set(outcomes.map(one => JSON.stringify(one)))],
+        [kind.isIoredis ? '{}' : '"unknown"'],
+      )
+    })
+
+    test(`a change whose answer is lost is made once, whatever it is: ${kind.name}`, async t => {
+      const way = await connect(t, kind)
+      const store = redisStore({ client: way.connected.client, prefix: prefix() })
+      await knownScripts(store)
+      const record = aRecord({ n: 0, log: [], prefs: { theme: 'dark' } })
+      const ready = () => store.load(record.id)
+      const inserted = await way.losing(ready, () => store.insert(record).then(() => 'done', outcome))
+      await until(async () => (await store.load(record.id)) !== undefined)
+      // These take one round trip. Of others the look before them is lost, which nobody repeats but the client.
+      const changes = [aChange(inc('n')), aChange(set('prefs', { theme: 'light' }), inc('n'))]
+      if (kind.isIoredis) changes.push(aChange(push('log', 1)))
+      const answers: unknown[] = []
+      for (const change of changes) {
+        answers.push(
+          await way.losing(ready, () => outcomeOf(store.update(record.id, change, after_('n', 'log')))),
+        )
+      }
+      assert.deepEqual(await fieldsOf(store, record.id), {
+        n: 2,
+        log: kind.isIoredis ? [1] : [],
+        prefs: { theme: 'light' },
+      })
+      const tombstone = { ended: new Date() }
+      const ended = await way.losing(ready, () => store.end(record.id, tombstone, inAnHour()).catch(outcome))
+      assert.deepEqual(await store.load(record.id), tombstone)
+      if (!kind.isIoredis) {
+        assert.deepEqual([inserted, ended], ['unknown', 'unknown'])
+        return
+      }
+      assert.deepEqual([inserted, ended], ['done', true])
+      assert.deepEqual(answers, [
+        { rev: 2, fields: { n: 1, log: [] } },
+        { rev: 3, fields: { n: 2, log: [] } },
+        { rev: 4, fields: { n: 2, log: [1] } },
+      ])
+    })
+
+    test(`a change that comes when its caller has given up is not made: ${kind.name}`, async t => {
+      const way = await connect(t, kind)
+      const store = redisStore({ client: way.connected.client, prefix: prefix() })
+      const { id } = await aSession(store, { n: 0 })
+      store.useTimeout?.(150)
+      for (const proxy of way.proxies) proxy.stall()
+      const late = [aChange(inc('n')), aChange(inc('n'), push('log', 1))].map(change =>
+        store.update(id, change),
+      )
+      const ended = store.end(id, { ended: new Date() }, inAnHour())
+      const inserted = aRecord()
+      const insert = store.insert(inserted)
+      const settled = Promise.allSettled([...late, ended, insert])
+      const deadline = performance.now() + 300
+      await until(async () => performance.now() > deadline)
+      for (const proxy of way.proxies) await proxy.heal()
+      for (const one of await settled) {
+        assert.equal(one.status, 'rejected')
+        assert.ok(one.reason instanceof StoreUnavailableError)
+      }
+      assert.deepEqual(await fieldsOf(store, id), { n: 0 })
+      assert.equal(await store.load(inserted.id), undefined)
+    })
+  }
+}
+
+/** A server that has just begun asks for the text of each script once; of a cluster, each. */
+async function knownScripts(store: Store): Promise<void> {
+  await together(40, async () => {
+    const { id } = await aSession(store, { n: 0 })
+    await store.update(id, aChange(inc('n')))
+    await store.end(id, { ended: new Date() }, inAnHour())
+  })
+}
+
+let prefixes = 0
+
+function prefix(): string {
+  return `twice ${++prefixes}:`
+}
+
+function times(store: Store, id: string, name: string): () => Promise<number> {
+  return async () => Number((await fieldsOf(store, id))[name])
+}
+
+function outcome(error: unknown): string {
+  assert.ok(error instanceof StoreUnavailableError, String(error))
+  return error.outcome
+}
+
+describe('one server', { skip: withoutRedis }, () => {
+  let server: RedisServer
+  before(async () => {
+    server = await RedisServer.start()
+  })
+  after(() => server.stop())
+  lossesOf((t, kind) => wayTo(t, [server], ([proxy]) => kind.single((proxy as FaultProxy).port)))
+})
+
+describe('a cluster', { skip: withoutRedis }, () => {
+  let cluster: Cluster
+  before(async () => {
+    cluster = await startCluster()
+  })
+  after(() => cluster.stop())
+  lossesOf((t, kind) =>
+    wayTo(t, cluster.servers, proxies => {
+      const ports = proxies.map(({ port }) => port)
+      const map = Object.fromEntries(
+        cluster.servers.map(({ host, port }, index) => [`${host}:${port}`, { host, port: ports[index] }]),
+      )
+      return kind.cluster(ports, { natMap: map, nodeAddressMap: map })
+    }),
+  )
+})
