@@ -1,5 +1,4 @@
 import type { TestContext } from 'node:test'
-import { Redis } from 'ioredis'
 import { MongoClient } from 'mongodb'
 import { Pool } from 'pg'
 import postgres from 'postgres'
@@ -17,8 +16,9 @@ import {
   withoutPgBouncer,
   withoutPostgreSQL,
 } from './postgres/database.ts'
-import { nodeRedis6 } from './redis/clients.ts'
+import { kinds as clients } from './redis/clients.ts'
 import { RedisServer, withoutRedis } from './redis/server.ts'
+import { startCluster, type Topology } from './redis/topologies.ts'
 
 /** Sessions that several processes share. */
 export interface Place {
@@ -52,12 +52,11 @@ export const kinds = {
     place: async t => ({ at: aPath(t), name: '' }),
     open: ({ at }) => lmdbStore({ path: at }),
   },
-  'node-redis': aRedis('Redis by redis', async (port, prefix) =>
-    redisStore({ client: (await nodeRedis6.single(port)).client, prefix }),
-  ),
-  ioredis: aRedis('Redis by ioredis', async (port, prefix) =>
-    redisStore({ client: new Redis(port, '127.0.0.1'), prefix }),
-  ),
+  redis: aRedis('Redis', async () => {
+    const server = await RedisServer.start()
+    return { servers: [server], stop: () => server.stop() }
+  }),
+  'redis-cluster': aRedis('a Redis cluster', () => startCluster()),
   pg: aPostgreSQL('PostgreSQL by pg', withoutPostgreSQL, thePostgreSQL, poolOf),
   postgres: aPostgreSQL('PostgreSQL by postgres', withoutPostgreSQL, thePostgreSQL, uri =>
     postgres(uri, { max: 4 }),
@@ -65,16 +64,23 @@ export const kinds = {
   pgbouncer: aPostgreSQL('PostgreSQL behind PgBouncer', withoutPgBouncer, thePgBouncer, poolOf),
 } satisfies Record<string, Kind>
 
-function aRedis(title: string, open: (port: number, prefix: string) => Promise<Store>): Kind {
+/** Each process by another client, so that they are held to one another too. */
+function aRedis(title: string, start: () => Promise<Topology>): Kind {
   return {
     title,
     skip: withoutRedis,
     async place(t) {
-      const server = await RedisServer.start()
-      t.after(() => server.stop())
-      return { at: String(server.port), name: 'test:' }
+      const { servers, stop } = await start()
+      t.after(stop)
+      return { at: servers.map(({ port }) => port).join(), name: 'test:' }
     },
-    open: ({ at, name }) => open(Number(at), name),
+    async open({ at, name }) {
+      const ports = at.split(',').map(Number)
+      const client = clients[process.pid % clients.length] as (typeof clients)[number]
+      const [port = 0] = ports
+      const connected = await (ports.length > 1 ? client.cluster(ports) : client.single(port))
+      return redisStore({ client: connected.client, prefix: name })
+    },
   }
 }
 
