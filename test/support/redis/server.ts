@@ -20,7 +20,7 @@ export type Settings = Readonly<Record<string, string>>
 /** So many times another free port is tried: somebody may take one between its being found and its use. */
 const MAX_PORTS = 5
 
-const plain: Settings = { save: '', appendonly: 'no' }
+const plain: Settings = { save: '', appendonly: 'no', 'repl-diskless-sync-delay': '0' }
 
 /** A server of the tests' own, on a free port, in a folder that goes when it is stopped. */
 export class RedisServer {

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict'
+import { type TestContext, test } from 'node:test'
+import { StoreUnavailableError } from '../../../src/errors.ts'
+import type { Store } from '../../../src/store/store.ts'
+import { redisStore } from '../../../src/stores/redis/store.ts'
+import {
+  aChange,
+  aRecord,
+  aSession,
+  fieldsOf,
+  inAnHour,
+  inc,
+  push,
+  recordOf,
+  set,
+} from '../../contract/records.ts'
+import { ioredis6, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
+import { callsOf } from '../../support/redis/commands.ts'
+import { RedisServer, type Settings, withoutRedis } from '../../support/redis/server.ts'
+import { startCluster, until } from '../../support/redis/topologies.ts'
+
+async function aServer(t: TestContext, settings: Settings = {}): Promise<RedisServer> {
+  const server = await RedisServer.start(settings)
+  t.after(() => server.stop())
+  return server
+}
+
+async function aStore(t: TestContext, kind: Kind, server: RedisServer, options: object = {}): Promise<Store> {
+  const { client, close } = await kind.single(server.port)
+  t.after(close)
+  return redisStore({ client, ...options })
+}
+
+const one = { skip: withoutRedis }
+
+/** Each that writes is refused, and has written nothing. */
+async function allRefused(store: Store, id: string, kept: unknown): Promise<void> {
+  const writes = [
+    () => store.update(id, aChange(inc('n'))),
+    () => store.update(id, aChange(inc('n'), push('log', 1)), { paths: ['log'], when: 'after' }),
+    () => store.insert(aRecord()),
+  ]
+  for (const write of writes) {
+    await assert.rejects(write(), (error: unknown) => {
+      assert.ok(error instanceof StoreUnavailableError, String(error))
+      assert.equal(error.outcome, 'none', String(error.cause))
+      return true
+    })
+  }
+  assert.deepEqual(await store.load(id), kept)
+}
+
+for (const kind of [nodeRedis6, ioredis6]) {
+  test(`a server that has forgotten the scripts is sent them again: ${kind.name}`, one, async t => {
+    const server = await aServer(t)
+    const store = await aStore(t, kind, server)
+    const { id } = await aSession(store, { n: 0 })
+    for (let times = 1; times <= 3; times++) {
+      await server.command('SCRIPT FLUSH')
+      assert.deepEqual(await store.update(id, aChange(inc('n')), { paths: ['n'], when: 'after' }), {
+        rev: times + 1,
+        fields: { n: times },
+      })
+    }
+  })
+
+  test(
+    `where memory is full nothing is written, and reading and ending go on: ${kind.name}`,
+    one,
+    async t => {
+      const server = await aServer(t)
+      const store = await aStore(t, kind, server)
+      const record = await aSession(store, { n: 0 })
+      const others = [await aSession(store), await aSession(store)]
+      await server.command('CONFIG SET maxmemory 1')
+      await allRefused(store, record.id, record)
+      assert.equal(await store.end(others[0]?.id ?? '', { ended: new Date() }, inAnHour()), true)
+      await store.delete(others[1]?.id ?? '')
+      assert.ok('ended' in ((await store.load(others[0]?.id ?? '')) ?? {}))
+      await server.command('CONFIG SET maxmemory 0')
+      assert.deepEqual(await store.update(record.id, aChange(inc('n'))), {})
+    },
+  )
+
+  test(`a replica writes nothing, and is no place for sessions: ${kind.name}`, one, async t => {
+    const primary = await aServer(t)
+    const replica = await aServer(t, { replicaof: `${primary.host} ${primary.port}` })
+    const record = await aSession(await aStore(t, kind, primary), { n: 0 })
+    const store = await aStore(t, kind, replica)
+    await until(async () => (await store.load(record.id)) !== undefined)
+    await allRefused(store, record.id, record)
+    await assert.rejects(async () => store.ensureIndex?.(), /connected to a replica/)
+  })
+
+  test(`while a script of somebody's runs for long, nothing is written: ${kind.name}`, one, async t => {
+    const server = await aServer(t, { 'lua-time-limit': '20' })
+    const store = await aStore(t, kind, server)
+    const record = await aSession(store, { n: 0 })
+    const { id } = record
+    await store.update(id, aChange(set('n', 0)))
+    // A reply would come when it is over.
+    void server.command('EVAL', '"while\\x20true\\x20do\\x20end"', '0').catch(() => {})
+    await until(async () => (await server.command('GET x')).startsWith('-BUSY'))
+    await assert.rejects(store.update(id, aChange(inc('n'))), isRefused)
+    await assert.rejects(store.load(id), isRefused)
+    await server.command('SCRIPT KILL')
+    await until(async () => (await server.command('GET x')).startsWith('$'))
+    assert.deepEqual(await fieldsOf(store, id), { n: 0 })
+  })
+
+  test(`a primary without the replicas that it needs writes nothing: ${kind.name}`, one, async t => {
+    const server = await aServer(t)
+    const store = await aStore(t, kind, server)
+    const record = await aSession(store, { n: 0 })
+    await server.command('CONFIG SET min-replicas-to-write 1')
+    await allRefused(store, record.id, record)
+  })
+
+  test(
+    `a change that replicas do not confirm in time may be lost, and says so: ${kind.name}`,
+    one,
+    async t => {
+      const primary = await aServer(t)
+      const replica = await aServer(t, { replicaof: `${primary.host} ${primary.port}` })
+      await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
+      const store = await aStore(t, kind, primary, { replicas: 1 })
+      const { id } = await aSession(store, { n: 0 })
+      // The server knows each script from here on.
+      await store.end((await aSession(store)).id, { ended: new Date() }, inAnHour())
+      assert.deepEqual(await store.update(id, aChange(inc('n'))), {})
+      assert.deepEqual(await store.update(id, aChange(push('log', 1))), {})
+      const copy = await aStore(t, kind, replica)
+      assert.deepEqual(await fieldsOf(copy, id), { n: 1, log: [1] })
+      store.useTimeout?.(300)
+      replica.pause()
+      t.after(() => replica.resume())
+      const begun = performance.now()
+      for (const write of [
+        () => store.update(id, aChange(inc('n'))),
+        () => store.update(id, aChange(push('log', 2))),
+        () => store.insert(aRecord()),
+        () => store.end(id, { ended: new Date() }, inAnHour()),
+      ]) {
+        await assert.rejects(write(), (error: unknown) => {
+          assert.ok(error instanceof StoreUnavailableError)
+          assert.equal(error.outcome, 'unknown')
+          return true
+        })
+      }
+      assert.ok(performance.now() - begun < 4 * 300 + 500)
+      // What writes nothing waits for no replica.
+      assert.equal(await store.update(id, aChange(inc('n'))), 'ended')
+    },
+  )
+}
+
+function isRefused(error: unknown): boolean {
+  assert.ok(error instanceof StoreUnavailableError, String(error))
+  assert.equal(error.outcome, 'none')
+  return true
+}
+
+test('where a part of a cluster is away its sessions are not written', one, async t => {
+  const cluster = await startCluster()
+  t.after(() => cluster.stop())
+  const { client, close } = await nodeRedis6.cluster(cluster.servers.map(({ port }) => port))
+  t.after(close)
+  const store = redisStore({ client })
+  const { id } = await aSession(store, { n: 0 })
+  const [first, second, third] = cluster.primaries as [RedisServer, RedisServer, RedisServer]
+  const keys = await Promise.all([first, second, third].map(server => server.command('KEYS', 'session:*')))
+  const owner = keys.findIndex(reply => reply.includes(id))
+  const others = [first, second, third].filter((_, index) => index !== owner)
+  await others[0]?.kill()
+  await until(async () =>
+    /cluster_state:fail/.test(await (cluster.primaries[owner] as RedisServer).command('CLUSTER INFO')),
+  )
+  await assert.rejects(store.update(id, aChange(inc('n'))), isRefused)
+})
+
+test('no command is newer than Redis 6.2', one, async t => {
+  const server = await aServer(t)
+  for (const kind of kinds) {
+    const store = await aStore(t, kind, server, { prefix: `${kind.name}:`, replicas: 0 })
+    await store.ensureIndex?.('user')
+    const { id } = await aSession(store, { user: 'ada', n: 0 })
+    await store.update(id, { ...aChange(inc('n')), expires: new Date(Date.now() + 1e8), maxAge: 1e8 })
+    await store.update(id, aChange(push('log', 1)))
+    await store.update(id, aChange(set('user', 'eve')))
+    await recordOf(store, id)
+    await store.read(id, ['n'])
+    for await (const _ of store.find?.('user', 'eve') ?? []);
+    await store.count?.()
+    await store.end(id, { ended: new Date() }, inAnHour())
+    await store.delete(id)
+  }
+  // What clients send by themselves when they connect is theirs, and so is what this test asks.
+  const theirs = [
+    'hello',
+    'client|setname',
+    'client|setinfo',
+    'client|maint_notifications',
+    'ping',
+    'command|docs',
+    'client|id',
+    'client|tracking',
+  ]
+  const used = [...(await callsOf(server)).keys()].filter(name => !theirs.includes(name))
+  const expected = [
+    ...[
+      'eval',
+      'evalsha',
+      'hmget',
+      'hgetall',
+      'scan',
+      'info',
+      'time',
+      'hget',
+      'hset',
+      'hsetnx',
+      'hdel',
+      'hexists',
+      'hstrlen',
+    ],
+    ...['exists', 'del', 'unlink', 'pexpireat', 'zadd', 'zremrangebyscore', 'zrevrange', 'zscan'],
+  ]
+  assert.deepEqual(
+    used.filter(name => !expected.includes(name)),
+    [],
+  )
+  for (const name of [...expected, 'wait']) {
+    const docs = await server.command('COMMAND DOCS', name)
+    const [, since = ''] = /since\r\n\$\d+\r\n([\d.]+)/.exec(docs) ?? []
+    assert.ok(
+      since !== '' && since.localeCompare('6.3', undefined, { numeric: true }) < 0,
+      `${name} ${since}`,
+    )
+  }
+})
