@@ -12,6 +12,8 @@ export interface Commands {
   scan(prefix: string): AsyncIterable<string[]>
   /** Whether commands that only read may go to a replica, or to a cache. */
   readonly readsElsewhere: boolean
+  /** Whether a reply that replicas were waited for has to come as text, because this client may give no bytes then. */
+  readonly waitsInText: boolean
   /** Moves when a connection was lost after which the client may have sent again what had not been answered. */
   readonly losses: number
 }

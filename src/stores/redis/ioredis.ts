@@ -61,6 +61,7 @@ export function ioredisCommands(given: IoredisClient): Commands {
 /** Not by `call`, which loses the command's name where `enableAutoPipelining` is on. */
 class IoredisCommands implements Commands {
   losses = 0
+  readonly waitsInText = false
   readonly readsElsewhere: boolean
   readonly #client: Buffered
 

@@ -58,6 +58,8 @@ export function nodeRedisCommands(client: NodeRedisClient): Commands {
 
 class NodeRedisCommands implements Commands {
   losses = 0
+  /** Pools, sentinels' clients and clusters do not hand on to a pipeline what types it is to give. */
+  readonly waitsInText = true
   readonly readsElsewhere: boolean
   readonly #client: Mapped
   readonly #bytes: Mapped

@@ -17,12 +17,15 @@ export interface Asking {
   readonly answer?: { readonly wanted: number; readonly isBefore: boolean }
   /** Whether the session's entries in an index have to stand as long as it lives. */
   readonly isIndexed?: boolean
+  /** Whether the reply has each byte as the character of that number, for a client that reads it as UTF-8. */
+  readonly isText?: boolean
 }
 
 const TIME = 1
 const ANSWER = 2
 const BEFORE = 4
 const INDEXED = 8
+const TEXT = 16
 
 /** What the script of a change is to do, in the order of the calls here. */
 export class Program {
@@ -205,8 +208,12 @@ interface Life {
   readonly maxAge: number
 }
 
-function flagsOf({ time, answer, isIndexed }: Asking): number {
+function flagsOf({ time, answer, isIndexed, isText }: Asking): number {
   return (
-    (time ? TIME : 0) + (answer ? ANSWER : 0) + (answer?.isBefore ? BEFORE : 0) + (isIndexed ? INDEXED : 0)
+    (time ? TIME : 0) +
+    (answer ? ANSWER : 0) +
+    (answer?.isBefore ? BEFORE : 0) +
+    (isIndexed ? INDEXED : 0) +
+    (isText ? TEXT : 0)
   )
 }

@@ -11,15 +11,23 @@ export interface Reply {
 }
 
 /** Numbers may come as texts: a client can be told to. */
-export function replyOf(reply: unknown): Reply {
+export function replyOf(reply: unknown, isText: boolean): Reply {
   if (!Array.isArray(reply)) return { status: Number(reply), values: [] }
-  const [status, now, head, ...values] = reply as [unknown, unknown, unknown, ...(Buffer | null)[]]
+  const [status, now, head, ...values] = reply as [unknown, unknown, ...(Buffer | string | null)[]]
+  const bytes = bytesIn(head, isText)
   return {
     status: Number(status),
     now: Number(now),
-    ...(Buffer.isBuffer(head) && { head: headIn(head) }),
-    values,
+    ...(bytes && { head: headIn(bytes) }),
+    values: values.map(value => bytesIn(value, isText)),
   }
+}
+
+/** Of a text each character stands for a byte. */
+function bytesIn(value: Buffer | string | null | undefined, isText: boolean): Buffer | null | undefined {
+  if (value === null || value === undefined) return value
+  if (isText) return Buffer.from(value.toString(), 'latin1')
+  return Buffer.isBuffer(value) ? value : undefined
 }
 
 /** The fields of a hash: clients give them as a list, an object or a Map, by their version, protocol and options. */

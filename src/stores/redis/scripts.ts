@@ -53,6 +53,17 @@ if kind == 254 then return {${ENDED}, now} end
 if rev ~= rev then rev = 0 end
 local flags, process, step, til, moves, wanted, count, at = read('<Bc8ddHHH', arg)
 local asksTime, answers, before, indexes = flags % 2 >= 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
+local function told(all, last)
+  if flags < 16 then return all end
+  for i = 3, last do
+    if type(all[i]) == 'string' then
+      all[i] = string.gsub(all[i], '[\\128-\\255]', function(c)
+        return byte(c) < 192 and '\\194' .. c or '\\195' .. string.char(byte(c) - 64)
+      end)
+    end
+  end
+  return all
+end
 local names = {}
 for i = 1, count do names[i], at = read('<Hc0', arg, at) end
 local raw, values, dirty, growth = {}, {}, {}, 0
@@ -69,7 +80,7 @@ end
 local function reply(status, last)
   local all = {status, now, sub(meta, 1, ${HEAD})}
   for i = 1, last do all[i + 3] = stored(i) end
-  return all
+  return status == ${MOVED} and told(all, last + 3) or all
 end
 
 local others, again = '', nil
@@ -85,7 +96,7 @@ end
 if again then
   local all = reply(${REPEATED}, wanted)
   all[wanted + 4] = pack('<d', again)
-  return all
+  return told(all, wanted + 4)
 end
 if now > til then return {${LATE}, now} end
 if #others >= ${MEMORY * 1000} then return {${CROWDED}, now} end
@@ -292,7 +303,8 @@ end
 call(unpack(sets))
 if m > 2 then call(unpack(unsets)) end
 if ends ~= expires then call('PEXPIREAT', key, string.format('%.0f', ends)) end
-return all`)
+if all == ${DONE} then return all end
+return told(all, wanted + 3)`)
 
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack

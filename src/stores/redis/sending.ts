@@ -31,6 +31,10 @@ export class Sender {
     this.#replicas = replicas
   }
 
+  get repliesInText(): boolean {
+    return this.#replicas > 0 && this.#commands.waitsInText
+  }
+
   /** `until`: when the caller gives up, by `performance.now()`; the server does not begin a step after that. */
   async send(
     script: Script,
@@ -42,7 +46,7 @@ export class Sender {
     if (left <= 0) throw new StoreUnavailableError('There was no time left to ask Redis', 'none')
     const step = { process: this.#process, number: ++this.#steps, until: this.#indexes.now() + left }
     const { reply, replicas } = await this.#run(script, key, [argument(step)], this.#waitOf(left))
-    const told = replyOf(reply)
+    const told = replyOf(reply, this.repliesInText)
     if (told.now) this.#indexes.heard(told.now)
     switch (told.status) {
       case LATE:

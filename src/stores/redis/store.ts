@@ -226,7 +226,7 @@ class RedisStore implements FieldStore, CombinableStore<Standing> {
       const reply = await this.#sender.send(
         change,
         this.#prefix + id,
-        step => program.argument(step, moves, { ...asking, isIndexed }),
+        step => program.argument(step, moves, { ...asking, isIndexed, isText: this.#sender.repliesInText }),
         until,
       )
       if (reply.status !== UNINDEXED) return reply

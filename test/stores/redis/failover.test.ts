@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict'
+import { describe, type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { StoreUnavailableError } from '../../../src/errors.ts'
+import type { SessionId } from '../../../src/ids.ts'
+import type { Store } from '../../../src/store/store.ts'
+import { redisStore } from '../../../src/stores/redis/store.ts'
+import { aChange, aSession, inc, push, recordOf } from '../../contract/records.ts'
+import { type Connected, kinds } from '../../support/redis/clients.ts'
+import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
+import { startCluster, startSentinel, until } from '../../support/redis/topologies.ts'
+
+/** A primary that comes back empty would be an empty primary until it is told that it is none any more. */
+const durable = { appendonly: 'yes' }
+
+/** Visitors who change sessions at random until they are told to stop, and what they were told. */
+class Crowd {
+  readonly #store: Store
+  readonly #ids: readonly SessionId[]
+  readonly acknowledged = new Map<SessionId, number>()
+  readonly #unknown = new Map<SessionId, number>()
+  #isOver = false
+  readonly #visitors: Promise<void>[]
+
+  constructor(store: Store, ids: readonly SessionId[]) {
+    this.#store = store
+    this.#ids = ids
+    this.#visitors = Array.from({ length: 8 }, (_, index) => this.#visit(index))
+  }
+
+  get total(): number {
+    return [...this.acknowledged.values()].reduce((sum, one) => sum + one, 0)
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true
+    await Promise.all(this.#visitors)
+  }
+
+  /** Nothing that was acknowledged is lost, and nothing was made twice. */
+  async assertKept(): Promise<void> {
+    for (const id of this.#ids) {
+      const { fields } = await recordOf(this.#store, id)
+      const [acknowledged, unknown] = [this.acknowledged.get(id) ?? 0, this.#unknown.get(id) ?? 0]
+      const told = `${String(fields.n)} of ${acknowledged} acknowledged and ${unknown} unknown`
+      assert.ok(Number(fields.n) >= acknowledged && Number(fields.n) <= acknowledged + unknown, told)
+      assert.equal((fields.log as unknown[]).length, fields.n, 'a change was made in part')
+    }
+  }
+
+  async #visit(visitor: number): Promise<void> {
+    for (let turn = 0; !this.#isOver; turn++) {
+      const id = this.#ids[(visitor * 7 + turn) % this.#ids.length] as SessionId
+      try {
+        assert.ok(typeof (await this.#store.update(id, aChange(inc('n'), push('log', 1)))) === 'object')
+        this.acknowledged.set(id, 1 + (this.acknowledged.get(id) ?? 0))
+      } catch (error) {
+        assert.ok(error instanceof StoreUnavailableError, String(error))
+        if (error.outcome === 'unknown') this.#unknown.set(id, 1 + (this.#unknown.get(id) ?? 0))
+        await delay(10)
+      }
+    }
+  }
+}
+
+/** Kills a server while visitors are busy, and brings it back once another has taken over. */
+async function kept(
+  t: TestContext,
+  connected: Connected,
+  victim: RedisServer,
+  tookOver: () => Promise<boolean>,
+): Promise<void> {
+  t.after(() => connected.close())
+  const store = redisStore({ client: connected.client, replicas: 1 })
+  store.useTimeout?.(1000)
+  const ids: SessionId[] = []
+  while (ids.length < 12) {
+    const record = await aSession(store, { n: 0, log: [] }).catch(() => undefined)
+    if (record) ids.push(record.id)
+  }
+  const crowd = new Crowd(store, ids)
+  await until(async () => crowd.total > 100)
+  await victim.kill()
+  await until(tookOver)
+  await victim.restart()
+  const before = crowd.total
+  await until(async () => crowd.total > before + 100)
+  await crowd.stop()
+  await crowd.assertKept()
+}
+
+describe('with a replica that has to confirm, a failover loses nothing acknowledged and makes nothing twice', {
+  skip: withoutRedis,
+}, () => {
+  for (const kind of kinds) {
+    test(`by a sentinel: ${kind.name}`, async t => {
+      const topology = await startSentinel(durable)
+      t.after(() => topology.stop())
+      const { primary, replica, sentinel } = topology
+      await kept(t, await kind.sentinel(topology), primary, async () =>
+        (await sentinel.command('INFO sentinel')).includes(`address=127.0.0.1:${replica.port}`),
+      )
+    })
+
+    test(`in a cluster: ${kind.name}`, async t => {
+      const cluster = await startCluster(true, durable)
+      t.after(() => cluster.stop())
+      const [primary] = cluster.primaries
+      const [replica] = cluster.replicas
+      const connected = await kind.cluster(cluster.servers.map(({ port }) => port))
+      await kept(t, connected, primary as RedisServer, async () =>
+        /role:master/.test((await replica?.command('INFO replication')) ?? ''),
+      )
+    })
+  }
+})
+
+test('what was acknowledged survives the end of a server that appends it to its file', {
+  skip: withoutRedis,
+}, async t => {
+  const server = await RedisServer.start({ appendonly: 'yes', appendfsync: 'always' })
+  t.after(() => server.stop())
+  for (const kind of kinds) {
+    const connected = await kind.single(server.port)
+    t.after(() => connected.close())
+    const store = redisStore({ client: connected.client, prefix: `${kind.name}:` })
+    store.useTimeout?.(1000)
+    const ids = [(await aSession(store, { n: 0, log: [] })).id, (await aSession(store, { n: 0, log: [] })).id]
+    const crowd = new Crowd(store, ids)
+    for (let times = 0; times < 2; times++) {
+      const before = crowd.total
+      await until(async () => crowd.total > before + 50)
+      await server.kill()
+      await server.restart()
+    }
+    const before = crowd.total
+    await until(async () => crowd.total > before + 50)
+    await crowd.stop()
+    await crowd.assertKept()
+  }
+})
