@@ -63,6 +63,7 @@ export function apiOf(root: string): string {
 }
 
 function isStatement(node: ts.Node): boolean {
+  if (ts.isSourceFile(node)) return false
   return ts.isSourceFile(node.parent) || (ts.isModuleBlock(node.parent) && !ts.isVariableDeclaration(node))
 }
 
