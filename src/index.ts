@@ -32,6 +32,7 @@ export type {
   SessionData,
   SessionFields,
   SessionHandle,
+  SessionMembers,
   Untyped,
   ValidData,
   ValueAt,
