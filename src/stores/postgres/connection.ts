@@ -113,7 +113,7 @@ export class Connection {
     const known = this.#names.get(sql)
     if (known !== undefined) return known
     if (this.#names.size === MAX_NAMES) this.#names.clear()
-    const name = `koa_atomic_session_${hash('sha256', sql, 'hex').slice(0, 32)}`
+    const name = `session_${hash('sha256', sql, 'hex').slice(0, 24)}`
     this.#names.set(sql, name)
     return name
   }

@@ -16,8 +16,6 @@ export interface Names {
   /** The large fields, a row each. */
   readonly fields: string
   readonly meta: string
-  /** The helper function that adds to a stored integer. */
-  readonly bump: string
   readonly sweepIndex: string
   readonly userIndex: string
   /** For messages. */
@@ -29,7 +27,7 @@ export interface Names {
 /** PostgreSQL cuts longer names off in silence; the longest that is made of the table's is so much longer. */
 const MAX_BYTES = 63 - '_sweep_at'.length
 
-/** Counts up when the tables or the functions change. */
+/** Counts up when the tables change. */
 export const SCHEMA_VERSION = 1
 
 export function namesOf({ schema = 'public', table = 'sessions' }: TableOptions): Names {
@@ -47,7 +45,6 @@ export function namesOf({ schema = 'public', table = 'sessions' }: TableOptions)
     sessions: within(table),
     fields: within(`${table}_fields`),
     meta: within(`${table}_meta`),
-    bump: within(`${table}_bump_${SCHEMA_VERSION}`),
     sweepIndex: identifier(`${table}_sweep_at`),
     userIndex: identifier(`${table}_user`),
     shown: `${schema}.${table}`,

@@ -11,7 +11,6 @@ export interface PgPool {
 
 interface PgClient {
   on(event: 'error', listener: () => void): unknown
-  off(event: 'error', listener: () => void): unknown
   query(query: object | string): Promise<unknown>
   release(destroy?: boolean): void
 }
@@ -29,6 +28,7 @@ const nothing = () => {}
 export class PoolOfPg implements Driver {
   readonly #pool: PgPool
   readonly #sent = new WeakSet<object>()
+  readonly #listened = new WeakSet<PgClient>()
   #timeout = Number.POSITIVE_INFINITY
 
   constructor(pool: PgPool) {
@@ -82,7 +82,10 @@ export class PoolOfPg implements Driver {
       throw new StoreUnavailableError('PostgreSQL had no connection to spare in time', 'none')
     }
     // Told of a lost connection once more, beside the statement's own failure, and would throw if nobody listened.
-    client.on('error', nothing)
+    if (!this.#listened.has(client)) {
+      this.#listened.add(client)
+      client.on('error', nothing)
+    }
     let isBroken = false
     try {
       return await use(client)
@@ -94,7 +97,6 @@ export class PoolOfPg implements Driver {
       }
       throw error
     } finally {
-      client.off('error', nothing)
       client.release(isBroken)
     }
   }

@@ -34,7 +34,7 @@ export function loadedIn(id: SessionId, row: Row | undefined): Loaded {
 
 /** `at`: where the columns of the record begin. */
 export function recordIn(id: SessionId, row: Row, at: number): SessionRecord {
-  const [rev, , , created, expires, absolute = null, maxAge] = row.slice(at, at + RECORD.length)
+  const [rev, , created, expires, absolute = null, maxAge] = row.slice(at, at + RECORD.length)
   return {
     id,
     created: new Date(Number(created)),
@@ -64,8 +64,9 @@ function topsOf(paths: readonly Path[]): string[] {
 }
 
 /** Of a row that begins with its state. */
-export function tombstoneIn([, ended = null, next = null]: Row): Tombstone | undefined {
-  if (ended === null) return undefined
+export function tombstoneIn([, state]: Row): Tombstone | undefined {
+  if (typeof state !== 'string') return undefined
+  const [ended, next]: [string, string | null] = JSON.parse(state)
   return { ended: new Date(Number(ended)), ...(next !== null && { next }) }
 }
 

@@ -60,28 +60,6 @@ CREATE TABLE IF NOT EXISTS ${names.meta} (
 );
 INSERT INTO ${names.meta} (version) VALUES (${SCHEMA_VERSION}) ON CONFLICT DO NOTHING;
 CREATE INDEX IF NOT EXISTS ${names.sweepIndex} ON ${names.sessions} (sweep_at);
--- A stored integer and another one; NULL for what the app has to add itself.
-CREATE OR REPLACE FUNCTION ${names.bump}(value jsonb, amount integer) RETURNS jsonb
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
-DECLARE
-  total numeric;
-BEGIN
-  IF value IS NULL THEN
-    RETURN to_jsonb(amount);
-  ELSIF jsonb_typeof(value) = 'number' THEN
-    total := value::numeric + amount;
-    IF total BETWEEN -2147483648 AND 2147483647 THEN
-      RETURN to_jsonb(total);
-    END IF;
-    RETURN jsonb_build_object('l', total::text);
-  ELSIF jsonb_typeof(value) = 'object' AND value ? 'l' THEN
-    total := (value ->> 'l')::numeric + amount;
-    IF total BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
-      RETURN jsonb_build_object('l', total::text);
-    END IF;
-  END IF;
-  RETURN NULL;
-END $$;
 `
 }
 

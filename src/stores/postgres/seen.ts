@@ -35,7 +35,7 @@ export interface Seen {
 
 /** The session with the fields of these names; its size is exact where all fields were asked for. */
 export function seenIn(row: Row, wanted: Wanted, names: readonly string[]): Seen {
-  const [rev, , , size, expires, maxAge, userKey = null, now] = row
+  const [rev, , size, expires, maxAge, userKey = null, now] = row
   const all = bytesIn(row, BEFORE_FIELDS, wanted)
   const fields = new Map(
     names.map(name => [name, Object.hasOwn(all, name) ? { bytes: all[name] as Uint8Array } : undefined]),

@@ -11,14 +11,21 @@ const MAX_COLUMNS = 8
 /** Which top-level fields are asked for: all, or those of these names. */
 export type Wanted = 'all' | readonly string[]
 
+/** What a column with a large field begins with, as no JSON does. */
+const LARGE = 'x'
+
 /** The columns with the wanted fields of `sessions AS s`. */
 export function fieldColumns(names: Names, wanted: Wanted, parameters: Parameters): string[] {
   if (wanted === 'all') return ['s.small::text', largeColumn(names, "s.large <> '{}'")]
-  if (wanted.length === 0) return []
-  const list = parameters.texts(wanted)
-  const large = largeColumn(names, `s.large ?| ${list}`, ` AND f.name = ANY(${list})`)
-  if (wanted.length > MAX_COLUMNS) return ['s.small::text', large]
-  return [...wanted.map(name => `(s.small -> ${parameters.text(name)})::text`), large]
+  if (wanted.length > MAX_COLUMNS) {
+    const list = parameters.texts(wanted)
+    return ['s.small::text', largeColumn(names, `s.large ?| ${list}`, ` AND f.name = ANY(${list})`)]
+  }
+  return wanted.map(name => {
+    const key = parameters.text(name)
+    const value = `SELECT '${LARGE}' || encode(f.v, 'hex') FROM ${names.fields} AS f WHERE f.id = s.id AND f.name = ${key}`
+    return `CASE WHEN s.large ? ${key} THEN (${value}) ELSE (s.small -> ${key})::text END`
+  })
 }
 
 /** The large fields as JSON, their bytes in hexadecimal: clients differ in how they read lists of bytes. */
@@ -47,29 +54,31 @@ function eachIn<T>(
   ofBytes: (bytes: FieldBytes) => T,
 ): Record<string, T> {
   const fields: [string, T][] = []
-  const isWhole = wanted === 'all' || wanted.length > MAX_COLUMNS
-  if (isWhole) {
-    const small: Record<string, unknown> = JSON.parse(row[at] ?? '{}')
-    for (const name of wanted === 'all' ? Object.keys(small) : wanted) {
-      if (Object.hasOwn(small, name)) fields.push([name, ofJSON(small[name])])
-    }
-  } else {
+  if (wanted !== 'all' && wanted.length <= MAX_COLUMNS) {
     for (const [index, name] of wanted.entries()) {
-      const json = row[at + index]
-      if (typeof json === 'string') fields.push([name, ofJSON(JSON.parse(json))])
+      const text = row[at + index]
+      if (typeof text !== 'string') continue
+      const isLarge = text.startsWith(LARGE)
+      fields.push([name, isLarge ? ofBytes(Buffer.from(text.slice(1), 'hex')) : ofJSON(JSON.parse(text))])
     }
+    return Object.fromEntries(fields)
   }
-  const large = row[isWhole ? at + 1 : at + wanted.length]
-  if (typeof large === 'string') {
-    for (const [name, hex] of Object.entries<string>(JSON.parse(large))) {
-      fields.push([name, ofBytes(Buffer.from(hex, 'hex'))])
-    }
+  const [small, large] = row.slice(at, at + 2)
+  const values: Record<string, unknown> = JSON.parse(small ?? '{}')
+  for (const name of wanted === 'all' ? Object.keys(values) : wanted) {
+    if (Object.hasOwn(values, name)) fields.push([name, ofJSON(values[name])])
+  }
+  for (const [name, hex] of Object.entries<string>(JSON.parse(large ?? '{}'))) {
+    fields.push([name, ofBytes(Buffer.from(hex, 'hex'))])
   }
   return Object.fromEntries(fields)
 }
 
-/** The columns that tell whether a session has ended, and at which revision it is. */
-export const STATE = ['s.rev::text', milliseconds('s.ended'), 's.next']
+/** The columns that tell at which revision a session is, and how it has ended if it has: few, since each costs the client time. */
+export const STATE = [
+  's.rev::text',
+  `CASE WHEN s.ended IS NOT NULL THEN json_build_array(${milliseconds('s.ended')}, s.next)::text END`,
+]
 
 /** A session that stands, or what is left of one. */
 export function standing(columns: readonly string[], names: Names, id: string): string {

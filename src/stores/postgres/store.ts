@@ -6,7 +6,7 @@ import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
 import type { Loaded, Read, Update } from '../../store/joining.ts'
-import type { SessionRecord, Tombstone } from '../../store/record.ts'
+import { otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Outcome, Store } from '../../store/store.ts'
 import { assertEncodable, bsonFor } from '../bson.ts'
 import {
@@ -141,15 +141,12 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
     const statement = simpleUpdate(this.#names, id, change, simple, this.#prefixes)
     const [row] = await this.#run(statement, 'unknown', until)
     if (!row) return undefined
-    const [rev, maxAge] = row.slice(0, 2).map(Number)
     const { whileMaxAge } = change
-    return {
-      ...(maxAge !== undefined && whileMaxAge !== undefined && whileMaxAge !== maxAge && { maxAge }),
-      ...(answer && {
-        rev: rev as number,
-        fields: excerpt(fieldsIn(row, 2, simple.answered), answer.paths),
-      }),
-    }
+    const other = whileMaxAge === undefined ? undefined : otherLifetime(change, Number(row[1]))
+    if (!answer) return { ...other }
+    const at = whileMaxAge === undefined ? 1 : 2
+    const fields = excerpt(fieldsIn(row, at, simple.answered), answer.paths)
+    return { rev: Number(row[0]), fields, ...other }
   }
 
   async readFields(id: SessionId, names: readonly string[], exactSize: boolean): Promise<Standing | Missing> {

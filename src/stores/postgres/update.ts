@@ -13,6 +13,9 @@ export interface Statement {
   readonly parameters: Parameters
 }
 
+const MIN_INT32 = -(2 ** 31)
+const MAX_INT32 = 2 ** 31 - 1
+
 /** A session that can be changed: the row alone decides, also where the statement has waited for another one. */
 export const LIVES = `s.ended IS NULL AND s.expires > ${NOW}`
 
@@ -28,18 +31,22 @@ export function simpleUpdate(
   prefixes: readonly string[],
 ): Statement {
   const parameters = new Parameters()
-  const { increments, guards, growth } = simple
+  const { increments, guards, growth, small } = simple
   const key = parameters.text(id)
   const conditions = [`s.id = ${key}`, LIVES]
   const large = largeOf(simple.sets)
-  if (simple.small.length > 0) conditions.push(`NOT s.large ?| ${parameters.texts(simple.small)}`)
+  if (small.length === 1) conditions.push(`NOT s.large ? ${parameters.text(small[0] as string)}`)
+  else if (small.length > 1) conditions.push(`NOT s.large ?| ${parameters.texts(small)}`)
   const removed = [...simple.unsets, ...large.map(([name]) => name)]
   let fields = edited('s.small', removed, smallOf(simple.sets), parameters)
   for (const [name, by] of increments) {
-    const path = parameters.text(name)
-    const sum = `${names.bump}(s.small -> ${path}, ${parameters.text(String(by))}::integer)`
-    fields += ` || jsonb_build_object(${path}, ${sum})`
-    conditions.push(`${sum} IS NOT NULL`)
+    const field = parameters.text(name)
+    // JSON between two numbers is one. What would become a 64-bit integer is left to the app.
+    const [least, most] = [MIN_INT32 - Math.min(by, 0), MAX_INT32 - Math.max(by, 0)].map(String)
+    const range = `${parameters.json(least as string)} AND ${parameters.json(most as string)}`
+    conditions.push(`coalesce(s.small -> ${field} BETWEEN ${range}, true)`)
+    const sum = `coalesce((s.small ->> ${field})::bigint, 0) + ${parameters.integer(by)}`
+    fields += ` || jsonb_build_object(${field}, ${sum})`
   }
   const assignments = ['rev = s.rev + 1']
   if (fields !== 's.small') assignments.push(`small = ${fields}`)
@@ -53,7 +60,7 @@ export function simpleUpdate(
   assignments.push(...lifeAssignments(change, parameters))
   conditions.push(keyCondition(prefixes, parameters))
   if (simple.userKey !== undefined) assignments.push(`user_key = ${parameters.text(simple.userKey)}`)
-  const columns = ['s.rev::text', 's.max_age::text']
+  const columns = ['s.rev::text', ...(change.whileMaxAge === undefined ? [] : ['s.max_age::text'])]
   const isBefore = simple.when === 'before' && simple.answered.length > 0
   const answering = isBefore ? 'o' : 's'
   columns.push(...simple.answered.map(name => `(${answering}.small -> ${parameters.text(name)})::text`))

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { after, type TestContext } from 'node:test'
+import { after } from 'node:test'
 import { Client, Pool, type PoolConfig, type QueryResult } from 'pg'
 import postgres, { type Sql, type Options as SqlOptions } from 'postgres'
 import { type PostgreSQLStoreOptions, postgresStore } from '../../../src/stores/postgres/store.ts'
@@ -61,7 +61,9 @@ after(async () => {
 })
 
 /** A test, or the file of tests. */
-type Ending = { after(fn: () => unknown): void }
+interface Ending {
+  after(end: () => unknown): void
+}
 
 /** A pool of pg, closed when the test ends. */
 export async function aPgPool(t: Ending, options: PoolConfig = {}, uri?: string): Promise<Pool> {
@@ -90,7 +92,7 @@ export function aTable(): string {
 type Options = Omit<PostgreSQLStoreOptions, 'pool'> & { readonly pool?: PostgreSQLStoreOptions['pool'] }
 
 /** A store with tables of its own. */
-export async function aStore(t: TestContext, options: Options = {}): Promise<PostgreSQLStore> {
+export async function aStore(t: Ending, options: Options = {}): Promise<PostgreSQLStore> {
   const pool = options.pool ?? (await aPgPool(t))
   const store = postgresStore({ table: aTable(), ...options, pool })
   t.after(() => store.close?.())
@@ -98,15 +100,15 @@ export async function aStore(t: TestContext, options: Options = {}): Promise<Pos
   return store
 }
 
-/** Gives a store whose tables, which are those of the ones before it, have been emptied: making some takes long. */
-export function emptied(open: () => Promise<Options>): (t: TestContext) => Promise<PostgreSQLStore> {
+/** Gives one store, whose tables have been emptied: making some takes long. */
+export function emptied(open: () => Promise<Options>): () => Promise<PostgreSQLStore> {
   const table = aTable()
-  let options: Promise<Options> | undefined
-  return async t => {
-    options ??= open()
-    const store = await aStore(t, { ...(await options), table })
+  let store: Promise<PostgreSQLStore> | undefined
+  return async () => {
+    store ??= open().then(options => aStore(theFile, { ...options, table }))
+    const opened = await store
     await query(`DELETE FROM public.${table}; UPDATE public.${table}_meta SET user_path = NULL`)
-    return store
+    return opened
   }
 }
 
