@@ -20,12 +20,13 @@ import { Runner } from './race/runner.ts'
 import type { Shop, ShopContext, State } from './session.ts'
 import { openDatabase } from './store.ts'
 
-// HOST, PORT, DATA_FOLDER, MONGODB_URI or DATABASE_URL, and SESSION_KEYS say what is other than usual.
+// HOST, PORT, DATA_FOLDER, MONGODB_URI, DATABASE_URL or REDIS_URL, and SESSION_KEYS say what is other than usual.
 const folder = process.env.DATA_FOLDER || fileURLToPath(new URL('../data', import.meta.url))
 const port = Number(process.env.PORT || 3000)
 const closing = new AbortController()
 
-const database = openDatabase(process.env.MONGODB_URI || process.env.DATABASE_URL, folder)
+const { MONGODB_URI, DATABASE_URL, REDIS_URL } = process.env
+const database = openDatabase(MONGODB_URI || DATABASE_URL || REDIS_URL, folder)
 const store = measured(database.store)
 
 const app = new Koa<State, ShopContext>()

@@ -7,6 +7,7 @@ import { mongoStore, type Store } from '../src/index.ts'
 import { lmdbStore } from '../src/stores/lmdb/store.ts'
 import { postgreSQL } from './postgresql.ts'
 import type { OrdinaryStore } from './race/ordinary.ts'
+import { redis } from './redis.ts'
 
 /** The shop's database, with a place for its sessions and one for the race's ordinary ones. */
 export interface Database {
@@ -16,9 +17,10 @@ export interface Database {
   close(): Promise<void>
 }
 
-/** MongoDB or PostgreSQL where a URI is given, and otherwise files in `folder`, which several processes may share. */
+/** MongoDB, PostgreSQL or Redis where a URI is given, and otherwise files in `folder`, which several processes may share. */
 export function openDatabase(uri: string | undefined, folder: string): Database {
   if (uri?.startsWith('postgres')) return postgreSQL(uri)
+  if (uri?.startsWith('redis')) return redis(uri)
   return uri ? mongoDB(uri) : lmdb(folder)
 }
 

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { suite, type TestContext, test } from 'node:test'
 import { theClient, withoutMongoDB } from './support/mongodb/collection.ts'
 import { query, thePostgreSQL, withoutPostgreSQL } from './support/postgres/database.ts'
+import { RedisServer, withoutRedis } from './support/redis/server.ts'
 import { aFolder, type RunningShop, startShop } from './support/shop.ts'
 
 /** Starts the shop and says where it is; when the test ends it is told to stop, and must do so by itself. */
@@ -11,6 +12,7 @@ type Start = (t: TestContext) => Promise<string>
 visits('in files', inFiles, false)
 visits('in MongoDB', inMongoDB, withoutMongoDB)
 visits('in PostgreSQL', inPostgreSQL, withoutPostgreSQL)
+visits('in Redis', inRedis, withoutRedis)
 
 function visits(where: string, start: Start, skip: string | false): void {
   suite(`the example shop with its sessions ${where}`, { skip }, () => {
@@ -222,6 +224,13 @@ async function inPostgreSQL(t: TestContext): Promise<string> {
   await query(`CREATE DATABASE ${database}`)
   const { uri } = await thePostgreSQL()
   return inFiles(t, { DATABASE_URL: uri.replace(/[^/]*$/, database) })
+}
+
+async function inRedis(t: TestContext): Promise<string> {
+  const server = await RedisServer.start({ appendonly: 'yes' })
+  const url = await inFiles(t, { REDIS_URL: `redis://${server.host}:${server.port}` })
+  t.after(() => server.stop())
+  return url
 }
 
 /** The lines of the page's cart, such as `2 Sencha € 17.00`. */

@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { proxied } from '../support/mongodb/proxy.ts'
-import { proxiedPostgreSQL } from '../support/postgres/proxied.ts'
+import { proxiedPostgreSQL as proxiedAddress } from '../support/postgres/proxied.ts'
 import type { FaultProxy } from '../support/proxy.ts'
 import type { Measurement, ProcessPlan } from './process.ts'
 import { type Place, TIMEOUT } from './stores.ts'
@@ -31,7 +31,7 @@ export class AppProcess {
   /** One of that breakage, if any, whose calls take so many milliseconds at most. */
   static async on(place: Place, { breakage, timeout = TIMEOUT }: ProcessOptions = {}): Promise<AppProcess> {
     if (place.store === 'lmdb') return new AppProcess({ place, breakage, timeout }, undefined)
-    const { proxy, uri } = await (place.store === 'mongodb' ? proxied : proxiedPostgreSQL)(place.uri)
+    const { proxy, uri } = await (place.store === 'mongodb' ? proxied : proxiedAddress)(place.uri)
     return new AppProcess({ place: { ...place, uri }, breakage, timeout }, proxy)
   }
 

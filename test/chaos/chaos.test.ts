@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto'
 import { type TestContext, test } from 'node:test'
 import { theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { aStore, aTable, thePostgreSQL, withoutPostgreSQL } from '../support/postgres/database.ts'
+import { RedisServer, withoutRedis } from '../support/redis/server.ts'
 import { breakages } from './broken.ts'
 import { chaos, type Report } from './chaos.ts'
 
@@ -31,6 +32,18 @@ test('the same holds for PostgreSQL', { skip: withoutPostgreSQL }, async t => {
   const { uri } = await thePostgreSQL()
   for (const store of ['pg', 'postgres'] as const) {
     const { violations, counts } = await chaos({ place: { store, uri, table }, seconds: 10, seed: SEED })
+    assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
+    assert.ok((counts.get('acknowledged') ?? 0) > 0)
+  }
+})
+
+test('the same holds for Redis', { skip: withoutRedis }, async t => {
+  const server = await RedisServer.start({ appendonly: 'yes' })
+  t.after(() => server.stop())
+  const uri = `redis://${server.host}:${server.port}`
+  for (const store of ['redis', 'ioredis'] as const) {
+    const place = { store, uri, prefix: `${store}:` }
+    const { violations, counts } = await chaos({ place, seconds: 10, seed: SEED })
     assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
     assert.ok((counts.get('acknowledged') ?? 0) > 0)
   }

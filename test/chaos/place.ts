@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startMongoDB } from '../support/mongodb/server.ts'
 import { startPostgreSQL } from '../support/postgres/server.ts'
+import { RedisServer } from '../support/redis/server.ts'
 import type { Place } from './stores.ts'
 
 export interface NamedPlace {
@@ -12,7 +13,7 @@ export interface NamedPlace {
   remove(): Promise<void>
 }
 
-/** An empty store of this kind: `mongodb`, `lmdb`, or PostgreSQL through `pg` or `postgres`. */
+/** An empty store of this kind: `mongodb`, `lmdb`, Redis through `redis` or `ioredis`, or PostgreSQL through `pg` or `postgres`. */
 export async function aPlace(store: string): Promise<NamedPlace> {
   if (store === 'lmdb') {
     const folder = await mkdtemp(join(tmpdir(), 'chaos-'))
@@ -25,7 +26,12 @@ export async function aPlace(store: string): Promise<NamedPlace> {
     const place = { store, uri: server.uri, table: 'sessions' } as const
     return { name: `${server.name} through ${store}`, place, remove: server.stop }
   }
-  if (store !== 'mongodb') throw new Error('--store is mongodb, lmdb, pg or postgres')
+  if (store === 'redis' || store === 'ioredis') {
+    const server = await RedisServer.start({ appendonly: 'yes' })
+    const place = { store, uri: `redis://${server.host}:${server.port}`, prefix: 'chaos:' } as const
+    return { name: `Redis through ${store}`, place, remove: () => server.stop() }
+  }
+  if (store !== 'mongodb') throw new Error('--store is mongodb, lmdb, redis, ioredis, pg or postgres')
   const server = await startMongoDB()
   if (!server) throw new Error('There is no MongoDB server')
   const place = { store, uri: server.uri, collection: `chaos_${randomUUID()}` } as const

@@ -1,14 +1,18 @@
+import { Redis } from 'ioredis'
 import { MongoClient } from 'mongodb'
 import { Pool } from 'pg'
 import postgres from 'postgres'
+import { createClient } from 'redis'
 import { mongoStore, type Store } from '../../src/index.ts'
 import { lmdbStore } from '../../src/stores/lmdb/store.ts'
 import { postgresStore } from '../../src/stores/postgres/store.ts'
+import { redisStore } from '../../src/stores/redis/store.ts'
 
 /** Which store, and where it is: what a process of the app is told. */
 export type Place =
   | { readonly store: 'mongodb'; readonly uri: string; readonly collection: string }
   | { readonly store: 'lmdb'; readonly path: string }
+  | { readonly store: 'redis' | 'ioredis'; readonly uri: string; readonly prefix: string }
   | { readonly store: 'pg' | 'postgres'; readonly uri: string; readonly table: string }
 
 export interface OpenStore {
@@ -24,6 +28,7 @@ export function opened(place: Place, timeout = TIMEOUT): OpenStore {
     const store = lmdbStore({ path: place.path })
     return { store, close: async () => store.close?.() }
   }
+  if ('prefix' in place) return redis(place)
   if (place.store !== 'mongodb') return postgreSQL(place, timeout)
   const client = new MongoClient(place.uri, {
     serverSelectionTimeoutMS: timeout,
@@ -32,6 +37,19 @@ export function opened(place: Place, timeout = TIMEOUT): OpenStore {
   })
   const store = mongoStore({ collection: client.db('chaos').collection(place.collection) })
   return { store, close: () => client.close() }
+}
+
+/** With the options that these clients have by default: ioredis sends again what was not answered. */
+function redis({ store, uri, prefix }: Place & { uri: string; prefix: string }): OpenStore {
+  if (store === 'ioredis') {
+    const client = new Redis(uri, { retryStrategy: () => 50 })
+    client.on('error', () => {})
+    return { store: redisStore({ client, prefix }), close: async () => client.disconnect() }
+  }
+  const client = createClient({ url: uri, socket: { reconnectStrategy: 50 } })
+  client.on('error', () => {})
+  client.connect().catch(() => {})
+  return { store: redisStore({ client, prefix }), close: async () => client.destroy() }
 }
 
 function postgreSQL(

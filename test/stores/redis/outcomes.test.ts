@@ -16,7 +16,7 @@ import {
 } from '../../contract/records.ts'
 import { ioredis6, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
-import { RedisServer, type Settings, withoutRedis } from '../../support/redis/server.ts'
+import { RedisServer, type Settings, version, withoutRedis } from '../../support/redis/server.ts'
 import { startCluster, until } from '../../support/redis/topologies.ts'
 
 async function aServer(t: TestContext, settings: Settings = {}): Promise<RedisServer> {
@@ -228,6 +228,8 @@ test('no command is newer than Redis 6.2', one, async t => {
     used.filter(name => !expected.includes(name)),
     [],
   )
+  // A server that cannot tell is of that version itself.
+  if (version.startsWith('6.')) return
   for (const name of [...expected, 'wait']) {
     const docs = await server.command('COMMAND DOCS', name)
     const [, since = ''] = /since\r\n\$\d+\r\n([\d.]+)/.exec(docs) ?? []

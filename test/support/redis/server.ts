@@ -15,6 +15,9 @@ export const withoutRedis = ((): string | false => {
   return 'needs redis-server'
 })()
 
+/** Of the server that is installed, such as `7.0.15`. */
+export const version = /v=([\d.]+)/.exec(String(spawnSync('redis-server', ['--version']).stdout))?.[1] ?? ''
+
 export type Settings = Readonly<Record<string, string>>
 
 /** So many times another free port is tried: somebody may take one between its being found and its use. */
@@ -131,11 +134,16 @@ function isWhole(reply: string): boolean {
   return reply.length >= first.length + 4 + Number(first.slice(1))
 }
 
+/** Nodes of a cluster of Redis 6 speak to each other on a port that is larger by 10,000. */
+const LARGEST_PORT = 55_000
+
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
+  for (;;) {
+    const server = createServer().listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    server.close()
+    await once(server, 'close')
+    if (port <= LARGEST_PORT) return port
+  }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort, RedisServer, type Settings } from './server.ts'
+import { freePort, RedisServer, type Settings, version } from './server.ts'
 
 /** Servers that are started and stopped together. */
 export interface Topology {
@@ -47,7 +47,7 @@ export async function startCluster(hasReplicas = false, settings: Settings = {})
       await RedisServer.start({
         'cluster-enabled': 'yes',
         'cluster-node-timeout': '1000',
-        'cluster-port': String(await freePort()),
+        ...(!version.startsWith('6.') && { 'cluster-port': String(await freePort()) }),
         ...settings,
       }),
     )
@@ -55,8 +55,9 @@ export async function startCluster(hasReplicas = false, settings: Settings = {})
   const primaries = servers.slice(0, 3)
   const replicas = servers.slice(3)
   for (const [index, server] of primaries.entries()) {
-    const [first, last] = [index, index + 1].map(part => Math.round((part * SLOTS) / 3))
-    await server.command('CLUSTER ADDSLOTSRANGE', String(first), String(Number(last) - 1))
+    const [first = 0, last = 0] = [index, index + 1].map(part => Math.round((part * SLOTS) / 3))
+    const slots = Array.from({ length: last - first }, (_, slot) => String(first + slot))
+    await server.command('CLUSTER ADDSLOTS', ...slots)
     await server.command('CLUSTER SET-CONFIG-EPOCH', String(index + 1))
   }
   const [first] = servers

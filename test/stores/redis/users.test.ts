@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict'
+import { after, before, beforeEach, describe, type TestContext, test } from 'node:test'
+import type { Store } from '../../../src/store/store.ts'
+import { redisStore } from '../../../src/stores/redis/store.ts'
+import { aChange, aSession, inAnHour, inc, set, together } from '../../contract/records.ts'
+import { type Connected, ioredis6, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
+import { callsOf } from '../../support/redis/commands.ts'
+import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
+import { startCluster } from '../../support/redis/topologies.ts'
+
+/** Long enough ago for all processes to have followed a declaration. */
+const LONG_AGO = Date.now() - 3_600_000
+
+async function found(store: Store, user: unknown): Promise<string[]> {
+  const ids: string[] = []
+  for await (const { id } of store.find?.('user', user) ?? []) ids.push(id)
+  return ids.sort()
+}
+
+describe('the sessions of a user in Redis', { skip: withoutRedis }, () => {
+  let server: RedisServer
+  let connected: Connected
+  let prefix: string
+  let prefixes = 0
+
+  before(async () => {
+    server = await RedisServer.start({ appendonly: 'yes' })
+    connected = await nodeRedis6.single(server.port)
+  })
+  beforeEach(() => {
+    prefix = `users${++prefixes}:`
+  })
+  after(async () => {
+    await connected.close()
+    await server.stop()
+  })
+
+  const aStore = () => redisStore({ client: connected.client, prefix })
+
+  /** An index that was declared long ago, and has all sessions: what is found is found by it. */
+  const indexed = async () => {
+    await server.command('HSET', `${prefix}indexes`, 'user', `"${LONG_AGO} 1"`)
+    return aStore()
+  }
+
+  test('are found by an index, without a look at those of others', async () => {
+    const store = await indexed()
+    const ada = await together(5, () => aSession(store, { user: 'ada' }))
+    await together(50, index => aSession(store, { user: `visitor ${index}` }))
+    const counts = await callsOf(server)
+    assert.deepEqual(await found(store, 'ada'), ada.map(({ id }) => id).sort())
+    const now = await callsOf(server)
+    assert.equal(now.get('scan'), counts.get('scan'))
+    const loads = (now.get('hgetall') ?? 0) - (counts.get('hgetall') ?? 0)
+    assert.ok(loads <= 7, `${loads} sessions were looked at`)
+  })
+
+  test('are found though they became his by a change, or are another’s by now', async () => {
+    const store = await indexed()
+    const { id } = await aSession(store, {})
+    assert.deepEqual(await store.update(id, aChange(set('user', 'ada'))), {})
+    assert.deepEqual(await found(store, 'ada'), [id])
+    await store.update(id, aChange(set('user', 'eve')))
+    assert.deepEqual([await found(store, 'ada'), await found(store, 'eve')], [[], [id]])
+    await store.update(id, { guards: [], operations: [{ op: '$rename', path: 'user', to: 'former' }] })
+    assert.deepEqual(await found(store, 'eve'), [])
+    await store.update(id, { guards: [], operations: [{ op: '$rename', path: 'former', to: 'user' }] })
+    assert.deepEqual(await found(store, 'eve'), [id])
+  })
+
+  test('are found by any value that equals theirs', async () => {
+    const store = await indexed()
+    const [one] = await together(1, () => aSession(store, { user: 7 }))
+    await aSession(store, { user: '7' })
+    for (const value of [7, 7n]) assert.deepEqual(await found(store, value), [one?.id])
+    const several = await aSession(store, { user: ['ada', 'eve'] })
+    assert.deepEqual(await found(store, 'eve'), [several.id])
+  })
+
+  test('stay found for as long as they are extended, and leave the index when they can live no longer', async () => {
+    const store = await indexed()
+    const { id } = await aSession(
+      store,
+      { user: 'ada' },
+      { expires: new Date(Date.now() + 1000), maxAge: 1000 },
+    )
+    const [key = ''] = (await server.command('KEYS', `${prefix}user:*`)).split('\r\n').slice(2)
+    const score = async () => Number((await server.command('ZSCORE', key, id)).split('\r\n')[1])
+    const first = await score()
+    assert.ok(first > Date.now() + 2000 && first <= Date.now() + 3000)
+    // Within what the entry stands for, nothing more is sent.
+    const counts = await callsOf(server)
+    await store.update(id, { ...aChange(inc('n')), expires: new Date(Date.now() + 1500) })
+    assert.equal((await callsOf(server)).get('zadd'), counts.get('zadd'))
+    await store.update(id, { ...aChange(inc('n')), expires: inAnHour(), maxAge: 3_600_000 })
+    assert.ok((await score()) > Date.now() + 2 * 3_600_000)
+    assert.deepEqual(await found(store, 'ada'), [id])
+    // Another of his sessions lets go of entries whose time has come, and of no others.
+    await server.command('ZADD', key, String(Date.now() - 1), 'long-ago')
+    await aSession(store, { user: 'ada' })
+    assert.equal((await server.command('ZCARD', key)).trim(), ':2')
+    assert.match(await server.command('PTTL', key), /^:[1-9]/)
+  })
+
+  test('are all found while an index is new, which those from before do not have', async t => {
+    const old = aStore()
+    const before = await aSession(old, { user: 'ada' })
+    const store = aStore()
+    t.after(() => store.close?.())
+    assert.equal(await store.isIndexed?.('user'), false)
+    await store.ensureIndex?.('user')
+    assert.equal(await store.isIndexed?.('user'), true)
+    // A process that does not know of it yet.
+    const unaware = await aSession(old, { user: 'ada' })
+    const aware = await aSession(store, { user: 'ada' })
+    const all = [before, unaware, aware].map(({ id }) => id).sort()
+    assert.deepEqual(await found(store, 'ada'), all)
+    // Once all know of it, the next start of a process adds those from before.
+    await server.command('HSET', `${prefix}indexes`, 'user', `"${LONG_AGO} 0"`)
+    await store.ensureIndex?.('user')
+    assert.match(await server.command('HGET', `${prefix}indexes`, 'user'), / 1\r\n$/)
+    const counts = await callsOf(server)
+    assert.deepEqual(await found(store, 'ada'), all)
+    assert.equal((await callsOf(server)).get('scan'), counts.get('scan'))
+  })
+
+  test('are all found whoever adds and ends them meanwhile', async () => {
+    const store = await indexed()
+    const others = await Promise.all(kinds.map(kind => kind.single(server.port)))
+    const stores = others.map(({ client }) => redisStore({ client, prefix }))
+    const sessions = await together(60, index =>
+      aSession(stores[index % stores.length] as Store, index % 2 ? { user: 'ada' } : {}),
+    )
+    await together(60, async index => {
+      const { id } = sessions[index] as { id: string }
+      if (index % 2 === 0) await stores[index % stores.length]?.update(id, aChange(set('user', 'ada')))
+      else if (index % 3 === 0)
+        await stores[index % stores.length]?.end(id, { ended: new Date() }, inAnHour())
+    })
+    const living = sessions.filter((_, index) => index % 2 === 0 || index % 3 !== 0)
+    assert.deepEqual(await found(store, 'ada'), living.map(({ id }) => id).sort())
+    await Promise.all(others.map(({ close }) => close()))
+  })
+})
+
+test('sessions are found and counted on all nodes of a cluster, under whatever prefix', {
+  skip: withoutRedis,
+}, async t => {
+  const cluster = await startCluster()
+  t.after(() => cluster.stop())
+  for (const kind of kinds) {
+    // Of ioredis, a prefix of the client's own comes before ours.
+    const options = kind === ioredis6 ? { redisOptions: {}, keyPrefix: 'app*:' } : {}
+    const connected = await kind.cluster(
+      cluster.servers.map(({ port }) => port),
+      options,
+    )
+    t.after(() => connected.close())
+    const store = redisStore({ client: connected.client, prefix: `${kind.name}[?]:` })
+    const sessions = await together(20, index => aSession(store, { user: index % 2 ? 'ada' : 'eve' }))
+    const ada = sessions.filter((_, index) => index % 2 === 1).map(({ id }) => id)
+    assert.deepEqual(await found(store, 'ada'), ada.sort())
+    assert.equal(await store.count?.(), 20)
+  }
+})
+
+function warnings(t: TestContext): string[] {
+  const all: string[] = []
+  t.mock.method(process, 'emitWarning', (warning: string) => void all.push(warning))
+  return all
+}
+
+test('settings of the server that would lose sessions are warned of', { skip: withoutRedis }, async t => {
+  for (const kind of [nodeRedis6, ioredis6]) {
+    const server = await RedisServer.start({ 'maxmemory-policy': 'allkeys-lru' })
+    t.after(() => server.stop())
+    const connected = await kind.single(server.port)
+    t.after(() => connected.close())
+    const told = warnings(t)
+    const store = redisStore({ client: connected.client })
+    await store.ensureIndex?.()
+    assert.equal(told.length, 2)
+    assert.match(told.join(), /maxmemory-policy allkeys-lru.*noeviction.*appendonly off/s)
+    told.length = 0
+    await server.command('CONFIG SET maxmemory-policy noeviction')
+    await server.command('CONFIG SET appendonly yes')
+    const now = Date.now
+    await store.ensureIndex?.()
+    assert.deepEqual(told, [])
+    // A process whose clock is behind.
+    const clock = t.mock.method(Date, 'now', () => now() - 5000)
+    await store.ensureIndex?.()
+    clock.mock.restore()
+    assert.match(told.join(), /The clock of Redis is \d{4} ms ahead of this process's/)
+  }
+})
+
+test('what cannot be a store’s client, prefix or number of replicas is refused', () => {
+  const client = { evalshaBuffer() {}, options: {}, on() {} } as never
+  for (const options of [
+    { client: {} as never },
+    { client: undefined as never },
+    { client: { evalSha() {} } as never },
+    { client: { ...(client as object), options: { dropBufferSupport: true } } as never },
+    { client, prefix: '{sessions}:' },
+    { client, prefix: 1 as never },
+    { client, replicas: -1 },
+    { client, replicas: 0.5 },
+  ]) {
+    assert.throws(() => redisStore(options), { code: 'SESSION_CONFIGURATION' })
+  }
+})
