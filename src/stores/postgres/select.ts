@@ -28,10 +28,14 @@ export function fieldColumns(names: Names, wanted: Wanted, parameters: Parameter
   })
 }
 
-/** The large fields as JSON, their bytes in hexadecimal: clients differ in how they read lists of bytes. */
+/**
+ * The large fields as `name:bytes,…` in hexadecimal: clients differ in how they read lists of bytes, and JSON would take the
+ * server ten times as long.
+ */
 function largeColumn(names: Names, isWanted: string, condition = ''): string {
+  const field = `encode(convert_to(f.name, 'UTF8'), 'hex') || ':' || encode(f.v, 'hex')`
   return (
-    `CASE WHEN ${isWanted} THEN (SELECT json_object_agg(f.name, encode(f.v, 'hex'))::text FROM ${names.fields} AS f ` +
+    `CASE WHEN ${isWanted} THEN (SELECT string_agg(${field}, ',') FROM ${names.fields} AS f ` +
     `WHERE f.id = s.id AND s.large ? f.name${condition}) END`
   )
 }
@@ -68,8 +72,9 @@ function eachIn<T>(
   for (const name of wanted === 'all' ? Object.keys(values) : wanted) {
     if (Object.hasOwn(values, name)) fields.push([name, ofJSON(values[name])])
   }
-  for (const [name, hex] of Object.entries<string>(JSON.parse(large ?? '{}'))) {
-    fields.push([name, ofBytes(Buffer.from(hex, 'hex'))])
+  for (const field of typeof large === 'string' ? large.split(',') : []) {
+    const [name = '', bytes = ''] = field.split(':')
+    fields.push([Buffer.from(name, 'hex').toString(), ofBytes(Buffer.from(bytes, 'hex'))])
   }
   return Object.fromEntries(fields)
 }
