@@ -54,7 +54,7 @@ export function faultOfPart(part: string): string | undefined {
 const known = new Map<string, readonly string[]>()
 const MAX_KNOWN = 1000
 
-/** Checks a path and returns it in dotted form. Throws `FieldError` for what DESIGN calls no path. */
+/** Checks a path and returns it in dotted form. Throws `FieldError` for what is no path: see MAX_PART_BYTES and MAX_DEPTH. */
 export function pathOf(path: unknown): Path {
   if (typeof path === 'string') {
     if (!known.has(path)) {

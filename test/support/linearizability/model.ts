@@ -27,7 +27,7 @@ export function keyOf(state: State): string {
   return known
 }
 
-/** The atomic steps that a request consists of, as DESIGN.md has it, which must explain its answer. */
+/** The atomic steps that a request consists of, which must explain its answer. */
 export function stepsOf(observation: Observation): Step<State>[] {
   const { request, answer, begun, client } = observation
   const answered = answer.outcome === 'unknown' ? Number.POSITIVE_INFINITY : observation.answered
