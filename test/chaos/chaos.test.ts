@@ -26,16 +26,16 @@ test('whatever befalls app and store, what was acknowledged is there, and nothin
   assert.ok((counts.get('acknowledged') ?? 0) > 0)
 })
 
-test('the same holds for PostgreSQL', { skip: withoutPostgreSQL }, async t => {
-  const table = aTable()
-  await aStore(t, { table })
-  const { uri } = await thePostgreSQL()
-  for (const store of ['pg', 'postgres'] as const) {
+for (const store of ['pg', 'postgres'] as const) {
+  test(`the same holds for PostgreSQL by ${store}`, { skip: withoutPostgreSQL }, async t => {
+    const table = aTable()
+    await aStore(t, { table })
+    const { uri } = await thePostgreSQL()
     const { violations, counts } = await chaos({ place: { store, uri, table }, seconds: 10, seed: SEED })
     assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
     assert.ok((counts.get('acknowledged') ?? 0) > 0)
-  }
-})
+  })
+}
 
 test('the same holds for Redis', { skip: withoutRedis }, async t => {
   const server = await RedisServer.start({ appendonly: 'yes' })
