@@ -72,7 +72,33 @@ function encodeAny(value: unknown): FieldBytes {
 
 /** As MongoDB's driver reads them. */
 export function decodeFields(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): Fields {
-  return decode(documentOf(fields))
+  const all = [...fields]
+  const values: Fields = {}
+  for (const [name, bytes] of all) {
+    const value = scalarIn(bytes)
+    // What is no scalar is not worth a second way, nor is a name that would act.
+    if (value === undefined || name === '__proto__') return decode(documentOf(all))
+    values[name] = value
+  }
+  return values
+}
+
+function scalarIn(bytes: FieldBytes): unknown {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  switch (bytes[0]) {
+    case INT32:
+      return buffer.readInt32LE(1)
+    case DOUBLE:
+      return buffer.readDoubleLE(1)
+    case STRING:
+      return buffer.toString('utf8', 5, buffer.length - 1)
+    case BOOLEAN:
+      return bytes[1] === 1
+    case NULL:
+      return null
+    default:
+      return undefined
+  }
 }
 
 /** As the operators need them: whether 2 is an integer or a double decides what arithmetic makes of it. */

@@ -1,10 +1,10 @@
 import type { SessionId } from '../../ids.ts'
-import { type Path, partsOf } from '../../language/paths.ts'
+import type { Path } from '../../language/paths.ts'
 import type { Fields } from '../../language/values.ts'
 import { decodeFieldsExactly, type FieldBytes } from '../fieldbytes.ts'
 import type { Commands } from './commands.ts'
 import { redisError } from './errors.ts'
-import type { Indexes } from './indexes.ts'
+import { headsOf, type Indexes } from './indexes.ts'
 import { addMember, members } from './scripts.ts'
 import type { Sender } from './sending.ts'
 import { userSet, userSets } from './users.ts'
@@ -112,8 +112,4 @@ export class Finder {
   async isDeclared(path: Path): Promise<boolean> {
     return (await this.#indexes.of(path)) !== undefined
   }
-}
-
-export function headsOf(paths: readonly Path[]): Set<string> {
-  return new Set(paths.map(path => partsOf(path)[0] as string))
 }

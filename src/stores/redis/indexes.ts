@@ -1,4 +1,4 @@
-import type { Path } from '../../language/paths.ts'
+import { type Path, partsOf } from '../../language/paths.ts'
 import type { Commands } from './commands.ts'
 import { redisError } from './errors.ts'
 import { pairsOf } from './replies.ts'
@@ -22,8 +22,10 @@ export interface Index {
 export class Indexes {
   readonly #commands: Commands
   readonly #key: string
-  #known: ReadonlyMap<Path, Index> | undefined
-  #paths: readonly Path[] = []
+  #known: ReadonlyMap<Path, Index> = new Map()
+  /** The paths that a write has to follow, and the fields that they begin with. */
+  paths: readonly Path[] = []
+  heads: ReadonlySet<string> = new Set()
   #askedAt = Number.NEGATIVE_INFINITY
   #asking: Promise<void> | undefined
   /** The server's clock less this process's. */
@@ -44,19 +46,21 @@ export class Indexes {
     this.#offset = Math.max(this.#offset, now - Date.now())
   }
 
-  /** The paths that a write has to follow. */
-  async paths(): Promise<readonly Path[]> {
-    const age = performance.now() - this.#askedAt
-    if (age < STALE) return this.#paths
+  /** Whether what is known was asked for lately. */
+  get isFresh(): boolean {
+    return performance.now() - this.#askedAt < STALE
+  }
+
+  /** Asks anew, and waits for the reply where what is known is too old to write by. */
+  async refresh(): Promise<void> {
     const asked = this.ask()
-    if (age >= EXPIRED) await asked
+    if (performance.now() - this.#askedAt >= EXPIRED) await asked
     else asked.catch(() => {})
-    return this.#paths
   }
 
   async of(path: Path): Promise<Index | undefined> {
     await this.ask()
-    return this.#known?.get(path)
+    return this.#known.get(path)
   }
 
   ask(): Promise<void> {
@@ -88,7 +92,13 @@ export class Indexes {
         return [path, { since: Number(since), isComplete: isComplete === '1' }]
       }),
     )
-    this.#paths = [...this.#known.keys()]
+    this.paths = [...this.#known.keys()]
+    this.heads = headsOf(this.paths)
     this.#askedAt = askedAt
   }
+}
+
+/** The fields that paths begin with. */
+export function headsOf(paths: readonly Path[]): Set<string> {
+  return new Set(paths.map(path => partsOf(path)[0] as string))
 }
