@@ -119,13 +119,16 @@ export class Changes implements FieldStore {
     wanted: Life | readonly Update[],
     until?: number,
   ): Promise<Reply | 'absent'> {
-    const isIndexed = this.#indexes.paths.length > 0
-    const isText = this.#sender.repliesInText
+    const all: Asking = {
+      ...asking,
+      isIndexed: this.#indexes.paths.length > 0,
+      isText: this.#sender.repliesInText,
+    }
     for (let tries = 0; tries < MAX_INDEXINGS; tries++) {
       const reply = await this.#sender.send(
         change,
         this.#prefix + id,
-        step => program.argument(step, moves, { ...asking, isIndexed, isText }),
+        step => program.argument(step, moves, all),
         until,
       )
       if (reply.status !== UNINDEXED) return reply
