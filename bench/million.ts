@@ -8,14 +8,12 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { idOf, newSecret } from '../src/ids.ts'
 import type { Change, SessionId, SessionRecord, Store } from '../src/index.ts'
-import { SessionFile } from '../src/stores/lmdb/file.ts'
-import { expiredBy } from '../src/stores/lmdb/keys.ts'
 import { build, library } from './built.ts'
 
-// A million sessions in one LMDB file, of which nine in ten expire: npx tsx bench/million.ts [sessions]
+// A million sessions in one SQLite file, of which nine in ten expire: npx tsx bench/million.ts [sessions]
 
 build()
-const { lmdbStore } = await library<typeof import('../src/stores/lmdb/store.ts')>('stores/lmdb/store')
+const { sqliteStore } = await library<typeof import('../src/stores/sqlite/store.ts')>('stores/sqlite/store')
 const MANY = Number(process.argv[2] ?? 1_000_000)
 const FEW = 1000
 const EXPIRED = 0.9
@@ -125,9 +123,9 @@ function memory(): string {
 }
 
 const neverMind = { sweepEvery: '1 day' }
-const small = lmdbStore({ path: join(folder, 'small'), ...neverMind })
+const small = sqliteStore({ path: join(folder, 'small'), ...neverMind })
 const path = join(folder, 'large')
-const large = lmdbStore({ path, ...neverMind })
+const large = sqliteStore({ path, ...neverMind })
 const few = await fill(small, FEW, 0)
 console.log(`memory at first: ${memory()}`)
 const filling = performance.now()
@@ -169,10 +167,13 @@ const quiet = () => traffic(large, living, () => delay(QUIET))
 // The first of the live traffic pays for what storing so many has left to the garbage collector: it is not counted.
 await quiet()
 const before = await quiet()
-const file = new SessionFile(path, 'process')
-const sweeper = lmdbStore({ path, sweepEvery: 1 })
+const { loadDriver } = await library<typeof import('../src/stores/sqlite/driver.ts')>('stores/sqlite/driver')
+const Database = loadDriver()
+const db = new Database(path)
+const expired = db.prepare('SELECT 1 FROM sessions WHERE expires <= ? LIMIT 1')
+const sweeper = sqliteStore({ path, sweepEvery: 1 })
 const sweeping = performance.now()
-const isSwept = () => file.readKeys(expiredBy(Date.now()), 1).length === 0
+const isSwept = () => expired.get(Date.now()) === undefined
 const during = await traffic(large, living, async () => {
   while (!isSwept()) await delay(100)
 })
@@ -200,5 +201,6 @@ console.log(
 console.log(`memory at the end: ${memory()}`)
 const kept = await Promise.all(living.map(id => large.read(id, [])))
 console.log(`${kept.filter(Boolean).length} of ${living.length} living sessions are still there`)
-await Promise.all([file.close(), sweeper.close?.(), large.close?.(), small.close?.()])
+db.close()
+await Promise.all([sweeper.close?.(), large.close?.(), small.close?.()])
 rmSync(folder, { recursive: true })

@@ -1,10 +1,10 @@
 import { mkdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { open } from 'lmdb'
 import { MongoClient } from 'mongodb'
-// In your app: import { mongoStore, type Store } from 'koa-atomic-session' and import { lmdbStore } from 'koa-atomic-session/lmdb'
+// In your app: import { mongoStore, type Store } from 'koa-atomic-session' and import { sqliteStore } from 'koa-atomic-session/sqlite'
 import { mongoStore, type Store } from '../src/index.ts'
-import { lmdbStore } from '../src/stores/lmdb/store.ts'
+import { type SQLiteDatabase, sqliteStore } from '../src/stores/sqlite/store.ts'
 import { postgreSQL } from './postgresql.ts'
 import type { OrdinaryStore } from './race/ordinary.ts'
 import { redis } from './redis.ts'
@@ -21,23 +21,41 @@ export interface Database {
 export function openDatabase(uri: string | undefined, folder: string): Database {
   if (uri?.startsWith('postgres')) return postgreSQL(uri)
   if (uri?.startsWith('redis')) return redis(uri)
-  return uri ? mongoDB(uri) : lmdb(folder)
+  return uri ? mongoDB(uri) : sqlite(folder)
 }
 
-function lmdb(folder: string): Database {
+function sqlite(folder: string): Database {
   mkdirSync(folder, { recursive: true })
-  const ordinary = open<object, string>({ path: join(folder, 'ordinary.lmdb'), encoding: 'json' })
+  const db = openSQLite(join(folder, 'ordinary.sqlite'))
+  db.exec('PRAGMA busy_timeout = 5000')
+  db.exec('PRAGMA journal_mode = WAL')
+  db.exec('CREATE TABLE IF NOT EXISTS ordinary (id TEXT PRIMARY KEY, session TEXT NOT NULL)')
+  const get = db.prepare('SELECT session FROM ordinary WHERE id = ?')
+  const set = db.prepare('REPLACE INTO ordinary (id, session) VALUES (?, ?)')
+  const remove = db.prepare('DELETE FROM ordinary WHERE id = ?')
   return {
     name: `files in ${folder}`,
-    store: lmdbStore({ path: join(folder, 'sessions.lmdb') }),
+    store: sqliteStore({ path: join(folder, 'sessions.sqlite') }),
     ordinary: {
-      get: async id => ordinary.get(id),
-      set: async (id, session) => void (await ordinary.put(id, session)),
-      destroy: async id => void (await ordinary.remove(id)),
+      async get(id) {
+        const found = get.get(id) as { session: string } | undefined
+        return found && JSON.parse(found.session)
+      },
+      set: async (id, session) => void set.run(id, JSON.stringify(session)),
+      destroy: async id => void remove.run(id),
     },
-    close: () => ordinary.close(),
+    close: async () => void db.close(),
   }
 }
+
+/** With Node's own SQLite, or, where it is older than 22.13, with the package libsql. */
+function openSQLite(path: string): SQLiteDatabase {
+  const own = process.getBuiltinModule('node:sqlite') as { DatabaseSync: SQLiteClass } | undefined
+  const Database: SQLiteClass = own?.DatabaseSync ?? createRequire(import.meta.url)('libsql')
+  return new Database(path)
+}
+
+type SQLiteClass = new (path: string) => SQLiteDatabase
 
 function mongoDB(uri: string): Database {
   // No longer than a request waits for the store: see docs/stores/mongodb.md.

@@ -10,14 +10,12 @@ import { applied } from '../src/language/operators.ts'
 import { type Fields, isPlain } from '../src/language/values.ts'
 import { toStored } from '../src/store/record.ts'
 import { decodeExactly } from '../src/stores/bson.ts'
-import { sessionKey } from '../src/stores/lmdb/keys.ts'
-import { type Entry, entryOf } from '../src/stores/lmdb/layout.ts'
 import { filterOf, updateOf } from '../src/stores/mongodb/language.ts'
 import { aSession } from './contract/records.ts'
 import { differenceIn, fillsAnArray } from './support/differences.ts'
 import { someCase, someSimpleCase } from './support/generators.ts'
-import { aPath, aStore, theFile } from './support/lmdb/files.ts'
 import { aCollection, withoutMongoDB, withoutRealMongoDB } from './support/mongodb/collection.ts'
+import { aPath, aStore, theDatabase } from './support/sqlite/files.ts'
 
 // DIFFERENTIAL_RUNS=500000 DIFFERENTIAL_SEED=42 tsx test/run.ts test/differential.test.ts
 
@@ -43,14 +41,14 @@ const isReal = !withoutRealMongoDB
 
 test('any change of any session has the result that MongoDB gives it', { skip: withoutMongoDB }, async t => {
   const collection = aCollection(t)
-  const lmdb = anLMDBStore(t)
+  const sqlite = anSQLiteStore(t)
   let generated = 0
   let compared = 0
   let culprit = 0
   const property = fc.asyncProperty(someBatch, async batch => {
     const cases = batch.filter(isComparable)
     const expected = await inMongoDB(collection, cases)
-    const kept = await Promise.all(cases.map(one => lmdb.resultOf(one)))
+    const kept = await Promise.all(cases.map(one => sqlite.resultOf(one)))
     for (const [index, one] of cases.entries()) {
       culprit = batch.indexOf(one)
       assertSame(one, kept[index] as Result, expected[index] as Result)
@@ -62,7 +60,7 @@ test('any change of any session has the result that MongoDB gives it', { skip: w
   const run = await fc.check(property, { numRuns, seed: SEED, endOnFailure: true })
   if (run.failed) {
     throw new Error(`DIFFERENTIAL_SEED=${SEED} fails; the smallest case is the cause`, {
-      cause: await smallest(collection, lmdb, culprit, run.counterexamplePath ?? '', run.errorInstance),
+      cause: await smallest(collection, sqlite, culprit, run.counterexamplePath ?? '', run.errorInstance),
     })
   }
   t.diagnostic(`${compared} changes compared, ${generated - compared} left out`)
@@ -72,7 +70,7 @@ test('any change of any session has the result that MongoDB gives it', { skip: w
 /** Shrinks the one failing case of a batch; the others only make up the numbers. */
 async function smallest(
   collection: Collection,
-  lmdb: LMDB,
+  sqlite: SQLite,
   index: number,
   path: string,
   found: unknown,
@@ -80,7 +78,7 @@ async function smallest(
   const property = fc.asyncProperty(someBatch, async batch => {
     const one = batch[index] as Case
     if (!isComparable(one)) return
-    assertSame(one, await lmdb.resultOf(one), (await inMongoDB(collection, [one]))[0] as Result)
+    assertSame(one, await sqlite.resultOf(one), (await inMongoDB(collection, [one]))[0] as Result)
   })
   const run = await fc.check(property, { seed: SEED, path, interruptAfterTimeLimit: 30_000 })
   return run.errorInstance ?? found
@@ -106,15 +104,15 @@ function refusalOf({ fields, change }: Case, error: unknown): 'unmatched' | 'ref
   return change.operations.some(operation => fillsAnArray(fields, operation)) ? 'unmatched' : 'refused'
 }
 
-interface LMDB {
+interface SQLite {
   resultOf(one: Case): Promise<Result>
 }
 
-/** The LMDB store, and what is in its file, with the very types. */
-function anLMDBStore(t: TestContext): LMDB {
+/** The SQLite store, and what is in its file, with the very types. */
+function anSQLiteStore(t: TestContext): SQLite {
   const path = aPath(t)
   const store = aStore(t, path)
-  const file = theFile(t, path)
+  const select = theDatabase(t, path).prepare('SELECT fields FROM sessions WHERE id = ?')
   return {
     async resultOf(one) {
       const { id } = await aSession(store, one.fields)
@@ -122,10 +120,9 @@ function anLMDBStore(t: TestContext): LMDB {
         update => (typeof update === 'object' ? 'applied' : 'unmatched'),
         error => refusalOf(one, error),
       )
-      const key = sessionKey(id)
-      const entry = entryOf(key, file.read(key) as Buffer) as Entry
+      const { fields } = select.get(id) as { fields: Uint8Array }
       await store.delete(id)
-      return { outcome, fields: decodeExactly(entry.data) }
+      return { outcome, fields: decodeExactly(fields) }
     },
   }
 }

@@ -14,7 +14,12 @@ suite('the documents name', () => {
     [options, '## Options of `csrf()`', 'http/csrf.ts', 'CSRFOptions'],
     [options, '## Options of `regenerate()`', 'session/types.ts', 'RegenerateOptions'],
     [options, '## Options of `once()`', 'session/types.ts', 'OnceOptions'],
-    ['docs/stores/lmdb.md', '# LMDB: a file on this machine', 'stores/lmdb/store.ts', 'LMDBStoreOptions'],
+    [
+      'docs/stores/sqlite.md',
+      '# SQLite: a file on this machine',
+      'stores/sqlite/store.ts',
+      'SQLiteStoreOptions',
+    ],
     ['docs/stores/memory.md', '# Memory', 'stores/memory.ts', 'MemoryStoreOptions'],
     ['docs/stores/redis.md', '# Redis and Valkey', 'stores/redis/store.ts', 'RedisStoreOptions'],
   ] as const

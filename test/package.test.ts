@@ -68,9 +68,9 @@ test('import gives the same function as default, and the rest by name', async ()
 
 test('stores are imported by their own paths', async () => {
   const program = `
-    import { lmdbStore } from 'koa-atomic-session/lmdb'
+    import { sqliteStore } from 'koa-atomic-session/sqlite'
     import { memoryStore } from 'koa-atomic-session/memory'
-    console.log(typeof lmdbStore, typeof memoryStore().load)`
+    console.log(typeof sqliteStore, typeof memoryStore().load)`
   assert.equal(await printed('module', program), 'function function')
 })
 
@@ -93,27 +93,27 @@ test('the main entry needs no driver, nor anything else that is not a dependency
   assert.equal(await printedWith(t, [], program), 'function')
 })
 
-test('the LMDB store says which package it needs', async t => {
+test('the SQLite store says which packages it takes', async t => {
   const program = `
-    import('koa-atomic-session/lmdb')
-      .then(({ lmdbStore }) => lmdbStore({ path: 'sessions.lmdb' }))
+    import('koa-atomic-session/sqlite')
+      .then(({ sqliteStore }) => sqliteStore({ path: 'sessions.sqlite' }))
       .catch(({ name, message }) => console.log(name, message))`
-  assert.match(await printedWith(t, ['bson'], program), /^ConfigurationError .*npm install lmdb$/)
+  assert.match(await printedWith(t, ['bson'], program), /^ConfigurationError .*npm install libsql$/)
 })
 
 test('the stores that need bson are imported without it, and say so when one is made', async t => {
   const program = `
-    const { lmdbStore } = require('koa-atomic-session/lmdb')
+    const { sqliteStore } = require('koa-atomic-session/sqlite')
     const { memoryStore } = require('koa-atomic-session/memory')
-    for (const store of [lmdbStore, memoryStore]) {
+    for (const make of [() => sqliteStore({ path: 'sessions.sqlite' }), memoryStore]) {
       try {
-        store({ path: 'sessions.lmdb' })
+        make()
       } catch ({ name, message }) {
         console.log(name + ': ' + message)
       }
     }`
   assert.deepEqual((await printedWith(t, [], program)).split('\n'), [
-    'ConfigurationError: lmdbStore needs the package bson, which is not installed: npm install bson',
+    'ConfigurationError: sqliteStore needs the package bson, which is not installed: npm install bson',
     'ConfigurationError: memoryStore needs the package bson, which is not installed: npm install bson',
   ])
 })
@@ -139,7 +139,7 @@ async function printedAsBundle(t: TestContext, bundling: Bundling, contents: str
     format,
     outfile,
     // What is native need not be named.
-    external: external.filter(name => name !== 'lmdb'),
+    external: external.filter(name => name !== 'libsql'),
     logLevel: 'silent',
   })
   assert.deepEqual(warnings, [])
@@ -175,15 +175,15 @@ test('in an ECMAScript bundle the memory store runs', async t => {
 })
 
 for (const format of ['cjs', 'esm'] as const) {
-  test(`the LMDB store runs in a bundle of format ${format}, which its package is not part of`, async t => {
+  test(`the SQLite store runs in a bundle of format ${format}, which its package is not part of`, async t => {
     const program = `
-      import { lmdbStore } from 'koa-atomic-session/lmdb'
-      const store = lmdbStore({ path: 'sessions.lmdb' })
+      import { sqliteStore } from 'koa-atomic-session/sqlite'
+      const store = sqliteStore({ path: 'sessions.sqlite' })
       store.load('a'.repeat(64)).then(found => {
         console.log(typeof found)
         return store.close()
       })`
-    assert.equal(await printedAsBundle(t, { format, external: ['lmdb'] }, program), 'undefined')
+    assert.equal(await printedAsBundle(t, { format, external: ['libsql'] }, program), 'undefined')
   })
 }
 

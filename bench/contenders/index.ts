@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { folder } from '../built.ts'
 import { bareKoa, handWritten, koaWithDriver } from './by-hand.ts'
 import type { Contender } from './contender.ts'
-import { lmdb, memory, mongodb } from './ours.ts'
+import { memory, mongodb, sqlite } from './ours.ts'
 import { expressWithConnectMongo, fastifySession, koaGenericSession, koaSession } from './peers.ts'
 
 /** Each is an app of its own, in a process of its own. */
@@ -11,7 +11,7 @@ export const contenders: Readonly<Record<string, Contender>> = {
   'Koa, driver connected': koaWithDriver,
   'by hand': handWritten,
   'ours (MongoDB)': mongodb,
-  ...(existsSync(new URL('stores/lmdb/store.js', folder)) && { 'ours (LMDB)': lmdb }),
+  ...(existsSync(new URL('stores/sqlite/store.js', folder)) && { 'ours (SQLite)': sqlite }),
   'ours (memory)': memory,
   'koa-session': koaSession,
   'koa-generic-session': koaGenericSession,

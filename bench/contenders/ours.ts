@@ -23,12 +23,14 @@ export const memory: Contender = {
   },
 }
 
-export const lmdb: Contender = {
+export const sqlite: Contender = {
   async start() {
-    const { lmdbStore } = await library<{ lmdbStore(options: { path: string }): Store }>('stores/lmdb/store')
+    const { sqliteStore } = await library<{ sqliteStore(options: { path: string }): Store }>(
+      'stores/sqlite/store',
+    )
     const path = await mkdtemp(join(tmpdir(), 'bench-'))
     process.once('disconnect', () => rm(path, { recursive: true, force: true }))
-    return on(lmdbStore({ path: join(path, 'sessions') }))
+    return on(sqliteStore({ path: join(path, 'sessions') }))
   },
 }
 

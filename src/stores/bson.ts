@@ -46,6 +46,17 @@ export function decodeExactly(bytes: Uint8Array): Fields {
   return bson().deserialize(bytes, { promoteValues: false })
 }
 
+/** What comes of looking at stored fields; `undefined` if they are damaged, which is to harm nobody but whose they are. */
+export function sound<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch (error) {
+    if (error instanceof RangeError || (error instanceof Error && error.name.startsWith('BSON')))
+      return undefined
+    throw error
+  }
+}
+
 /** What of stored fields stands at the paths; no more is decoded than the top-level fields that hold it. */
 export function read(bytes: Uint8Array, paths: readonly Path[]): Fields {
   return excerpt(bson().deserialize(cut(bytes, namesOf(paths))), paths)
@@ -81,7 +92,7 @@ function touchedPaths(operations: readonly Operation[]): Path[] {
 }
 
 /** The top-level fields that the paths lead through. */
-function namesOf(paths: readonly Path[]): ReadonlySet<string> {
+export function namesOf(paths: readonly Path[]): ReadonlySet<string> {
   const names = new Set<string>()
   for (const path of paths) names.add(partsOf(path)[0] as string)
   return names

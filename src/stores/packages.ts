@@ -23,7 +23,7 @@ export function neededPackage<T>(user: string, name: string, load: () => T): T {
 }
 
 /** From the program's place: an ECMAScript bundle has no `require`, and packages it leaves out are not where ours was. */
-function requiredByProgram(name: string): unknown {
+export function requiredByProgram(name: string): unknown {
   const here = process.cwd()
   const require = createRequire(`${here}/`)
   return require(require.resolve(name, { paths: [dirname(process.argv[1] ?? here), here] }))

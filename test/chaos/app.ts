@@ -30,7 +30,7 @@ export class AppProcess {
 
   /** One of that breakage, if any, whose calls take so many milliseconds at most. */
   static async on(place: Place, { breakage, timeout = TIMEOUT }: ProcessOptions = {}): Promise<AppProcess> {
-    if (place.store === 'lmdb') return new AppProcess({ place, breakage, timeout }, undefined)
+    if (place.store === 'sqlite') return new AppProcess({ place, breakage, timeout }, undefined)
     const { proxy, uri } = await (place.store === 'mongodb' ? proxied : proxiedAddress)(place.uri)
     return new AppProcess({ place: { ...place, uri }, breakage, timeout }, proxy)
   }

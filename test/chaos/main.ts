@@ -3,7 +3,7 @@ import { breakages } from './broken.ts'
 import { chaos } from './chaos.ts'
 import { aPlace } from './place.ts'
 
-// npm run chaos -- --minutes 5 --seed 1 [--store mongodb|lmdb|redis|ioredis|pg|postgres] [--break NAME]
+// npm run chaos -- --minutes 5 --seed 1 [--store mongodb|sqlite|redis|ioredis|pg|postgres] [--break NAME]
 
 const { values } = parseArgs({
   options: {

@@ -13,12 +13,12 @@ export interface NamedPlace {
   remove(): Promise<void>
 }
 
-/** An empty store of this kind: `mongodb`, `lmdb`, Redis through `redis` or `ioredis`, or PostgreSQL through `pg` or `postgres`. */
+/** An empty store of this kind: `mongodb`, `sqlite`, Redis through `redis` or `ioredis`, or PostgreSQL through `pg` or `postgres`. */
 export async function aPlace(store: string): Promise<NamedPlace> {
-  if (store === 'lmdb') {
+  if (store === 'sqlite') {
     const folder = await mkdtemp(join(tmpdir(), 'chaos-'))
-    const place = { store, path: join(folder, 'sessions.lmdb') } as const
-    return { name: 'LMDB', place, remove: () => rm(folder, { recursive: true }) }
+    const place = { store, path: join(folder, 'sessions.sqlite') } as const
+    return { name: 'SQLite', place, remove: () => rm(folder, { recursive: true }) }
   }
   if (store === 'pg' || store === 'postgres') {
     const server = await startPostgreSQL()
@@ -31,7 +31,7 @@ export async function aPlace(store: string): Promise<NamedPlace> {
     const place = { store, uri: `redis://${server.host}:${server.port}`, prefix: 'chaos:' } as const
     return { name: `Redis through ${store}`, place, remove: () => server.stop() }
   }
-  if (store !== 'mongodb') throw new Error('--store is mongodb, lmdb, redis, ioredis, pg or postgres')
+  if (store !== 'mongodb') throw new Error('--store is mongodb, sqlite, redis, ioredis, pg or postgres')
   const server = await startMongoDB()
   if (!server) throw new Error('There is no MongoDB server')
   const place = { store, uri: server.uri, collection: `chaos_${randomUUID()}` } as const

@@ -4,14 +4,14 @@ import { Pool } from 'pg'
 import postgres from 'postgres'
 import { createClient } from 'redis'
 import { mongoStore, type Store } from '../../src/index.ts'
-import { lmdbStore } from '../../src/stores/lmdb/store.ts'
 import { postgresStore } from '../../src/stores/postgres/store.ts'
 import { redisStore } from '../../src/stores/redis/store.ts'
+import { sqliteStore } from '../../src/stores/sqlite/store.ts'
 
 /** Which store, and where it is: what a process of the app is told. */
 export type Place =
   | { readonly store: 'mongodb'; readonly uri: string; readonly collection: string }
-  | { readonly store: 'lmdb'; readonly path: string }
+  | { readonly store: 'sqlite'; readonly path: string }
   | { readonly store: 'redis' | 'ioredis'; readonly uri: string; readonly prefix: string }
   | { readonly store: 'pg' | 'postgres'; readonly uri: string; readonly table: string }
 
@@ -24,8 +24,8 @@ export interface OpenStore {
 export const TIMEOUT = 1000
 
 export function opened(place: Place, timeout = TIMEOUT): OpenStore {
-  if (place.store === 'lmdb') {
-    const store = lmdbStore({ path: place.path })
+  if (place.store === 'sqlite') {
+    const store = sqliteStore({ path: place.path })
     return { store, close: async () => store.close?.() }
   }
   if ('prefix' in place) return redis(place)

@@ -3,12 +3,12 @@ import type { TestContext } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import Koa from 'koa'
 import Session, { mongoStore, type Store, StoreUnavailableError } from '../../src/index.ts'
-import { lmdbStore } from '../../src/stores/lmdb/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { sqliteStore } from '../../src/stores/sqlite/store.ts'
 import { together } from '../contract/records.ts'
 import { anApp, onEachStore, type RunningApp, test } from '../support/frameworks.ts'
-import { aPath } from '../support/lmdb/files.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
+import { aPath } from '../support/sqlite/files.ts'
 import { altered } from '../support/watchedstore.ts'
 
 /** What the process is warned of while the test runs. */
@@ -144,9 +144,9 @@ test('a store ends with its scope', { skip: withoutMongoDB }, async t => {
   {
     await using memory = memoryStore()
     await using mongo = mongoStore({ collection: aCollection(t) })
-    await using lmdb = lmdbStore({ path: aPath(t) })
-    for (const store of [memory, mongo, lmdb]) assert.equal(await store.load('a'.repeat(64)), undefined)
-    kept = lmdb
+    await using sqlite = sqliteStore({ path: aPath(t) })
+    for (const store of [memory, mongo, sqlite]) assert.equal(await store.load('a'.repeat(64)), undefined)
+    kept = sqlite
   }
   await assert.rejects(kept.load('a'.repeat(64)), StoreUnavailableError)
 })

@@ -6,7 +6,7 @@ import type { Measurement } from '../chaos/process.ts'
 import { ChaosVisitor, type Traffic } from '../chaos/visitor.ts'
 import { Random } from '../support/linearizability/random.ts'
 
-// npm run soak -- --minutes 30 [--outage 10] [--store mongodb|lmdb] [--seed 1]
+// npm run soak -- --minutes 30 [--outage 10] [--store mongodb|sqlite] [--seed 1]
 // With --outage the store is away for the last so many of the minutes but the very last two.
 
 const { values } = parseArgs({

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { onceOfAKind } from '../../src/session/reports.ts'
-import { isFull } from '../../src/stores/lmdb/errors.ts'
 import { codeOf, isOfDriver } from '../../src/stores/mongodb/errors.ts'
+import { isFull } from '../../src/stores/sqlite/errors.ts'
 
 /** As a test runner's sandbox gives, which has classes of its own. */
 function anErrorOfAnotherRealm(members: object): Error {
@@ -11,8 +11,8 @@ function anErrorOfAnotherRealm(members: object): Error {
 }
 
 test('an error of another realm tells a store as much as one of its own', () => {
-  assert.ok(isFull(anErrorOfAnotherRealm({ code: 'ENOSPC' })))
-  assert.ok(!isFull(anErrorOfAnotherRealm({ code: 'ENOENT' })))
+  assert.ok(isFull(anErrorOfAnotherRealm({ code: 'SQLITE_FULL' })))
+  assert.ok(!isFull(anErrorOfAnotherRealm({ code: 'SQLITE_BUSY' })))
   const error = anErrorOfAnotherRealm({ name: 'MongoServerError', code: 11000 })
   assert.ok(isOfDriver(error))
   assert.equal(codeOf(error), 11000)

@@ -3,10 +3,9 @@ import { MongoClient } from 'mongodb'
 import { Pool } from 'pg'
 import postgres from 'postgres'
 import { mongoStore, type Store } from '../../src/index.ts'
-import { lmdbStore } from '../../src/stores/lmdb/store.ts'
 import { type PostgreSQLStoreOptions, postgresStore } from '../../src/stores/postgres/store.ts'
 import { redisStore } from '../../src/stores/redis/store.ts'
-import { aPath } from './lmdb/files.ts'
+import { sqliteStore } from '../../src/stores/sqlite/store.ts'
 import { aCollection, withoutMongoDB } from './mongodb/collection.ts'
 import { clientOptions } from './mongodb/options.ts'
 import {
@@ -19,6 +18,7 @@ import {
 import { kinds as clients } from './redis/clients.ts'
 import { RedisServer, withoutRedis } from './redis/server.ts'
 import { startCluster, type Topology } from './redis/topologies.ts'
+import { aPath } from './sqlite/files.ts'
 
 /** Sessions that several processes share. */
 export interface Place {
@@ -46,11 +46,11 @@ export const kinds = {
     open: ({ at, name }) =>
       mongoStore({ collection: new MongoClient(at, clientOptions).db('tests').collection(name) }),
   },
-  lmdb: {
-    title: 'LMDB',
+  sqlite: {
+    title: 'SQLite',
     skip: false,
     place: async t => ({ at: aPath(t), name: '' }),
-    open: ({ at }) => lmdbStore({ path: at }),
+    open: ({ at }) => sqliteStore({ path: at }),
   },
   redis: aRedis('Redis', async () => {
     const server = await RedisServer.start()

@@ -4,8 +4,8 @@ import { mongoStore } from '../../src/index.ts'
 import type { SessionRecord } from '../../src/store/record.ts'
 import type { Store } from '../../src/store/store.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { aStore } from './lmdb/files.ts'
 import { aCollection, withoutMongoDB } from './mongodb/collection.ts'
+import { aStore } from './sqlite/files.ts'
 
 /** A store that tells what it is asked, and what it holds. */
 export interface Watched {
@@ -71,5 +71,5 @@ export function onEachStore(title: string, run: (t: TestContext, watched: Watche
   test(`${title} (MongoDB)`, { skip: withoutMongoDB }, t =>
     run(t, watched(mongoStore({ collection: aCollection(t) }))),
   )
-  test(`${title} (LMDB)`, t => run(t, watched(aStore(t))))
+  test(`${title} (SQLite)`, t => run(t, watched(aStore(t))))
 }

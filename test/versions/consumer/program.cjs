@@ -2,11 +2,11 @@
 const assert = require('node:assert/strict')
 const Session = require('koa-atomic-session')
 const { koaSession } = require('koa-atomic-session/adopt')
-const { lmdbStore } = require('koa-atomic-session/lmdb')
+const { sqliteStore } = require('koa-atomic-session/sqlite')
 const { memoryStore } = require('koa-atomic-session/memory')
 
 assert.equal(typeof Session, 'function')
 assert.equal(Session.default, Session)
-for (const made of [koaSession(), lmdbStore, memoryStore().load, Session.mongoStore]) {
+for (const made of [koaSession(), sqliteStore, memoryStore().load, Session.mongoStore]) {
   assert.equal(typeof made, 'function')
 }

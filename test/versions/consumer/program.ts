@@ -6,8 +6,8 @@ import Session, {
   type Sessions,
 } from 'koa-atomic-session'
 import { koaSession } from 'koa-atomic-session/adopt'
-import { lmdbStore } from 'koa-atomic-session/lmdb'
 import { memoryStore } from 'koa-atomic-session/memory'
+import { sqliteStore } from 'koa-atomic-session/sqlite'
 import { MongoClient, type ObjectId } from 'mongodb'
 
 // What users write, compiled with the types that are packed.
@@ -32,7 +32,7 @@ app.use(async ctx => {
 export function stores() {
   const collection = new MongoClient('mongodb://127.0.0.1').db().collection('sessions')
   sessions.collection = collection
-  return [mongoStore({ collection }), lmdbStore({ path: 'sessions.lmdb' })]
+  return [mongoStore({ collection }), sqliteStore({ path: 'sessions.sqlite' })]
 }
 
 export const error: Error = new SessionEndedError()

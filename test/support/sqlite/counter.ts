@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Durability } from '../../../src/stores/lmdb/meta.ts'
+import type { Durability } from '../../../src/stores/sqlite/form.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const program = fileURLToPath(new URL('counter.mjs', import.meta.url))
@@ -21,7 +21,7 @@ export function counterProgram(store: string, path: string, id: string, options:
   return [program, store, path, id, JSON.stringify(options)]
 }
 
-/** A process that counts in a session of an LMDB file, as fast as it can. */
+/** A process that counts in a session of an SQLite file, as fast as it can. */
 export class Counter {
   readonly #child: ChildProcess
   readonly #closed: Promise<unknown[]>
@@ -54,12 +54,12 @@ export class Counter {
 
 /** The store compiled, in a folder named `name` from which it finds its packages; the packed one where that is tested. */
 export function builtStore(name: string): string {
-  const packed = join(root, 'node_modules/koa-atomic-session/dist/stores/lmdb/store.js')
+  const packed = join(root, 'node_modules/koa-atomic-session/dist/stores/sqlite/store.js')
   if (existsSync(packed)) return packed
   const folder = join(root, 'node_modules', '.cache', name)
   // By its path: the least TypeScript is here too, and either may be what .bin/tsc is.
   const args = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', folder]
   execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
-  return join(folder, 'stores', 'lmdb', 'store.js')
+  return join(folder, 'stores', 'sqlite', 'store.js')
 }

@@ -3,11 +3,10 @@ import { execFile } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { Long, serialize } from 'bson'
+import { Long } from 'bson'
 import { IdTakenError, StoreUnavailableError } from '../../../src/errors.ts'
 import type { SessionRecord } from '../../../src/store/record.ts'
-import { sessionKey } from '../../../src/stores/lmdb/keys.ts'
-import { type LMDBStoreOptions, lmdbStore } from '../../../src/stores/lmdb/store.ts'
+import { type SQLiteStoreOptions, sqliteStore } from '../../../src/stores/sqlite/store.ts'
 import { storeContract } from '../../contract/index.ts'
 import {
   aChange,
@@ -28,12 +27,12 @@ import {
 import {
   aPath,
   aStore,
-  countsOf,
+  countIn,
   isConfigurationError,
-  type LMDBStore,
-  theFile,
+  type SQLiteStore,
+  theDatabase,
   until,
-} from '../../support/lmdb/files.ts'
+} from '../../support/sqlite/files.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const sweeping = { sweepEvery: 5 }
@@ -42,7 +41,7 @@ for (const durability of ['process', 'disk'] as const) {
   describe(durability, () => storeContract(async t => aStore(t, aPath(t), { durability })))
 }
 
-async function found(store: LMDBStore, path: string, value: unknown): Promise<string[]> {
+async function found(store: SQLiteStore, path: string, value: unknown): Promise<string[]> {
   const ids: string[] = []
   for await (const { id } of store.find(path, value)) ids.push(id)
   return ids.sort()
@@ -109,9 +108,9 @@ test('a closed store has kept what was asked for before, and says that it is clo
 
 test('a program that does not close its store ends all the same', async t => {
   const program = `
-    import { lmdbStore } from './src/stores/lmdb/store.ts'
+    import { sqliteStore } from './src/stores/sqlite/store.ts'
     import { aSession } from './test/contract/records.ts'
-    const store = lmdbStore({ path: ${JSON.stringify(aPath(t))}, sweepEvery: 5 })
+    const store = sqliteStore({ path: ${JSON.stringify(aPath(t))}, sweepEvery: 5 })
     console.log((await aSession(store)).rev)`
   const args = ['--import', 'tsx', '--input-type=module', '--eval', program]
   const { stdout } = await promisify(execFile)(process.execPath, args, { cwd: root })
@@ -133,9 +132,9 @@ test('expired sessions and tombstones are removed from the file, with their inde
     return store.update(id, { ...aChange(), expires: inAnHour() })
   })
   assert.deepEqual(moved, {})
-  const file = theFile(t, path)
-  await until(() => countsOf(file).s === 22)
-  assert.deepEqual(countsOf(file), { e: 22, m: 1, s: 22, u: 20 })
+  const db = theDatabase(t, path)
+  await until(() => countIn(db) === 22)
+  assert.equal(countIn(db, 'user IS NOT NULL'), 20)
   assert.deepEqual(await found(store, 'user', 'ada'), idsOf(living))
   assert.deepEqual(await store.load(standing.id), standing.tombstone)
 })
@@ -143,15 +142,15 @@ test('expired sessions and tombstones are removed from the file, with their inde
 test('several stores sweep one file at once, and sessions go on being changed meanwhile', async t => {
   const path = aPath(t)
   const stores = Array.from({ length: 3 }, () => aStore(t, path, sweeping))
-  const [store] = stores as [LMDBStore]
+  const [store] = stores as [SQLiteStore]
   const { id } = await aSession(store, { n: 0 })
   await together(3000, () => aSession(store, {}, { expires: aSecondAgo() }))
-  const file = theFile(t, path)
+  const db = theDatabase(t, path)
   let changes = 0
   await until(async () => {
-    await together(3, index => (stores[index] as LMDBStore).update(id, aChange(inc('n'))))
+    await together(3, index => (stores[index] as SQLiteStore).update(id, aChange(inc('n'))))
     changes += 3
-    return countsOf(file).s === 1
+    return countIn(db) === 1
   })
   assert.deepEqual(await fieldsOf(store, id), { n: changes })
 })
@@ -166,7 +165,7 @@ test('sessions stored before there was an index are found by it', async t => {
   const meanwhile = await aSession(other, { user: 'ada' })
   await other.update((adas[0] as SessionRecord).id, aChange(set('user', 'eve')))
   await made
-  assert.equal(countsOf(theFile(t, path)).u, 251)
+  assert.equal(countIn(theDatabase(t, path), 'user IS NOT NULL'), 251)
   assert.deepEqual(await found(other, 'user', 'ada'), idsOf([...adas.slice(1), meanwhile]))
 })
 
@@ -187,37 +186,58 @@ test('the index follows whatever a change does to the user, written by whatever 
   await writer.update(id, aChange(set('admin', { id: 'ada' })))
   await writer.update(id, aChange({ op: '$rename', path: 'admin', to: 'user' }))
   assert.ok(await isFound('ada'))
-  assert.equal(countsOf(theFile(t, path)).u, 1)
+  const db = theDatabase(t, path)
+  assert.equal(countIn(db, 'user IS NOT NULL'), 1)
   await writer.update(id, aChange(unset('user.id')))
-  assert.equal(countsOf(theFile(t, path)).u, undefined)
+  assert.equal(countIn(db, 'user IS NOT NULL'), 0)
 })
 
-test('a damaged entry makes one visitor anonymous and harms nobody else', async t => {
+test('a file has one index by user, the last that was asked for, and finds by other fields too', async t => {
+  const path = aPath(t)
+  const [store, other] = [aStore(t, path), aStore(t, path)]
+  const { id } = await aSession(store, { user: 'ada', team: 'red' })
+  await store.ensureIndex('user')
+  assert.deepEqual([await other.isIndexed('user'), await other.isIndexed('team')], [true, false])
+  await other.ensureIndex('team')
+  assert.deepEqual([await store.isIndexed('user'), await store.isIndexed('team')], [false, true])
+  const eve = await aSession(store, { user: 'eve', team: 'red' })
+  assert.deepEqual(await found(store, 'team', 'red'), [id, eve.id].sort())
+  assert.deepEqual(await found(store, 'user', 'eve'), [eve.id])
+  const users = theDatabase(t, path).prepare('SELECT DISTINCT user FROM sessions').all()
+  assert.deepEqual(
+    users.map(row => (row as { user: string }).user),
+    ['string red'],
+  )
+})
+
+test('users of whatever length and letters are found, and in the index they are short', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await store.ensureIndex('user')
+  for (const user of ['x'.repeat(50_000), 'a\0b', '', '😀', "O'Hara"]) {
+    const { id } = await aSession(store, { user })
+    assert.deepEqual(await found(store, 'user', user), [id])
+  }
+  assert.equal(countIn(theDatabase(t, path), 'length(user) > 120'), 0)
+})
+
+test('a damaged record makes one visitor anonymous and harms nobody else', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
   await store.ensureIndex('user')
   const [healthy, neighbour] = await together(2, () => aSession(store, { user: 'ada' }))
-  const file = theFile(t, path)
-  const bytes = file.read(sessionKey((neighbour as SessionRecord).id)) as Buffer
-  const altered = Buffer.from(bytes)
-  altered[altered.length - 3] = 88
-  const junk = [
-    Buffer.from('junk'),
-    Buffer.alloc(0),
-    Buffer.alloc(500),
-    bytes.subarray(0, -1),
-    altered,
-    bytes,
-  ]
-  for (const value of [...junk, serialize({ data: 'a string' }), Buffer.alloc(2 ** 24, 1)]) {
+  const db = theDatabase(t, path)
+  const select = db.prepare('SELECT fields FROM sessions WHERE id = ?')
+  const fieldsIn = (id: string) => (select.get(id) as { fields: Uint8Array }).fields
+  const bytes = fieldsIn((neighbour as SessionRecord).id)
+  const junk = [Buffer.from('junk'), Buffer.alloc(0), Buffer.alloc(500), bytes.subarray(0, -1), 'text', null]
+  for (const value of [...junk, 7, Buffer.alloc(2 ** 20, 1)]) {
     const record = await aSession(store, { user: 'ada' })
-    await file.write(() => file.put(sessionKey(record.id), value))
+    db.prepare('UPDATE sessions SET fields = ? WHERE id = ?').run(value, record.id)
     assert.equal(await store.load(record.id), undefined)
     assert.equal(await store.read(record.id, ['user']), undefined)
     assert.equal(await store.update(record.id, { ...aChange(set('a', 1)), expires: inAnHour() }), 'absent')
-    assert.equal(await store.end(record.id, { ended: new Date() }, inAnHour()), false)
     await assert.rejects(store.insert(record), IdTakenError)
-    assert.deepEqual(file.read(sessionKey(record.id)), Buffer.from(value))
     assert.deepEqual(await found(store, 'user', 'ada'), idsOf([healthy, neighbour] as SessionRecord[]))
     await store.delete(record.id)
     await store.insert(record)
@@ -226,22 +246,22 @@ test('a damaged entry makes one visitor anonymous and harms nobody else', async 
   }
 })
 
-test('an entry of a later version is left as it is until its time has come', async t => {
+test('a record of a later form is left as it is until its time has come', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
   const end = soon()
   const { id } = await aSession(store, { a: 1 }, { expires: end })
-  const file = theFile(t, path)
-  const later = Buffer.from(file.read(sessionKey(id)) as Buffer)
-  later[0] = 2
-  await file.write(() => file.put(sessionKey(id), later))
+  const db = theDatabase(t, path)
+  db.prepare('UPDATE sessions SET v = 3 WHERE id = ?').run(id)
+  const select = db.prepare('SELECT v, rev, expires, fields FROM sessions WHERE id = ?')
+  const later = select.get(id) as object
   const sweeper = aStore(t, path, sweeping)
   assert.equal(await sweeper.load(id), undefined)
   assert.equal(await sweeper.update(id, aChange(set('a', 2))), 'absent')
   assert.equal(await sweeper.end(id, { ended: new Date() }, inAnHour()), false)
   await until(() => {
-    const now = file.read(sessionKey(id))
-    if (now) assert.deepEqual(now, later)
+    const now = select.get(id) as object | undefined
+    if (now) assert.deepEqual(Object.entries(now).slice(0, 4), Object.entries(later).slice(0, 4))
     else assert.ok(Date.now() >= end.getTime())
     return now === undefined
   })
@@ -251,12 +271,14 @@ const wrong: [what: string, options: unknown, message: RegExp][] = [
   ['no path', {}, /path/],
   ['an empty path', { path: '' }, /path/],
   ['a path that is no text', { path: 7 }, /path/],
+  ['a path and a database', { path: 'x', database: {} }, /not both/],
+  ['what is no database', { database: {} }, /database is none/],
   ['an unknown durability', { path: 'x', durability: 'none' }, /durability.*'process' or 'disk'.*none/],
   ['nonsense for sweepEvery', { path: 'x', sweepEvery: 'often' }, /sweepEvery/],
 ]
 
 for (const [what, options, message] of wrong) {
   test(`a store is not made of ${what}`, () => {
-    assert.throws(() => lmdbStore(options as LMDBStoreOptions), isConfigurationError(message))
+    assert.throws(() => sqliteStore(options as SQLiteStoreOptions), isConfigurationError(message))
   })
 }

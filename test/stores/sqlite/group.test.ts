@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { CommandError, StoreUnavailableError } from '../../../src/errors.ts'
-import { Group } from '../../../src/stores/lmdb/group.ts'
+import { Group } from '../../../src/stores/sqlite/group.ts'
+
+const TIMEOUT = 200
 
 /** Keeps lists of numbers, each list whole or not at all, unless `fails` tells otherwise of one. */
 class Numbers {
@@ -16,7 +18,7 @@ class Numbers {
       const failure = fails(this.#pending)
       if (failure) throw failure
       this.kept.push(this.#pending)
-    }, process.nextTick)
+    })
   }
 
   async add(...numbers: number[]): Promise<(number | Error)[]> {
@@ -26,7 +28,7 @@ class Numbers {
           if (number < 0) throw new CommandError('No negative numbers')
           this.#pending.push(number)
           return number * 10
-        }),
+        }, TIMEOUT),
       ),
     )
     return results.map(result => (result.status === 'fulfilled' ? result.value : result.reason))
@@ -64,4 +66,29 @@ test('nothing is tried again after a transaction of which it is not known whethe
   })
   assert.deepEqual(await numbers.add(1, 2, 3), [lost, lost, lost])
   assert.equal(tries, 1)
+})
+
+const busy = Object.assign(new Error('database is locked'), { code: 'SQLITE_BUSY' })
+
+test('while another has the lock calls wait without holding up the event loop, and are made once', async () => {
+  let tries = 0
+  const numbers = new Numbers(() => (++tries < 10 ? busy : undefined))
+  let turns = 0
+  const turning = setInterval(() => turns++, 1)
+  assert.deepEqual(await numbers.add(1, -2, 3), [10, new CommandError('No negative numbers'), 30])
+  clearInterval(turning)
+  assert.deepEqual(numbers.kept, [[1, 3]])
+  assert.ok(turns > 5)
+})
+
+test('a call that waits for the lock longer than its caller does is not made, and says so', async () => {
+  let isBusy = true
+  const numbers = new Numbers(() => (isBusy ? busy : undefined))
+  const waiting = numbers.add(1, 2)
+  const [first, second] = await waiting
+  assert.ok(first instanceof StoreUnavailableError && second instanceof StoreUnavailableError)
+  assert.equal(first.outcome, 'none')
+  isBusy = false
+  assert.deepEqual(await numbers.add(3), [30])
+  assert.deepEqual(numbers.kept, [[3]])
 })

@@ -2,10 +2,10 @@
 // Plain JavaScript, run on the built package, because hundreds of it are started.
 import { writeSync } from 'node:fs'
 
-const [lmdb, path, id, options] = process.argv.slice(2)
+const [built, path, id, options] = process.argv.slice(2)
 const { size, durability, until = Number.POSITIVE_INFINITY } = JSON.parse(options)
-const { lmdbStore } = await import(lmdb)
-const store = lmdbStore({ path, durability })
+const { sqliteStore } = await import(built)
+const store = sqliteStore({ path, durability })
 const padding = 'x'.repeat(size)
 
 for (let count = 0; count < until; count++) {

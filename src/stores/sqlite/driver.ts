@@ -1,0 +1,52 @@
+import { ConfigurationError } from '../../errors.ts'
+import { requiredByProgram } from '../packages.ts'
+import { requireNative } from '../require.cjs'
+
+export type SQLValue = null | number | string | Uint8Array
+
+/** What the store asks of a statement of `node:sqlite`, `better-sqlite3` or `libsql`, which are alike in this. */
+export interface SQLiteStatement {
+  run(...values: SQLValue[]): unknown
+  get(...values: SQLValue[]): unknown
+  all(...values: SQLValue[]): unknown[]
+}
+
+/** What the store asks of a database that is open. */
+export interface SQLiteDatabase {
+  exec(sql: string): unknown
+  prepare(sql: string): SQLiteStatement
+  close(): unknown
+}
+
+type DatabaseClass = new (path: string) => SQLiteDatabase
+
+/** Required when a store is made, since nobody else needs it: Node's own, or the first of the packages that works here. */
+export function loadDriver(): DatabaseClass {
+  const own = process.getBuiltinModule?.('node:sqlite') as { DatabaseSync: DatabaseClass } | undefined
+  if (own) return own.DatabaseSync
+  const causes: unknown[] = []
+  for (const name of ['better-sqlite3', 'libsql']) {
+    for (const load of [requireNative, requiredByProgram]) {
+      try {
+        const Database = load(name) as DatabaseClass
+        // Only then does better-sqlite3 look for its native part.
+        new Database(':memory:').close()
+        return Database
+      } catch (error) {
+        causes.push(error)
+      }
+    }
+  }
+  throw Object.assign(
+    new ConfigurationError(
+      'sqliteStore needs node:sqlite, which Node.js has since 22.13, or one of the packages better-sqlite3 and libsql: ' +
+        'npm install libsql',
+    ),
+    { cause: causes.find(isOfLoading) ?? causes[0] },
+  )
+}
+
+/** Of a package that is there. */
+function isOfLoading(error: unknown): boolean {
+  return (error as { code?: unknown }).code !== 'MODULE_NOT_FOUND'
+}

@@ -1,0 +1,78 @@
+import { ConfigurationError, SessionError, StoreUnavailableError } from '../../errors.ts'
+
+/** https://www.sqlite.org/rescode.html, as far as something depends on them. */
+const NAMES: Readonly<Record<number, string>> = {
+  5: 'BUSY',
+  6: 'LOCKED',
+  8: 'READONLY',
+  10: 'IOERR',
+  11: 'CORRUPT',
+  13: 'FULL',
+  15: 'PROTOCOL',
+  26: 'NOTADB',
+}
+const IOERR_WRITE = 778
+
+/** The name of SQLite's result code: of the package's `SQLITE_IOERR_WRITE` as of the number that Node gives. */
+function resultOf(error: unknown): string {
+  // An error of libsql's is none that the language made.
+  if (typeof error !== 'object' || error === null) return ''
+  const { code, errcode } = error as { code?: unknown; errcode?: unknown }
+  if (errcode === IOERR_WRITE) return 'IOERR_WRITE'
+  if (typeof errcode === 'number') return NAMES[errcode & 0xff] ?? ''
+  return typeof code === 'string' && code.startsWith('SQLITE_') ? code.slice('SQLITE_'.length) : ''
+}
+
+function isOneOf(error: unknown, results: readonly string[]): boolean {
+  const result = resultOf(error)
+  return results.some(name => result === name || result.startsWith(`${name}_`))
+}
+
+/** Another process, or whoever else uses this connection, has what is needed: it is to be tried again. */
+export function isLocked(error: unknown): boolean {
+  if (isOneOf(error, ['BUSY', 'LOCKED', 'PROTOCOL'])) return true
+  return /within a transaction/.test(String((error as { message?: unknown } | undefined)?.message))
+}
+
+/** There was no room for what was written: on the disk, or, which SQLite does not tell from other errors, in a quota. */
+export function isFull(error: unknown): boolean {
+  return isOneOf(error, ['FULL', 'IOERR_WRITE'])
+}
+
+/** An error of the driver's as one of ours. */
+export function notWritten(error: unknown, isCommitting: boolean): SessionError {
+  if (error instanceof SessionError) return error
+  if (isLocked(error)) return locked(error)
+  if (isOneOf(error, ['FULL'])) {
+    return new StoreUnavailableError('There is no room on the disk for the session store', 'none', {
+      cause: error,
+    })
+  }
+  // What was committed in the file may count once it is opened again, even if the call failed.
+  const outcome = isCommitting ? 'unknown' : 'none'
+  return new StoreUnavailableError('The file of the session store could not be written', outcome, {
+    cause: error,
+  })
+}
+
+export function notRead(error: unknown): SessionError {
+  if (error instanceof SessionError) return error
+  if (isLocked(error)) return locked(error)
+  return new StoreUnavailableError('The file of the session store could not be read', 'none', {
+    cause: error,
+  })
+}
+
+export function locked(cause: unknown): StoreUnavailableError {
+  return new StoreUnavailableError('The file of the session store was locked by others', 'none', { cause })
+}
+
+/** What went wrong in opening the file, as an error of ours. */
+export function notOpened(error: unknown, path: string): SessionError {
+  if (error instanceof SessionError) return error
+  if (isLocked(error) || isOneOf(error, ['FULL'])) return notWritten(error, false)
+  const what = isOneOf(error, ['NOTADB', 'CORRUPT'])
+    ? 'is damaged, or holds something else than sessions; it was left as it is'
+    : 'cannot be opened as the file of the session store'
+  return Object.assign(new ConfigurationError(`${path} ${what}`), { cause: error })
+}

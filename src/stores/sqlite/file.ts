@@ -1,0 +1,224 @@
+import { type Stats, statSync } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
+import { SessionError, StoreUnavailableError } from '../../errors.ts'
+import type { SQLiteDatabase, SQLiteStatement } from './driver.ts'
+import { isFull, isLocked, locked, notOpened, notRead, notWritten } from './errors.ts'
+import { type Durability, prepareFile, rollBack } from './form.ts'
+import { Group, pauseAfter } from './group.ts'
+import { Reserve } from './reserve.ts'
+
+/** How long another process is waited for while the file is opened, milliseconds. */
+const OPENING = 5000
+
+/** Of the time that callers wait: the rest is for telling them that nothing was done. */
+const SHARE = 0.8
+
+/** Since the file was seen in its place, milliseconds. */
+const RECENTLY = 5
+
+/** One database with sessions: reads of its present state, and writes in transactions. */
+export class SessionFile {
+  readonly #db: SQLiteDatabase
+  readonly #isOwn: boolean
+  readonly #group: Group
+  readonly #reserve: Reserve | undefined
+  /** Its name, for messages. */
+  readonly path: string
+  /** Not there if the database is in memory. */
+  readonly #identity: Stats | undefined
+  #timeout = SHARE * 5000
+  #closing: Promise<void> | undefined
+  #isRemoved = false
+  #seenAt = 0
+
+  /** `isOwn` tells that closing it is for this object to do. Throws `ConfigurationError` if it is none of ours or cannot be opened. */
+  constructor(open: () => SQLiteDatabase, durability: Durability, isOwn: boolean, path = 'The database') {
+    this.#isOwn = isOwn
+    this.path = path
+    let opened: SQLiteDatabase | undefined
+    const close = () => isOwn && opened?.close()
+    try {
+      const db = withoutLocks(() => {
+        opened = open()
+        opened.exec('PRAGMA busy_timeout = 0')
+        prepareFile(opened, durability, path)
+        return opened
+      }, close)
+      this.#db = db
+      const file = fileOf(db)
+      this.#identity = file === '' ? undefined : statSync(file)
+      this.path = file === '' ? path : file
+      this.#reserve = file === '' ? undefined : new Reserve(file)
+    } catch (error) {
+      close()
+      throw notOpened(error, path)
+    }
+    this.keepReserve()
+    this.#group = new Group((work, isRemoving) => this.#transaction(work, isRemoving))
+  }
+
+  prepare(sql: string): SQLiteStatement {
+    return this.#db.prepare(sql)
+  }
+
+  get isClosed(): boolean {
+    return this.#closing !== undefined
+  }
+
+  /** How long a caller waits, milliseconds. */
+  useTimeout(ms: number): void {
+    this.#timeout = SHARE * ms
+  }
+
+  /** What `perform` reads: all of one moment if it is one statement. */
+  async read<T>(perform: () => T): Promise<T> {
+    this.#assertOpen()
+    try {
+      return perform()
+    } catch (error) {
+      // As while another process sets right what one that was killed has left.
+      if (!isLocked(error)) throw notRead(error)
+    }
+    return this.#readLater(perform)
+  }
+
+  #readLater<T>(perform: () => T): Promise<T> {
+    const until = performance.now() + this.#timeout
+    let attempts = 0
+    return new Promise((resolve, reject) => {
+      const attempt = () => {
+        try {
+          this.#assertOpen()
+          resolve(perform())
+        } catch (error) {
+          if (!isLocked(error)) return reject(notRead(error))
+          if (performance.now() >= until) reject(locked(error))
+          // Also when nobody waits for it any longer: libsql leaves a statement begun that met a lock, until it is run again.
+          setTimeout(attempt, pauseAfter(++attempts)).unref()
+        }
+      }
+      attempt()
+    })
+  }
+
+  /** Calls `perform` in a write transaction; resolves once that is kept. `isRemoving` tells that it takes up no more room. */
+  async write<T>(perform: () => T, isRemoving = false): Promise<T> {
+    this.#assertOpen()
+    return this.#group.run(perform, this.#timeout, isRemoving)
+  }
+
+  keepReserve(): void {
+    this.#reserve?.keep()
+  }
+
+  /** Writes what was asked for before, brings all into the file itself, and lets go of what was opened here. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#group.flush()
+    while (!this.#group.isEmpty) await delay(1)
+    if (!this.#isRemoved) this.#checkpoint('TRUNCATE')
+    if (this.#isOwn) this.#db.close()
+  }
+
+  #transaction(work: () => void, isRemoving: boolean): void {
+    try {
+      this.#attempt(work)
+    } catch (error) {
+      if (!isFull(causeOf(error))) throw error
+      // What the log holds can be brought into the file, and its room used again.
+      this.#checkpoint('PASSIVE')
+      this.#attemptFull(work, isRemoving)
+    }
+  }
+
+  #attemptFull(work: () => void, isRemoving: boolean): void {
+    try {
+      this.#attempt(work)
+    } catch (error) {
+      if (!isRemoving || !isFull(causeOf(error)) || !this.#reserve?.release()) throw error
+      try {
+        this.#checkpoint('PASSIVE')
+        this.#attempt(work)
+        this.#checkpoint('PASSIVE')
+      } finally {
+        this.#reserve.retake()
+      }
+    }
+  }
+
+  #attempt(work: () => void): void {
+    let isBegun = false
+    let isCommitting = false
+    try {
+      // Not as a statement that is kept: where it meets a lock libsql leaves it begun, and all reads would be of that moment.
+      this.#db.exec('BEGIN IMMEDIATE')
+      isBegun = true
+      work()
+      this.#assertThere('none')
+      isCommitting = true
+      this.#db.exec('COMMIT')
+    } catch (error) {
+      // Otherwise it is somebody else's that is under way.
+      if (isBegun) rollBack(this.#db)
+      throw isLocked(error) ? error : notWritten(error, isCommitting)
+    }
+    this.#assertThere('unknown')
+  }
+
+  #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
+    try {
+      this.#db.exec(`PRAGMA wal_checkpoint(${mode})`)
+    } catch {
+      // It is for another time, and another process.
+    }
+  }
+
+  /** What is written to a file that was removed or replaced is lost. */
+  #assertThere(outcome: 'none' | 'unknown'): void {
+    if (!this.#identity) return
+    const message = `${this.path} has been removed or replaced: restart`
+    if (!this.#isRemoved) {
+      // A look costs as much as a tenth of a change, and the next, before anything is acknowledged, tells all the same.
+      if (outcome === 'none' && performance.now() - this.#seenAt < RECENTLY) return
+      const found = statSync(this.path, { throwIfNoEntry: false })
+      this.#seenAt = performance.now()
+      if (found?.ino === this.#identity.ino && found.dev === this.#identity.dev) return
+      this.#isRemoved = true
+      process.emitWarning(message, 'SessionWarning')
+    }
+    throw new StoreUnavailableError(message, outcome)
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new StoreUnavailableError('The session store has been closed', 'none')
+    if (this.#isRemoved) this.#assertThere('none')
+  }
+}
+
+/** Its own name, also where it was opened by a link. */
+function fileOf(db: SQLiteDatabase): string {
+  const [main] = db.prepare('PRAGMA database_list').all() as { file: string | null }[]
+  return main?.file ?? ''
+}
+
+function causeOf(error: unknown): unknown {
+  return error instanceof SessionError ? error.cause : error
+}
+
+/** Opening is done at once, and others may be doing the same. `undo` is called before each further attempt. */
+function withoutLocks<T>(work: () => T, undo: () => void): T {
+  const until = performance.now() + OPENING
+  for (let attempts = 1; ; attempts++) {
+    try {
+      return work()
+    } catch (error) {
+      if (!isLocked(error) || performance.now() >= until) throw error
+    }
+    undo()
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseAfter(attempts))
+  }
+}

@@ -1,0 +1,193 @@
+import { types } from 'node:util'
+import type { SessionId } from '../../ids.ts'
+import type { Path } from '../../language/paths.ts'
+import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import { decode } from '../bson.ts'
+import type { SQLiteStatement } from './driver.ts'
+import type { SessionFile } from './file.ts'
+import { assertForm } from './form.ts'
+
+/** A session's row. All instants are milliseconds since the epoch. */
+export interface SessionRow {
+  readonly row: number
+  readonly v: typeof FORM
+  readonly created: number
+  readonly expires: number
+  readonly absolute: number | null
+  readonly maxAge: number
+  readonly rev: number
+  readonly user: string | null
+  readonly fields: Uint8Array
+}
+
+/** The row of one that has ended. */
+export interface EndedRow {
+  readonly v: typeof ENDED_FORM
+  readonly created: number
+  readonly expires: number
+  readonly next: string | null
+}
+
+/** What a change leaves of a row. */
+export type Altered = Pick<SessionRow, 'row' | 'expires' | 'maxAge' | 'rev' | 'user' | 'fields'>
+
+const PLACES = '?, ?, ?, ?, ?, ?, ?, ?, ?'
+
+/** The table of sessions. What writes is used within transactions. */
+export class SessionTable {
+  readonly #file: SessionFile
+  readonly #insert: SQLiteStatement
+  readonly #select: SQLiteStatement
+  readonly #selectToChange: SQLiteStatement
+  readonly #change: SQLiteStatement
+  readonly #alter: SQLiteStatement
+  readonly #setUser: SQLiteStatement
+  readonly #end: SQLiteStatement
+  readonly #delete: SQLiteStatement
+  readonly #sweep: SQLiteStatement
+  readonly #expired: SQLiteStatement
+  readonly #count: SQLiteStatement
+  readonly #page: SQLiteStatement
+  readonly #pageOfUser: SQLiteStatement
+
+  constructor(file: SessionFile) {
+    this.#file = file
+    this.#insert = file.prepare(
+      `INSERT INTO sessions (id, v, created, expires, absolute, maxAge, rev, user, fields) VALUES (${PLACES}) ON CONFLICT DO NOTHING`,
+    )
+    const columns = 'sessions.rowid AS row, v, created, expires, absolute, maxAge, rev, next, user, fields'
+    this.#select = file.prepare(`SELECT ${columns} FROM sessions WHERE id = ?`)
+    this.#selectToChange = file.prepare(
+      `SELECT form, userPath, ${columns} FROM session_file LEFT JOIN sessions ON id = ?`,
+    )
+    // Apart, since each index is kept of whose columns are named here.
+    this.#change = file.prepare('UPDATE sessions SET rev = ?, fields = ? WHERE rowid = ?')
+    this.#alter = file.prepare(
+      'UPDATE sessions SET expires = ?, maxAge = ?, rev = ?, user = ?, fields = ? WHERE rowid = ?',
+    )
+    this.#setUser = file.prepare('UPDATE sessions SET user = ? WHERE rowid = ?')
+    this.#end = file.prepare(
+      `UPDATE sessions SET v = ${ENDED_FORM}, created = ?, expires = ?, absolute = NULL, maxAge = 0, rev = 0, next = ?,
+        user = NULL, fields = NULL WHERE id = ? AND v = ${FORM} AND expires > ? AND rev = ifnull(?, rev)`,
+    )
+    this.#delete = file.prepare('DELETE FROM sessions WHERE id = ?')
+    this.#sweep = file.prepare(
+      'DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires <= ? ORDER BY expires LIMIT ?)',
+    )
+    this.#expired = file.prepare('SELECT rowid FROM sessions WHERE expires <= ? LIMIT 1')
+    this.#count = file.prepare(`SELECT count(*) AS count FROM sessions WHERE expires > ? AND v = ${FORM}`)
+    this.#page = file.prepare('SELECT rowid AS row, id FROM sessions WHERE rowid > ? ORDER BY rowid LIMIT ?')
+    this.#pageOfUser = file.prepare(
+      'SELECT rowid AS row, id FROM sessions WHERE user = ? AND rowid > ? ORDER BY rowid LIMIT ?',
+    )
+  }
+
+  /** False if the id is taken. */
+  insert(record: SessionRecord, fields: Uint8Array, user: string | null): boolean {
+    const { id, created, expires, absolute, maxAge, rev } = record
+    const result = this.#insert.run(
+      id,
+      FORM,
+      created.getTime(),
+      expires.getTime(),
+      absolute?.getTime() ?? null,
+      maxAge,
+      rev,
+      user,
+      fields,
+    )
+    return hasChanged(result)
+  }
+
+  /** The row of this session, unless its time has come, or it is none of ours. */
+  standing(id: SessionId): SessionRow | EndedRow | undefined {
+    return standing(this.#select.get(id))
+  }
+
+  /** The same, and where users are. Throws if the file is of another form by now. */
+  toChange(id: SessionId): { userPath: Path | null; found: SessionRow | EndedRow | undefined } {
+    const row = this.#selectToChange.get(id) as { form: number; userPath: Path | null }
+    assertForm(row.form, this.#file.path)
+    return { userPath: row.userPath, found: standing(row) }
+  }
+
+  replace(old: SessionRow, next: Altered): void {
+    const { row, expires, maxAge, rev, user, fields } = next
+    const isAlike = expires === old.expires && maxAge === old.maxAge && user === old.user
+    if (isAlike) this.#change.run(rev, fields, row)
+    else this.#alter.run(expires, maxAge, rev, user, fields, row)
+  }
+
+  setUser(row: number, user: string | null): void {
+    this.#setUser.run(user, row)
+  }
+
+  /** Whether it has ended by this. */
+  end(id: SessionId, { ended, next }: Tombstone, until: Date, rev?: number): boolean {
+    const result = this.#end.run(ended.getTime(), until.getTime(), next ?? null, id, Date.now(), rev ?? null)
+    return hasChanged(result)
+  }
+
+  delete(id: SessionId): void {
+    this.#delete.run(id)
+  }
+
+  hasExpired(): boolean {
+    return this.#expired.get(Date.now()) !== undefined
+  }
+
+  /** Removes the longest expired ones, and tells how many. */
+  sweep(most: number): number {
+    return changesOf(this.#sweep.run(Date.now(), most))
+  }
+
+  count(): number {
+    return (this.#count.get(Date.now()) as { count: number }).count
+  }
+
+  /** The next so many sessions, of all or of those with one user's key. */
+  page(
+    after: number,
+    most: number,
+    user?: string,
+  ): readonly { readonly row: number; readonly id: SessionId }[] {
+    const rows = user === undefined ? this.#page.all(after, most) : this.#pageOfUser.all(user, after, most)
+    return rows as { row: number; id: SessionId }[]
+  }
+}
+
+function standing(found: unknown): SessionRow | EndedRow | undefined {
+  const row = found as SessionRow | EndedRow | undefined
+  // Not so either where there is none.
+  if (!row || !(row.expires > Date.now())) return undefined
+  if (row.v === ENDED_FORM) return row
+  return row.v === FORM && types.isUint8Array(row.fields) ? row : undefined
+}
+
+export function isEndedRow(row: SessionRow | EndedRow): row is EndedRow {
+  return row.v === ENDED_FORM
+}
+
+export function recordOf(id: SessionId, row: SessionRow): SessionRecord {
+  return {
+    id,
+    created: new Date(row.created),
+    expires: new Date(row.expires),
+    ...(row.absolute !== null && { absolute: new Date(row.absolute) }),
+    maxAge: row.maxAge,
+    rev: row.rev,
+    fields: decode(row.fields),
+  }
+}
+
+export function tombstoneOf({ created, next }: EndedRow): Tombstone {
+  return { ended: new Date(created), ...(next !== null && { next }) }
+}
+
+function changesOf(result: unknown): number {
+  return Number((result as { changes: number | bigint }).changes)
+}
+
+function hasChanged(result: unknown): boolean {
+  return changesOf(result) > 0
+}

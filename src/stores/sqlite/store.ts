@@ -1,0 +1,243 @@
+import { setImmediate } from 'node:timers/promises'
+import { milliseconds } from '../../duration.ts'
+import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../errors.ts'
+import type { SessionId } from '../../ids.ts'
+import { refuseUnknown } from '../../language/calloptions.ts'
+import type { Change, Guard } from '../../language/change.ts'
+import type { Path } from '../../language/paths.ts'
+import { givenBy, givenIn } from '../../store/encoding.ts'
+import { lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import type { Answer, Excerpt, Outcome, Store } from '../../store/store.ts'
+import { assertEncodable, bsonFor, changed, encode, meets, read, sound } from '../bson.ts'
+import type { SQLiteDatabase } from './driver.ts'
+import { SessionFile } from './file.ts'
+import type { Durability } from './form.ts'
+import { openFile } from './open.ts'
+import { isEndedRow, recordOf, type SessionRow, SessionTable, tombstoneOf } from './sessions.ts'
+import { Sweeper } from './sweeper.ts'
+import { touchesUser, UserIndex, userIn } from './users.ts'
+
+export type { SQLiteDatabase, SQLiteStatement, SQLValue } from './driver.ts'
+
+export interface SQLiteStoreOptions {
+  /**
+   * The file, which is made if it is not there. Its folder must be. It is opened with `node:sqlite`, or, where Node.js is older
+   * than 22.13, with `better-sqlite3` or `libsql`.
+   */
+  readonly path?: string
+  /**
+   * In place of `path`, a database that the app has opened with one of the three, for sessions alone. Its busy timeout is set
+   * to 0, so that no other process holds up this one. It is for the app to close it, after the store.
+   */
+  readonly database?: SQLiteDatabase
+  /**
+   * What an acknowledged change survives: the end of the process, however sudden (`'process'`), or also that of the machine
+   * (`'disk'`: it is flushed to disk first, which takes as long as the disk takes).
+   * @default 'process'
+   */
+  readonly durability?: Durability
+  /** Between two looks for expired sessions, milliseconds or words. @default '1 minute' */
+  readonly sweepEvery?: number | string
+}
+
+/**
+ * Sessions in an SQLite file of this machine, which many processes and worker threads may share.
+ * @throws {ConfigurationError} when the file cannot be a session store, which then is left as it is.
+ */
+export function sqliteStore(options: SQLiteStoreOptions): Store & AsyncDisposable {
+  refuseUnknown('sqliteStore()', options, ['path', 'database', 'durability', 'sweepEvery'])
+  const { path, database, durability = 'process', sweepEvery = '1 minute' } = options
+  if (durability !== 'process' && durability !== 'disk') {
+    throw new ConfigurationError(`durability is 'process' or 'disk', not ${JSON.stringify(durability)}`)
+  }
+  const every = milliseconds('sweepEvery', sweepEvery)
+  bsonFor('sqliteStore')
+  return new SQLiteStore(openedBy(path, database, durability), every)
+}
+
+function openedBy(path: unknown, database: SQLiteDatabase | undefined, durability: Durability): SessionFile {
+  if (database !== undefined) {
+    if (path !== undefined) throw new ConfigurationError('sqliteStore takes path or database, not both')
+    if (typeof database?.prepare !== 'function' || typeof database.exec !== 'function') {
+      throw new ConfigurationError(
+        'database is none that node:sqlite, better-sqlite3 or libsql has opened: it lacks prepare() and exec()',
+      )
+    }
+    return new SessionFile(() => database, durability, false)
+  }
+  if (typeof path !== 'string' || path === '') {
+    throw new ConfigurationError("path is not a file's name: give one, such as './sessions.sqlite'")
+  }
+  return new SessionFile(() => openFile(path), durability, true, path)
+}
+
+/** So many keys are read, or sessions indexed, before others get their turn. */
+const PAGE = 100
+
+class SQLiteStore implements Store, AsyncDisposable {
+  readonly #file: SessionFile
+  readonly #sessions: SessionTable
+  readonly #users: UserIndex
+  readonly #sweeper: Sweeper
+
+  constructor(file: SessionFile, sweepEvery: number) {
+    this.#file = file
+    this.#sessions = new SessionTable(file)
+    this.#users = new UserIndex(file)
+    this.#sweeper = new Sweeper(file, this.#sessions, sweepEvery)
+  }
+
+  async insert(record: SessionRecord): Promise<void> {
+    assertEncodable(givenIn(record.fields))
+    const fields = encode(record.fields)
+    return this.#file.write(() => {
+      const isNew = this.#sessions.insert(record, fields, userIn(fields, this.#users.path))
+      if (!isNew) throw new IdTakenError('The id is taken')
+    })
+  }
+
+  async load(id: SessionId): Promise<SessionRecord | Tombstone | undefined> {
+    return this.#file.read(() => {
+      const found = this.#sessions.standing(id)
+      if (!found) return undefined
+      return isEndedRow(found) ? tombstoneOf(found) : sound(() => recordOf(id, found))
+    })
+  }
+
+  async read(id: SessionId, paths: readonly Path[]): Promise<Excerpt | Tombstone | undefined> {
+    return this.#file.read(() => {
+      const found = this.#sessions.standing(id)
+      if (!found) return undefined
+      if (isEndedRow(found)) return tombstoneOf(found)
+      return sound(() => ({ rev: found.rev, fields: read(found.fields, paths) }))
+    })
+  }
+
+  async update(id: SessionId, change: Change, answer?: Answer): Promise<Outcome> {
+    assertEncodable(givenBy(change))
+    return this.#file.write(() => {
+      const { userPath, found } = this.#sessions.toChange(id)
+      if (!found) return 'absent'
+      if (isEndedRow(found)) return 'ended'
+      if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
+      const result = sound(() => made(found, userPath, change, answer))
+      if (typeof result !== 'object') return result ?? 'absent'
+      this.#sessions.replace(found, result.row)
+      return { ...result.answer, ...otherLifetime(change, found.maxAge) }
+    })
+  }
+
+  async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
+    return this.#removing(() => this.#sessions.end(id, tombstone, until, rev))
+  }
+
+  async delete(id: SessionId): Promise<void> {
+    return this.#removing(() => this.#sessions.delete(id))
+  }
+
+  #removing<T>(remove: () => T): Promise<T> {
+    const isRemoving = true
+    return this.#file.write(() => {
+      this.#users.assertForm()
+      return remove()
+    }, isRemoving)
+  }
+
+  /** Without a complete index, by looking at all sessions. */
+  async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
+    assertEncodable([[path, value]])
+    const guards: Guard[] = [{ path, comparator: '=', arg: value }]
+    const keys = await this.#file.read(() => this.#users.keysFor(path, value))
+    for (const key of keys ?? [undefined]) {
+      for await (const page of this.#pages(key)) {
+        for (const { id } of page) {
+          const record = await this.#file.read(() => this.#matching(id, guards))
+          if (record) yield record
+        }
+      }
+    }
+  }
+
+  #matching(id: SessionId, guards: readonly Guard[]): SessionRecord | undefined {
+    const found = this.#sessions.standing(id)
+    if (!found || isEndedRow(found)) return undefined
+    return sound(() => (meets(found.fields, guards) ? recordOf(id, found) : undefined))
+  }
+
+  count(): Promise<number> {
+    return this.#file.read(() => this.#sessions.count())
+  }
+
+  /** As many small transactions as it takes, with a turn for others after each. */
+  sweep(): Promise<number> {
+    return this.#sweeper.sweepAll()
+  }
+
+  /** An index by `user`, which then has also the sessions that were stored before. A file has one: the last that was asked for. */
+  async ensureIndex(user?: Path): Promise<void> {
+    if (user === undefined || (await this.#file.write(() => this.#users.declare(user)))) return
+    for await (const page of this.#pages()) {
+      const isOver = await this.#file.write(() => {
+        if (this.#users.path !== user) return true
+        for (const { id } of page) this.#index(id, user)
+        return false
+      })
+      if (isOver) return
+    }
+    await this.#file.write(() => this.#users.complete(user))
+  }
+
+  #index(id: SessionId, userPath: Path): void {
+    const found = this.#sessions.standing(id)
+    if (!found || isEndedRow(found)) return
+    const user = sound(() => userIn(found.fields, userPath)) ?? null
+    if (user !== found.user) this.#sessions.setUser(found.row, user)
+  }
+
+  isIndexed(user?: Path): Promise<boolean> {
+    return this.#file.read(() => user === undefined || this.#users.isComplete(user))
+  }
+
+  useTimeout(ms: number): void {
+    this.#file.useTimeout(ms)
+  }
+
+  async *#pages(user?: string): AsyncGenerator<readonly { readonly id: SessionId }[]> {
+    for (let after = 0; ; ) {
+      const page = await this.#file.read(() => this.#sessions.page(after, PAGE, user))
+      yield page
+      const last = page.at(-1)
+      if (!last || page.length < PAGE) return
+      after = last.row
+      await setImmediate()
+    }
+  }
+
+  close(): Promise<void> {
+    this.#sweeper.stop()
+    return this.#file.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+}
+
+/** What a change makes of a session, and what is to be answered. */
+function made(found: SessionRow, userPath: Path | null, change: Change, answer: Answer | undefined) {
+  if (!meets(found.fields, change.guards)) return 'refused'
+  const fields = changed(found.fields, change)
+  if (fields.length > (change.maxSize ?? Infinity) && fields.length > found.fields.length) {
+    throw new SessionTooLargeError()
+  }
+  const rev = found.rev + 1
+  const isTouched = userPath !== null && touchesUser(change, userPath)
+  const user = isTouched ? userIn(fields, userPath) : found.user
+  return {
+    row: { ...found, ...lifeAfter(found, change), rev, user, fields },
+    answer: answer && {
+      rev,
+      fields: read(answer.when === 'before' ? found.fields : fields, answer.paths),
+    },
+  }
+}

@@ -1,0 +1,67 @@
+import { setImmediate } from 'node:timers/promises'
+import type { SessionFile } from './file.ts'
+import type { SessionTable } from './sessions.ts'
+
+/** What others wait for one transaction, its end included, milliseconds: as many sessions are removed in it as take so long. */
+const MILLISECONDS = 0.3
+
+/** Times as long as it takes, it rests: a busy machine is left alone all the longer. */
+const REST = 9
+
+const LONGEST_TIMER = 2 ** 31 - 1
+
+/** Removes expired sessions, and tombstones, bit by bit. Any number of processes may do so at once. */
+export class Sweeper {
+  readonly #file: SessionFile
+  readonly #sessions: SessionTable
+  readonly #every: number
+  #timer: NodeJS.Timeout | undefined
+  #most = 1
+
+  constructor(file: SessionFile, sessions: SessionTable, every: number) {
+    this.#file = file
+    this.#sessions = sessions
+    this.#every = Math.min(every, LONGEST_TIMER)
+    this.#after(this.#every)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #after(milliseconds: number): void {
+    this.#timer = setTimeout(() => this.#sweep(), milliseconds).unref()
+  }
+
+  async sweepAll(): Promise<number> {
+    for (let all = 0; ; ) {
+      const removed = await this.#sweepSome()
+      if (removed === 0) return all
+      all += removed
+      await setImmediate()
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    let rest = this.#every
+    try {
+      const begun = performance.now()
+      if ((await this.#sweepSome()) > 0) rest = REST * (performance.now() - begun)
+      else this.#file.keepReserve()
+    } catch {
+      // The next time comes.
+      this.#most = 1
+    }
+    if (!this.#file.isClosed) this.#after(rest)
+  }
+
+  /** How many it has removed: fewer the next time, if that took long. */
+  async #sweepSome(): Promise<number> {
+    if (!(await this.#file.read(() => this.#sessions.hasExpired()))) return 0
+    const most = this.#most
+    const begun = performance.now()
+    const removed = await this.#file.write(() => this.#sessions.sweep(most), true)
+    this.#most = performance.now() - begun > MILLISECONDS ? Math.ceil(most / 2) : most + 1
+    return removed
+  }
+}

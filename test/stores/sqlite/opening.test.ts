@@ -1,0 +1,306 @@
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
+import { test } from 'node:test'
+import { setImmediate } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { StoreUnavailableError } from '../../../src/errors.ts'
+import { sqliteStore } from '../../../src/stores/sqlite/store.ts'
+import { aChange, aSession, fieldsOf, inc, together } from '../../contract/records.ts'
+import { builtStore, Counter } from '../../support/sqlite/counter.ts'
+import {
+  aPath,
+  aStore,
+  countIn,
+  isConfigurationError,
+  type SQLiteStore,
+  theDatabase,
+} from '../../support/sqlite/files.ts'
+
+const run = promisify(execFile)
+
+const OPENINGS = 200
+
+test('opening and closing a file loses nothing of what other processes write to it', async t => {
+  const path = aPath(t)
+  const first = aStore(t, path)
+  const { id } = await aSession(first, { n: 0 })
+  const counter = new Counter(builtStore('sqlite-opening'), path, id, { size: 0 })
+  t.after(() => counter.kill())
+  await counter.begun()
+  await first.close()
+  for (let opening = 0; opening < OPENINGS; opening++) {
+    await aStore(t, path).close()
+    // Reads what the counter tells, which else would have to wait.
+    await setImmediate()
+  }
+  counter.kill()
+
+  const counts = await counter.counts()
+  assert.deepEqual(
+    counts,
+    counts.map((_, index) => index + 1),
+  )
+  t.diagnostic(`${counts.length} changes during ${OPENINGS} openings`)
+})
+
+test('processes that open and close one file all the time always can', async t => {
+  const path = aPath(t)
+  const store = builtStore('sqlite-opening')
+  const program = `
+    const { sqliteStore } = await import(${JSON.stringify(store)})
+    for (let opening = 0; opening < ${5 * OPENINGS}; opening++) await sqliteStore({ path: ${JSON.stringify(path)} }).close()`
+  const opener = () => run(process.execPath, ['--input-type=module', '--eval', program])
+  await Promise.all([opener(), opener()])
+})
+
+test('hundreds of stores use one file at a time', async t => {
+  const path = aPath(t)
+  const stores = Array.from({ length: 300 }, () => aStore(t, path))
+  const { id } = await aSession(stores[0] as SQLiteStore, { n: 0 })
+  await Promise.all(stores.map(store => store.update(id, aChange(inc('n')))))
+  assert.equal((await fieldsOf(stores[299] as SQLiteStore, id)).n, 300)
+})
+
+test('a file that has been removed or replaced while it is open is not written to any more, nor read', async t => {
+  for (const leave of [rmSync, (path: string) => renameSync(path, `${path}-old`)]) {
+    const path = aPath(t)
+    const store = aStore(t, path)
+    const { id } = await aSession(store, { n: 0 })
+    leave(path)
+    if (leave !== rmSync) rmSync(`${path}-old`)
+    const isGone = (error: unknown) => {
+      assert.ok(error instanceof StoreUnavailableError, String(error))
+      assert.match(error.message, /removed or replaced/)
+      return true
+    }
+    await assert.rejects(store.update(id, aChange(inc('n'))), isGone)
+    const isRefused = (error: unknown) => isGone(error) && (error as StoreUnavailableError).outcome === 'none'
+    await assert.rejects(store.update(id, aChange(inc('n'))), isRefused)
+    await assert.rejects(store.load(id), isRefused)
+  }
+})
+
+test('worker threads use a file as processes do, and one that is ended at any moment stops nobody', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  const { id } = await aSession(store, { n: 0 })
+  const built = builtStore('sqlite-opening')
+  const program = `const { workerData: { built, path, id }, parentPort } = require('node:worker_threads')
+    import(built).then(async ({ sqliteStore }) => {
+      const store = sqliteStore({ path })
+      const operations = [{ op: '$inc', path: 'n', arg: 1 }]
+      for (;;) {
+        await store.update(id, { guards: [], operations })
+        parentPort.postMessage(1)
+      }
+    })`
+  const acknowledged = { count: 0 }
+  await together(3, async () => {
+    const worker = new Worker(program, { eval: true, workerData: { built, path, id } })
+    worker.on('message', () => acknowledged.count++)
+    const failed = once(worker, 'error').then(([error]) => Promise.reject(error))
+    failed.catch(() => {})
+    for (let messages = 0; messages < 50; messages++) await Promise.race([once(worker, 'message'), failed])
+    await worker.terminate()
+  })
+  const before = Number((await fieldsOf(store, id)).n)
+  assert.ok(before >= acknowledged.count, `${before} of ${acknowledged.count}`)
+  await store.update(id, aChange(inc('n')))
+  assert.equal((await fieldsOf(store, id)).n, before + 1)
+})
+
+test('nobody but the owner may read the file, or what is beside it', async t => {
+  const path = aPath(t)
+  await aSession(aStore(t, path))
+  for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}-reserve`]) {
+    assert.equal(statSync(file).mode & 0o777, 0o600, file)
+  }
+})
+
+test('a file has the same log by whatever name it is opened', async t => {
+  const path = aPath(t)
+  const link = join(dirname(path), 'link')
+  symlinkSync(path, link)
+  const { id } = await aSession(aStore(t, link), { n: 1 })
+  assert.equal((await fieldsOf(aStore(t, path), id)).n, 1)
+  assert.deepEqual(readdirSync(dirname(path)).sort(), [
+    'link',
+    'sessions.sqlite',
+    'sessions.sqlite-reserve',
+    'sessions.sqlite-shm',
+    'sessions.sqlite-wal',
+  ])
+})
+
+test('a file that is no session store is refused and left as it is', async t => {
+  const path = aPath(t)
+  for (const content of ['short', 'a text that is longer than the header of an SQLite file '.repeat(300)]) {
+    writeFileSync(path, content)
+    assert.throws(() => sqliteStore({ path }), isConfigurationError(/something else/))
+    assert.equal(readFileSync(path, 'utf8'), content)
+  }
+})
+
+test('another program’s SQLite database is refused and left as it is', async t => {
+  const path = aPath(t)
+  const theirs = theDatabase(t, path)
+  theirs.exec('CREATE TABLE theirs (a)')
+  const before = readFileSync(path)
+  assert.throws(() => sqliteStore({ path }), isConfigurationError(/something else/))
+  assert.throws(() => sqliteStore({ database: theirs }), isConfigurationError(/something else/))
+  assert.deepEqual(readFileSync(path), before)
+})
+
+test('a file that has been cut short is refused and left as it is', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await together(200, () => aSession(store, { text: 'x'.repeat(5000) }))
+  await store.close()
+  for (const length of [500_000, 5000]) {
+    const part = readFileSync(path).subarray(0, length)
+    writeFileSync(`${path}-${length}`, part)
+    assert.throws(() => sqliteStore({ path: `${path}-${length}` }), isConfigurationError(/damaged/))
+    assert.deepEqual(readFileSync(`${path}-${length}`), part)
+  }
+})
+
+test('damage within the file makes the store unavailable, and says so', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  const records = await together(200, () => aSession(store, { text: 'x'.repeat(2000) }))
+  await store.close()
+  const bytes = readFileSync(path)
+  bytes.fill(0xff, 5 * 4096)
+  writeFileSync(path, bytes)
+  const damaged = aStore(t, path)
+  const isUnavailable = (error: unknown) => error instanceof StoreUnavailableError && error.outcome === 'none'
+  for (const { id } of records.slice(0, 5)) {
+    await assert.rejects(damaged.load(id), isUnavailable)
+    await assert.rejects(damaged.update(id, aChange(inc('n'))), isUnavailable)
+  }
+})
+
+test('a file of another form is refused and left as it is', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await aSession(store)
+  const db = theDatabase(t, path)
+  db.exec('UPDATE session_file SET form = 2')
+  db.exec('PRAGMA user_version = 2')
+  // Even where it was open before another version took it over.
+  await assert.rejects(aSession(store), isConfigurationError(/form 2/))
+  assert.equal(countIn(db), 1)
+  await store.close()
+  const before = readFileSync(path)
+  assert.throws(() => sqliteStore({ path }), isConfigurationError(/form 2.*form 1/))
+  assert.deepEqual(readFileSync(path), before)
+})
+
+test('a file is not opened where it cannot be', async t => {
+  const path = aPath(t)
+  assert.throws(() => sqliteStore({ path: dirname(path) }), isConfigurationError(/no file/))
+  const missing = join(dirname(path), 'missing', 'sessions.sqlite')
+  assert.throws(() => sqliteStore({ path: missing }), isConfigurationError(/folder.*does not exist.*missing/))
+})
+
+test('a file that has two names, and might have two logs, is refused', async t => {
+  const path = aPath(t)
+  await aStore(t, path).close()
+  linkSync(path, `${path}-2`)
+  assert.throws(() => sqliteStore({ path: `${path}-2` }), isConfigurationError(/another name/))
+  rmSync(`${path}-2`)
+  await aSession(aStore(t, path))
+})
+
+test('a file that may not be read, or a folder that may not be written to, is refused', async t => {
+  const path = aPath(t)
+  const folder = join(dirname(path), 'readonly')
+  chmodSync(dirname(path), 0o755)
+  writeFileSync(path, '')
+  chmodSync(path, 0)
+  mkdirSync(folder, 0o555)
+  asNobodySpecial(() => {
+    assert.throws(() => sqliteStore({ path }), isConfigurationError(/cannot be opened/))
+    assert.throws(() => sqliteStore({ path: join(folder, 'new') }), isConfigurationError(/cannot be opened/))
+  })
+})
+
+/** To root nothing is forbidden. */
+function asNobodySpecial(act: () => void): void {
+  const isRoot = process.geteuid?.() === 0
+  if (isRoot) process.seteuid?.(65_534)
+  try {
+    act()
+  } finally {
+    if (isRoot) process.seteuid?.(0)
+  }
+}
+
+test('an empty file becomes a store', async t => {
+  const path = aPath(t)
+  writeFileSync(path, '')
+  const store = aStore(t, path)
+  const record = await aSession(store)
+  assert.deepEqual(await store.load(record.id), record)
+})
+
+test('a file is used with two durabilities at a time', async t => {
+  const path = aPath(t)
+  const [fast, safe] = [aStore(t, path), aStore(t, path, { durability: 'disk' })]
+  const { id } = await aSession(fast, { n: 0 })
+  await Promise.all([fast, safe].map(store => store.update(id, aChange(inc('n')))))
+  assert.equal((await fieldsOf(fast, id)).n, 2)
+})
+
+test('a copy that SQLite itself has made while the file was in use is a store', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  const record = await aSession(store, { user: 'ada' })
+  await store.ensureIndex('user')
+  theDatabase(t, path).exec(`VACUUM INTO '${path}-copy'`)
+  const copy = aStore(t, `${path}-copy`)
+  assert.deepEqual(await copy.load(record.id), record)
+  assert.equal(await copy.isIndexed('user'), true)
+})
+
+test('a closed store leaves all in the file itself, so that it can be moved without its log', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  const record = await aSession(store)
+  await store.close()
+  renameSync(path, `${path}-moved`)
+  assert.deepEqual(await aStore(t, `${path}-moved`).load(record.id), record)
+})
+
+test('a database that the app has opened is used, and left open', async t => {
+  const path = aPath(t)
+  const db = theDatabase(t, path)
+  const store = sqliteStore({ database: db }) as SQLiteStore
+  const record = await aSession(store, { a: 1 })
+  assert.equal(Object.values(db.prepare('PRAGMA busy_timeout').get() as object)[0], 0)
+  await store.close()
+  assert.equal(countIn(db), 1)
+  assert.deepEqual(await aStore(t, path).load(record.id), record)
+})
+
+test('sessions are kept in a database in memory, too', async t => {
+  const store = sqliteStore({ database: theDatabase(t, ':memory:') }) as SQLiteStore
+  const record = await aSession(store, { a: 1 })
+  assert.deepEqual(await store.load(record.id), record)
+  await store.close()
+})
