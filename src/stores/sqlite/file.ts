@@ -4,7 +4,7 @@ import { SessionError, StoreUnavailableError } from '../../errors.ts'
 import type { SQLiteDatabase, SQLiteStatement } from './driver.ts'
 import { isFull, isLocked, locked, notOpened, notRead, notWritten } from './errors.ts'
 import { type Durability, prepareFile, rollBack } from './form.ts'
-import { Group, pauseAfter } from './group.ts'
+import { aPause, Group } from './group.ts'
 import { Reserve } from './reserve.ts'
 
 /** How long another process is waited for while the file is opened, milliseconds. */
@@ -84,7 +84,6 @@ export class SessionFile {
 
   #readLater<T>(perform: () => T): Promise<T> {
     const until = performance.now() + this.#timeout
-    let attempts = 0
     return new Promise((resolve, reject) => {
       const attempt = () => {
         try {
@@ -94,7 +93,7 @@ export class SessionFile {
           if (!isLocked(error)) return reject(notRead(error))
           if (performance.now() >= until) reject(locked(error))
           // Also when nobody waits for it any longer: libsql leaves a statement begun that met a lock, until it is run again.
-          setTimeout(attempt, pauseAfter(++attempts)).unref()
+          setTimeout(attempt, aPause()).unref()
         }
       }
       attempt()
@@ -212,13 +211,13 @@ function causeOf(error: unknown): unknown {
 /** Opening is done at once, and others may be doing the same. `undo` is called before each further attempt. */
 function withoutLocks<T>(work: () => T, undo: () => void): T {
   const until = performance.now() + OPENING
-  for (let attempts = 1; ; attempts++) {
+  for (;;) {
     try {
       return work()
     } catch (error) {
       if (!isLocked(error) || performance.now() >= until) throw error
     }
     undo()
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, pauseAfter(attempts))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, aPause())
   }
 }

@@ -18,21 +18,22 @@ type Result = { readonly value: unknown } | { readonly error: unknown }
 /** Runs `work` in one transaction: all that it writes is kept, or, when it throws, none. Throws what `isLocked` tells of. */
 export type Transaction = (work: () => void, isRemoving: boolean) => void
 
-/** Of waiting for a lock, milliseconds. */
-const LONGEST_PAUSE = 8
+/** Since a lock was met, milliseconds: for so long others are taken to be writing as well. */
+const CONTENDED = 50
 
 /**
  * The calls of one turn of the event loop, written in one transaction, which they share the cost of. Each is applied whole or
  * not at all, and is answered when what it wrote is kept.
  *
  * While another process writes, they are tried again in later turns. Waiting for the lock itself would hold up all else that
- * this process does, and SQLite gives it to whoever asks by chance, which may be the same process each time.
+ * this process does, and SQLite gives it to whoever asks by chance, which may be the same process each time. So a process that has
+ * met a lock lately leaves others a moment between its transactions: more calls go into the next.
  */
 export class Group {
   readonly #transaction: Transaction
   #calls: Call[] = []
   #isScheduled = false
-  #attempts = 0
+  #metLockAt = Number.NEGATIVE_INFINITY
 
   constructor(transaction: Transaction) {
     this.#transaction = transaction
@@ -48,7 +49,8 @@ export class Group {
       this.#calls.push({ perform, isRemoving, until, resolve: resolve as Call['resolve'], reject })
       if (this.#isScheduled) return
       this.#isScheduled = true
-      setImmediate(this.#due)
+      if (performance.now() - this.#metLockAt < CONTENDED) setTimeout(this.#due, 1)
+      else setImmediate(this.#due)
     })
   }
 
@@ -80,7 +82,6 @@ export class Group {
       else for (const { reject } of calls) reject(error)
       return
     }
-    this.#attempts = 0
     for (const [index, result] of results.entries()) {
       const call = calls[index] as Call
       if ('error' in result) call.reject(result.error)
@@ -90,19 +91,20 @@ export class Group {
 
   #retryLater(calls: readonly Call[], error: unknown): void {
     const now = performance.now()
+    this.#metLockAt = now
     for (const call of calls) {
       if (now < call.until) this.#calls.push(call)
       else call.reject(locked(error))
     }
     if (this.#isScheduled || this.isEmpty) return
     this.#isScheduled = true
-    setTimeout(this.#due, pauseAfter(++this.#attempts))
+    setTimeout(this.#due, aPause())
   }
 }
 
-/** Not the same for all who wait for one lock. */
-export function pauseAfter(attempts: number): number {
-  return 1 + Math.random() * Math.min(attempts, LONGEST_PAUSE)
+/** Milliseconds before a lock is tried again: not the same for all who wait for it. */
+export function aPause(): number {
+  return 1 + 2 * Math.random()
 }
 
 /** Then nothing is tried again, as it might be applied twice. */

@@ -93,8 +93,8 @@ test('of four processes that change one session at once each gets its share, and
     shares.reduce((sum, share) => sum + share),
   )
   t.diagnostic(`changes of each process: ${shares.join(', ')}; least and most of a client: ${range(told)}`)
-  // On a machine of their own it is half of another's; here tests run beside them, and nobody may starve.
-  assert.ok(Math.max(...shares) < 10 * Math.min(...shares), `${shares}`)
+  // Within 1.2 on a machine of their own; here tests run beside them.
+  assert.ok(Math.max(...shares) < 4 * Math.min(...shares), `${shares}`)
 })
 
 function range(told: readonly [number[]][]): string {
