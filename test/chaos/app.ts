@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { proxied } from '../support/mongodb/proxy.ts'
 import { proxiedPostgreSQL as proxiedAddress } from '../support/postgres/proxied.ts'
@@ -66,6 +67,14 @@ export class AppProcess {
     const exited = once(child, 'exit')
     child.kill(signal)
     await exited
+  }
+
+  /** Nothing of it goes on for so many milliseconds. */
+  async pause(milliseconds: number): Promise<void> {
+    const child = this.#child
+    child?.kill('SIGSTOP')
+    await delay(milliseconds)
+    child?.kill('SIGCONT')
   }
 
   async close(): Promise<void> {

@@ -6,6 +6,7 @@ import { aStore, aTable, thePostgreSQL, withoutPostgreSQL } from '../support/pos
 import { RedisServer, withoutRedis } from '../support/redis/server.ts'
 import { breakages } from './broken.ts'
 import { chaos, type Report } from './chaos.ts'
+import { aPlace } from './place.ts'
 
 // CHAOS_SEED=42 tsx test/run.ts test/chaos/chaos.test.ts; longer runs: npm run chaos
 
@@ -36,6 +37,14 @@ for (const store of ['pg', 'postgres'] as const) {
     assert.ok((counts.get('acknowledged') ?? 0) > 0)
   })
 }
+
+test('the same holds for SQLite, on disks that are full at times, and with processes that are stopped', async t => {
+  const { place, disk, remove } = await aPlace('sqlite')
+  t.after(remove)
+  const { violations, counts } = await chaos({ place, disk, seconds: 15, seed: SEED })
+  assert.deepEqual(violations, [], `CHAOS_SEED=${SEED}`)
+  assert.ok((counts.get('acknowledged') ?? 0) > 0)
+})
 
 test('the same holds for Redis', { skip: withoutRedis }, async t => {
   const server = await RedisServer.start({ appendonly: 'yes' })

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { Random } from '../support/linearizability/random.ts'
+import type { SmallDisk } from '../support/sqlite/disk.ts'
 import { AppProcess } from './app.ts'
 import { aFault } from './faults.ts'
 import { opened, type Place } from './stores.ts'
@@ -7,6 +8,8 @@ import { ChaosVisitor, type Traffic } from './visitor.ts'
 
 export interface Plan {
   readonly place: Place
+  /** Where the store is, if it can be filled. */
+  readonly disk?: SmallDisk | undefined
   readonly seconds: number
   readonly seed: number
   /** One of broken.ts. */
@@ -31,7 +34,7 @@ const LAST_ANSWERS = 2000
  * Visitors use an app of several processes while fault upon fault befalls it and its store, until the time is over or
  * the first violation. Then the store must hold what was acknowledged, perhaps what is unknown, and nothing else.
  */
-export async function chaos({ place, seconds, seed, breakage }: Plan): Promise<Report> {
+export async function chaos({ place, disk, seconds, seed, breakage }: Plan): Promise<Report> {
   const random = new Random(seed)
   const counts = new Map<string, number>()
   const violations: string[] = []
@@ -56,7 +59,7 @@ export async function chaos({ place, seconds, seed, breakage }: Plan): Promise<R
     const living = visitors.map(visitor => visitor.live())
     while (!isOver()) {
       await delay(random.below(1000))
-      count(await aFault(random, apps))
+      count(await aFault(random, apps, disk))
     }
     await Promise.all(living)
     await delay(LAST_ANSWERS)

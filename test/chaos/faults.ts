@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Random } from '../support/linearizability/random.ts'
 import type { FaultProxy } from '../support/proxy.ts'
+import type { SmallDisk } from '../support/sqlite/disk.ts'
 import type { AppProcess } from './app.ts'
 
 /** Milliseconds that a fault lasts at most: the breaker opens, and not all of a run is one outage. */
@@ -26,11 +27,22 @@ const ofLines: Readonly<Record<string, Line>> = {
 const signals = ['SIGKILL', 'SIGTERM'] as const
 
 /** Lets one fault happen, and ends it; tells which. */
-export async function aFault(random: Random, apps: readonly AppProcess[]): Promise<string> {
+export async function aFault(random: Random, apps: readonly AppProcess[], disk?: SmallDisk): Promise<string> {
+  if (disk && random.chance(0.4)) {
+    disk.fill()
+    await delay(random.below(LONGEST))
+    disk.release()
+    return 'disk full'
+  }
   const struck = random.chance(0.4) ? apps : [random.pick(apps)]
   const lines = struck.flatMap(({ proxy }) => proxy ?? [])
+  const [app] = struck as [AppProcess]
+  // Perhaps in the middle of a change, where they share a file.
+  if (lines.length === 0 && random.chance(0.3)) {
+    await app.pause(random.below(LONGEST))
+    return 'SIGSTOP'
+  }
   if (lines.length === 0 || random.chance(0.3)) {
-    const [app] = struck as [AppProcess]
     const signal = random.pick(signals)
     await app.stop(signal)
     await delay(random.below(500))

@@ -18,11 +18,12 @@ if (breakage !== undefined && !breakages[breakage]) {
   throw new Error(`--break is one of ${Object.keys(breakages).join(', ')}`)
 }
 
-const { name, place, remove } = await aPlace(values.store)
+const { name, place, disk, remove } = await aPlace(values.store)
 console.log(`seed ${values.seed}, ${values.minutes} minutes, ${name}`)
 try {
   const { counts, violations, sessions } = await chaos({
     place,
+    disk,
     seconds: 60 * Number(values.minutes),
     seed: Number(values.seed),
     breakage,

@@ -5,20 +5,29 @@ import { join } from 'node:path'
 import { startMongoDB } from '../support/mongodb/server.ts'
 import { startPostgreSQL } from '../support/postgres/server.ts'
 import { RedisServer } from '../support/redis/server.ts'
+import { SmallDisk, withoutDisks } from '../support/sqlite/disk.ts'
 import type { Place } from './stores.ts'
 
 export interface NamedPlace {
   readonly name: string
   readonly place: Place
+  /** Where the store is, if it can be filled. */
+  readonly disk?: SmallDisk
   remove(): Promise<void>
+}
+
+/** `disk` is where the folder is, if it can be filled. */
+function aFile(folder: string, disk?: SmallDisk): NamedPlace {
+  const place = { store: 'sqlite', path: join(folder, 'sessions.sqlite') } as const
+  return { name: 'SQLite', place, ...(disk && { disk }), remove: () => rm(folder, { recursive: true }) }
 }
 
 /** An empty store of this kind: `mongodb`, `sqlite`, Redis through `redis` or `ioredis`, or PostgreSQL through `pg` or `postgres`. */
 export async function aPlace(store: string): Promise<NamedPlace> {
   if (store === 'sqlite') {
-    const folder = await mkdtemp(join(tmpdir(), 'chaos-'))
-    const place = { store, path: join(folder, 'sessions.sqlite') } as const
-    return { name: 'SQLite', place, remove: () => rm(folder, { recursive: true }) }
+    if (withoutDisks) return aFile(await mkdtemp(join(tmpdir(), 'chaos-')))
+    const disk = new SmallDisk(64)
+    return { ...aFile(disk.folder, disk), remove: async () => disk.remove() }
   }
   if (store === 'pg' || store === 'postgres') {
     const server = await startPostgreSQL()

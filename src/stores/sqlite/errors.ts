@@ -11,15 +11,14 @@ const NAMES: Readonly<Record<number, string>> = {
   15: 'PROTOCOL',
   26: 'NOTADB',
 }
-const IOERR_WRITE = 778
+const EXTENDED: Readonly<Record<number, string>> = { 778: 'IOERR_WRITE', 4874: 'IOERR_SHMSIZE' }
 
 /** The name of SQLite's result code: of the package's `SQLITE_IOERR_WRITE` as of the number that Node gives. */
 function resultOf(error: unknown): string {
   // An error of libsql's is none that the language made.
   if (typeof error !== 'object' || error === null) return ''
   const { code, errcode } = error as { code?: unknown; errcode?: unknown }
-  if (errcode === IOERR_WRITE) return 'IOERR_WRITE'
-  if (typeof errcode === 'number') return NAMES[errcode & 0xff] ?? ''
+  if (typeof errcode === 'number') return EXTENDED[errcode] ?? NAMES[errcode & 0xff] ?? ''
   return typeof code === 'string' && code.startsWith('SQLITE_') ? code.slice('SQLITE_'.length) : ''
 }
 
@@ -34,16 +33,16 @@ export function isLocked(error: unknown): boolean {
   return /within a transaction/.test(String((error as { message?: unknown } | undefined)?.message))
 }
 
-/** There was no room for what was written: on the disk, or, which SQLite does not tell from other errors, in a quota. */
+/** There was no room for what was written: on the disk, also for the log's index, or, which SQLite does not tell from other errors, in a quota. */
 export function isFull(error: unknown): boolean {
-  return isOneOf(error, ['FULL', 'IOERR_WRITE'])
+  return isOneOf(error, ['FULL', 'IOERR_WRITE', 'IOERR_SHMSIZE'])
 }
 
 /** An error of the driver's as one of ours. */
 export function notWritten(error: unknown, isCommitting: boolean): SessionError {
   if (error instanceof SessionError) return error
   if (isLocked(error)) return locked(error)
-  if (isOneOf(error, ['FULL'])) {
+  if (isOneOf(error, ['FULL', 'IOERR_SHMSIZE'])) {
     return new StoreUnavailableError('There is no room on the disk for the session store', 'none', {
       cause: error,
     })
@@ -70,7 +69,7 @@ export function locked(cause: unknown): StoreUnavailableError {
 /** What went wrong in opening the file, as an error of ours. */
 export function notOpened(error: unknown, path: string): SessionError {
   if (error instanceof SessionError) return error
-  if (isLocked(error) || isOneOf(error, ['FULL'])) return notWritten(error, false)
+  if (isLocked(error) || isFull(error)) return notWritten(error, false)
   const what = isOneOf(error, ['NOTADB', 'CORRUPT'])
     ? 'is damaged, or holds something else than sessions; it was left as it is'
     : 'cannot be opened as the file of the session store'

@@ -41,7 +41,7 @@ export class SessionFile {
       const db = withoutLocks(() => {
         opened = open()
         opened.exec('PRAGMA busy_timeout = 0')
-        prepareFile(opened, durability, path)
+        prepare(opened, durability, path)
         return opened
       }, close)
       this.#db = db
@@ -206,6 +206,21 @@ function fileOf(db: SQLiteDatabase): string {
 
 function causeOf(error: unknown): unknown {
   return error instanceof SessionError ? error.cause : error
+}
+
+/** Also on a disk without a byte left: there must be room for the log's index, for signing out too. */
+function prepare(db: SQLiteDatabase, durability: Durability, path: string): void {
+  try {
+    prepareFile(db, durability, path)
+  } catch (error) {
+    const reserve = new Reserve(fileOf(db))
+    if (!isFull(error) || !reserve.release()) throw error
+    try {
+      prepareFile(db, durability, path)
+    } finally {
+      reserve.retake()
+    }
+  }
 }
 
 /** Opening is done at once, and others may be doing the same. `undo` is called before each further attempt. */

@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict'
-import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync, writeSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { renameSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../../src/errors.ts'
@@ -16,51 +14,21 @@ import {
   inc,
   set,
 } from '../../contract/records.ts'
+import { SmallDisk, withoutDisks } from '../../support/sqlite/disk.ts'
 import { aStore, countIn, type SQLiteStore, theDatabase, until } from '../../support/sqlite/files.ts'
 
 const MiB = 1024 * 1024
 
-const withoutDisks = !canMount() && 'NOT TESTED: full disks, for which only root may make a small one'
-
-function canMount(): boolean {
-  const folder = mkdtempSync(join(tmpdir(), 'disk-'))
-  const isDone = spawnSync('mount', ['-t', 'tmpfs', 'none', folder]).status === 0
-  if (isDone) spawnSync('umount', [folder])
-  rmSync(folder, { recursive: true })
-  return isDone
-}
-
-/** A store on a disk of its own, of so many MiB, which `fill` leaves no byte free of, until `release`. */
+/** A store on a disk of its own, of so many MiB, a few of which another program has, which `fill` lets have all. */
 function onSmallDisk(t: TestContext, size = 28) {
-  const folder = mkdtempSync(join(tmpdir(), 'disk-'))
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}m`, 'none', folder])
-  const path = join(folder, 'sessions.sqlite')
+  const disk = new SmallDisk(size, 4)
+  const path = join(disk.folder, 'sessions.sqlite')
   const store = aStore(t, path)
   t.after(async () => {
     await store.close()
-    // libsql closes its file with its garbage.
-    execFileSync('umount', ['--lazy', folder])
-    rmSync(folder, { recursive: true })
+    disk.remove()
   })
-  const filler = join(folder, 'filler')
-  writeFileSync(filler, Buffer.alloc(4 * MiB))
-  return { path, store, fill: () => fill(filler), release: () => rmSync(filler, { force: true }) }
-}
-
-/** By another program. */
-function fill(path: string): void {
-  const fd = openSync(path, 'a')
-  try {
-    for (const part of [Buffer.alloc(64 * 1024), Buffer.alloc(1)]) {
-      try {
-        for (;;) if (writeSync(fd, part) < part.length) break
-      } catch {
-        // It is full.
-      }
-    }
-  } finally {
-    closeSync(fd)
-  }
+  return { path, store, fill: () => disk.fill(), release: () => disk.release() }
 }
 
 function isFull(error: unknown): true {
@@ -140,6 +108,23 @@ test('who signs out on a full disk can do so after the store was opened anew', {
   const again = aStore(t, path)
   for (const { id } of records) {
     assert.equal(await again.end(id, { ended: new Date() }, inAnHour()), true)
+    fill()
+  }
+})
+
+test('an app begins to serve on a disk without a byte left, and its visitors sign out', {
+  skip: withoutDisks,
+}, async t => {
+  const { path, store, fill } = onSmallDisk(t)
+  const records = await Promise.all(Array.from({ length: 20 }, () => aSession(store)))
+  await store.close()
+  // Nothing is there but the file itself, as after a restart of the machine.
+  for (const name of ['', '-reserve']) renameSync(`${path}${name}`, `${path}-again${name}`)
+  fill()
+  const again = aStore(t, `${path}-again`)
+  for (const record of records) {
+    assert.deepEqual(await again.load(record.id), record)
+    assert.equal(await again.end(record.id, { ended: new Date() }, inAnHour()), true)
     fill()
   }
 })
