@@ -3,6 +3,7 @@ import { once as event } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { inspect } from 'node:util'
+import fc from 'fast-check'
 import Koa from 'koa'
 import Session, {
   FieldError,
@@ -11,9 +12,11 @@ import Session, {
   SessionEndedError,
   type SessionHandle,
   type Sessions,
+  type Store,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { gate } from '../support/gate.ts'
+import { altered } from '../support/watchedstore.ts'
 
 interface Signed {
   user: string
@@ -26,7 +29,7 @@ interface Signed {
 type Handle = SessionHandle<Signed>
 
 /** One process's sessions. What it shares with others is the store. */
-function aProcess(store = memoryStore()): Sessions<Signed> {
+function aProcess(store: Store = memoryStore()): Sessions<Signed> {
   const app = new Koa()
   app.keys = ['a key of at least thirty-two letters']
   return Session<Signed>(app, { store, timeout: '2s' })
@@ -371,4 +374,56 @@ test('for a visitor without a session the value is produced and stored with the 
   assert.deepEqual(await answerOf(t, app), { order: 'undefined tea' })
   assert.equal(inserted.mock.callCount(), 1)
   assert.equal(updated.mock.callCount(), 0)
+})
+
+/** One caller: which process serves it, how many turns it comes late, how long its provider takes, and whether that fails. */
+const someCaller = fc.record({
+  process: fc.nat(2),
+  late: fc.nat(12),
+  takes: fc.nat(8),
+  fails: fc.boolean(),
+})
+
+const turns = async (count: number) => {
+  for (let turn = 0; turn < count; turn++) await new Promise(setImmediate)
+}
+
+test('however requests interleave, no two produce at once, and what is stored is what one of them produced', async () => {
+  const interleaving = fc.asyncProperty(
+    fc.array(someCaller, { minLength: 2, maxLength: 12 }),
+    fc.array(fc.nat(5), { minLength: 1, maxLength: 20 }),
+    fc.nat(20),
+    async (callers, delays, ended) => {
+      let call = 0
+      const slow = altered(memoryStore(), () => turns(delays[call++ % delays.length] ?? 0))
+      const processes = [0, 1, 2].map(() => aProcess(slow))
+      const [first] = processes as [Sessions<Signed>]
+      const { id } = await first.create({ user: 'ada' })
+      let producing = 0
+      const produced = new Set<string>()
+      const calls = callers.map(async ({ process, late, takes, fails }, index) => {
+        await turns(late)
+        return (processes[process] as Sessions<Signed>).open(id).once('order', async () => {
+          assert.equal(++producing, 1)
+          await turns(takes)
+          producing--
+          if (fails) throw new Error('the provider is down')
+          produced.add(`order ${index}`)
+          return `order ${index}`
+        })
+      })
+      const end = turns(ended).then(() => (ended === 0 ? first.end(id) : undefined))
+      const results = await Promise.allSettled(calls)
+      await end
+      for (const result of results) {
+        if (result.status === 'fulfilled') assert.ok(produced.has(result.value))
+        else assert.match(String(result.reason), /the provider is down|The session has ended/)
+      }
+      if (ended === 0) return
+      const stored = await first.open(id).get('order')
+      assert.ok(stored === undefined ? produced.size === 0 : produced.has(stored))
+      assert.ok(produced.size <= 1)
+    },
+  )
+  await fc.assert(interleaving, { numRuns: 200 })
 })
