@@ -219,5 +219,6 @@ test('a timer that serves all requests keeps nothing of the one that set it', as
     return set(run, ms)
   })
   await request.run('ada', () => assert.rejects(line.load('ada'), StoreUnavailableError))
-  assert.deepEqual(seen, [undefined])
+  // One, or a second where the first came a moment too soon.
+  assert.deepEqual(new Set(seen), new Set([undefined]))
 })
