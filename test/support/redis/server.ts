@@ -45,7 +45,7 @@ export class RedisServer {
       const folder = mkdtempSync(join(tmpdir(), 'redis-'))
       const own = program === 'redis-server' ? { ...plain, ...settings } : settings
       const server = new RedisServer(program, await freePort(), own, folder)
-      if (await server.restart()) return server
+      if (await server.#begin()) return server
       await server.stop()
       if (tries === MAX_PORTS) throw new Error(`${program} does not start`)
     }
@@ -59,8 +59,16 @@ export class RedisServer {
     return this.#process?.pid ?? 0
   }
 
-  /** Begins again, with what is on disk. Whether it answers. */
-  async restart(): Promise<boolean> {
+  /** Begins again, with what is on disk. A client that comes back too soon may have its port for a moment. */
+  async restart(): Promise<void> {
+    for (let tries = 1; !(await this.#begin()); tries++) {
+      if (tries === 50) throw new Error(`${this.#program} does not start again`)
+      await delay(100)
+    }
+  }
+
+  /** Whether it answers. */
+  async #begin(): Promise<boolean> {
     const settings: Settings = {
       port: String(this.port),
       bind: this.host,
