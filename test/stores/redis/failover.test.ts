@@ -79,6 +79,7 @@ async function kept(
     if (record) ids.push(record.id)
   }
   const crowd = new Crowd(store, ids)
+  t.after(() => crowd.stop())
   await until(async () => crowd.total > 100)
   await victim.kill()
   await until(tookOver)
@@ -127,6 +128,7 @@ test('what was acknowledged survives the end of a server that appends it to its 
     store.useTimeout?.(1000)
     const ids = [(await aSession(store, { n: 0, log: [] })).id, (await aSession(store, { n: 0, log: [] })).id]
     const crowd = new Crowd(store, ids)
+    t.after(() => crowd.stop())
     for (let times = 0; times < 2; times++) {
       const before = crowd.total
       await until(async () => crowd.total > before + 50)
