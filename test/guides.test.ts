@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import type { SessionHandle, Sessions } from '../src/index.ts'
-import { FORM, programIn, signedIn, visiting, without } from './support/guides.ts'
+import { FORM, programIn, signedIn, testsIn, visiting, without } from './support/guides.ts'
 
 // The programs in docs/guides, asked as their readers' visitors would ask them.
 
@@ -233,6 +235,13 @@ test('several-sessions.md: two kinds have a cookie each, and a mounted app its o
   await eve.get('/admin')
   assert.equal((await eve.get('/admin')).text, 'Visit 2 of the admin pages')
   assert.deepEqual([...eve.jar.keys()].sort(), ['admin', 'sid'])
+})
+
+test('testing.md: each of its tests passes', async () => {
+  const files = await testsIn('guides/testing.md')
+  assert.equal(files.length, 4)
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env
+  await promisify(execFile)(process.execPath, ['--import', 'tsx', '--test', ...files], { env })
 })
 
 test('jobs.md: a job changes a session by its id, and does nothing where there is none', async () => {

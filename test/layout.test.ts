@@ -16,6 +16,7 @@ const ROOMS: Readonly<
   http: { rooms: ['language', 'store', 'session'], packages: ['keygrip'] },
   koa: { rooms: ['language', 'store', 'session', 'http'], packages: [] },
   adopt: { rooms: ['language', 'http'], packages: ['keygrip'] },
+  testing: { rooms: ['language', 'store', 'session', 'http', 'stores'], packages: [] },
 }
 
 /** Files that every room may import, and that import only each other. */
@@ -173,6 +174,10 @@ test('the main entry loads no driver', () => {
     ...PACKAGES_OF_VOCABULARY,
   ])
   assertNone(packages.filter(({ to }) => !Object.hasOwn(dependencies, to)))
+})
+
+test('what users test with is loaded by nothing else', () => {
+  assertNone(imports.filter(({ from, to }) => roomOf(to) === 'testing' && roomOf(from) !== 'testing'))
 })
 
 test('nothing is loaded in a circle', () => {

@@ -105,7 +105,8 @@ test('the stores that need bson are imported without it, and say so when one is 
   const program = `
     const { sqliteStore } = require('koa-atomic-session/sqlite')
     const { memoryStore } = require('koa-atomic-session/memory')
-    for (const make of [() => sqliteStore({ path: 'sessions.sqlite' }), memoryStore]) {
+    const { storeContract } = require('koa-atomic-session/testing')
+    for (const make of [() => sqliteStore({ path: 'sessions.sqlite' }), memoryStore, storeContract]) {
       try {
         make()
       } catch ({ name, message }) {
@@ -115,6 +116,7 @@ test('the stores that need bson are imported without it, and say so when one is 
   assert.deepEqual((await printedWith(t, [], program)).split('\n'), [
     'ConfigurationError: sqliteStore needs the package bson, which is not installed: npm install bson',
     'ConfigurationError: memoryStore needs the package bson, which is not installed: npm install bson',
+    'ConfigurationError: storeContract needs the package bson, which is not installed: npm install bson',
   ])
 })
 

@@ -22,7 +22,13 @@ import type { Framework } from './exchange.ts'
 import { assertOrigin, trustedOrigins } from './origins.ts'
 import { Requests, type Using } from './requests.ts'
 import { type Eventual, isPromise, StoreSource } from './source.ts'
-import { assertRequest, type CreatedSession, newCookie, readCookie } from './unsent-cookies.ts'
+import {
+  assertRequest,
+  type CreatedSession,
+  newCookie,
+  readCookie,
+  type WrittenCookie,
+} from './unsent-cookies.ts'
 import { byUser, type EndAllOptions, endOthers, exceptIn, type FoundSession } from './users.ts'
 
 /** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
@@ -204,10 +210,19 @@ export class Sessions<
     fields: FieldValues<Data, F>,
     options?: CreateOptions,
   ): Promise<CreatedSession> {
+    const { id, cookie } = await this.createWithCookie(fields, options)
+    return { id, cookie: `${cookie.name}=${cookie.value}` }
+  }
+
+  /** @internal As `create`, with what a browser is told of the cookie. */
+  async createWithCookie(
+    fields: unknown,
+    options: unknown,
+  ): Promise<{ readonly id: SessionId; readonly cookie: WrittenCookie }> {
     const { settings, keys } = this.#framework
-    const cookie = newCookie(settings.key, keys())
+    const cookie = newCookie(settings, keys())
     const id = await createFor(cookie, this.#visit, fields, options)
-    return { id, cookie: cookie.header }
+    return { id, cookie: cookie.written() }
   }
 
   /**

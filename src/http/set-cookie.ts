@@ -41,9 +41,8 @@ export class SessionCookie implements Carrier {
   }
 
   carry(presented: Presented, expires: Date): void {
-    const { key, cookie, maxAge: usual } = this.#settings
-    const value = cookieValue(presented, key, this.#keys)
-    this.#set(value, cookie.persistent || presented.maxAge !== usual ? latest(expires) : undefined)
+    const value = cookieValue(presented, this.#settings.key, this.#keys)
+    this.#set(value, expiryOf(presented, expires, this.#settings))
   }
 
   withdraw(): void {
@@ -101,6 +100,11 @@ function setCookie(
     'httponly',
     ...(partitioned ? ['partitioned'] : []),
   ].join('; ')
+}
+
+/** When the cookie of a session that ends at `expires` ends itself; `undefined`: with the browser's own session. */
+export function expiryOf({ maxAge }: Presented, expires: Date, settings: Settings): Date | undefined {
+  return settings.cookie.persistent || maxAge !== settings.maxAge ? latest(expires) : undefined
 }
 
 /** When the cookie ends: in whole seconds, as cookies count, and not before its session. */

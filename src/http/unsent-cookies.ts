@@ -3,8 +3,11 @@ import { ConfigurationError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
 import { describe } from '../language/paths.ts'
 import { type Carrier, nobody, type Presented } from '../session/carrier.ts'
+import type { CookieSettings } from './cookie-options.ts'
 import { cookieValue, derived, presentedIn } from './cookie-value.ts'
 import type { Keys } from './keys.ts'
+import type { Settings } from './options.ts'
+import { expiryOf } from './set-cookie.ts'
 
 /** The cookie of a request whose response is not ours to write: read, never set. */
 export function readCookie(request: IncomingMessage, key: string, keys: Keys): Carrier {
@@ -23,19 +26,28 @@ export interface CreatedSession {
   readonly cookie: string
 }
 
-/** The cookie of a session that is made outside of any request; `header` is what its visitor would send. */
-export function newCookie(key: string, keys: Keys): Carrier & { readonly header: string } {
-  let header = ''
+/** A cookie, and what a browser is told of it. */
+export interface WrittenCookie {
+  readonly name: string
+  readonly value: string
+  /** `undefined`: when the browser is closed. */
+  readonly expires: Date | undefined
+  readonly attributes: CookieSettings
+}
+
+/** The cookie of a session that is made outside of any request, and what was written into it. */
+export function newCookie(settings: Settings, keys: Keys): Carrier & { written(): WrittenCookie } {
+  const { key: name, cookie: attributes } = settings
+  let written: WrittenCookie = { name, value: '', expires: undefined, attributes }
   return {
     ...nobody,
-    get header() {
-      return header
-    },
+    written: () => written,
     canCarry: () => true,
-    carry(presented: Presented) {
-      header = `${key}=${cookieValue(presented, key, keys)}`
+    carry(presented: Presented, expires: Date) {
+      const value = cookieValue(presented, name, keys)
+      written = { name, value, expires: expiryOf(presented, expires, settings), attributes }
     },
-    derive: (...from) => derived(keys, key, ...from),
+    derive: (...from) => derived(keys, name, ...from),
   }
 }
 

@@ -9,18 +9,20 @@ import { cut, elementsOf, spliced } from './elements.ts'
 import { neededPackage } from './packages.ts'
 import { requireBSON } from './require.cjs'
 
-let loaded: typeof import('bson') | undefined
+export type BSON = typeof import('bson')
+
+let loaded: BSON | undefined
 
 /**
  * Required, as the driver requires it: imported, it would be a second copy, whose ObjectId is not `instanceof` the driver's.
  * @throws {ConfigurationError} where it is not installed: a store asks when it is made, rather than in its first request.
  */
-export function bsonFor(store: string): typeof import('bson') {
+export function bsonFor(store: string): BSON {
   loaded ??= neededPackage(store, 'bson', requireBSON)
   return loaded
 }
 
-function bson(): typeof import('bson') {
+function bson(): BSON {
   return bsonFor('This store')
 }
 

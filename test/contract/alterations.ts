@@ -4,7 +4,7 @@ import { Binary, Decimal128, Long, MaxKey, MinKey, ObjectId, Timestamp } from 'm
 import type { SessionId } from '../../src/ids.ts'
 import { isEnded } from '../../src/store/record.ts'
 import type { Store } from '../../src/store/store.ts'
-import { aChange, aRecord, aSecondAgo, aSession, inAnHour, inc } from './records.ts'
+import { aChange, aRecord, aSecondAgo, aSession, inAnHour, inc } from '../../src/testing/contract/records.ts'
 
 /** A store that others can write to, by the names under which a record's parts are kept. */
 export interface AlterableStore {

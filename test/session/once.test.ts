@@ -15,6 +15,7 @@ import Session, {
   type Store,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { signedIn } from '../../src/testing/index.ts'
 import { gate } from '../support/gate.ts'
 import { altered } from '../support/watchedstore.ts'
 
@@ -318,7 +319,7 @@ test('waiting asks the store rarely', async () => {
 
 test('a session that takes the place of another waits for what is being produced', async t => {
   const { app, sessions } = anApp()
-  const { id, cookie } = await sessions.create({ user: 'ada', hits: 1 })
+  const { id, cookie } = await signedIn(sessions, { user: 'ada', hits: 1 })
   const begun = gate()
   const held = gate()
   const running = sessions.open(id).once('order', () => {
@@ -337,7 +338,7 @@ test('a session that takes the place of another waits for what is being produced
 
 test('a lease of another request does not come along, and one of the same request does', async t => {
   const { app, sessions } = anApp()
-  const { id, cookie } = await sessions.create({ user: 'ada' })
+  const { id, cookie } = await signedIn(sessions, { user: 'ada' })
   const begun = gate()
   const held = gate()
   const lost = sessions.open(id).once(

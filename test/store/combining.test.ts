@@ -13,6 +13,7 @@ import type { Update } from '../../src/store/joining.ts'
 import type { Answer, Outcome, Store } from '../../src/store/store.ts'
 import { timed } from '../../src/store/timed.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { type HeldCall, hold } from '../../src/testing/hold.ts'
 import {
   aChange,
   aRecord,
@@ -31,7 +32,6 @@ import {
 import { combinable } from '../support/combinable.ts'
 import { fieldStore } from '../support/fieldstore.ts'
 import { someChange, someFields } from '../support/generators.ts'
-import { type HeldCall, hold } from '../support/hold.ts'
 import { otherValues } from '../support/otherbson.ts'
 
 const after = (...paths: string[]): Answer => ({ paths, when: 'after' })

@@ -9,6 +9,7 @@ import { after, before, type TestContext } from 'node:test'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type Koa from 'koa'
 import type { Sessions } from '../../src/index.ts'
+import { signedIn as newlySignedIn } from '../../src/testing/index.ts'
 import { Visitor } from './visitor.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -54,9 +55,7 @@ export async function programIn(
   )
   const text = [...blocks].map(([, text = '']) => text).find(text => text.includes(has))
   assert.ok(text, `${page} has a program with: ${has}`)
-  let source = text
-    .replaceAll("'koa-atomic-session'", `'${sourceOf('index.ts')}'`)
-    .replaceAll("'koa-atomic-session/memory'", `'${sourceOf('stores/memory.ts')}'`)
+  let source = onSource(text)
     .replaceAll(/^declare function .*\n/gm, '')
     .replaceAll(/^(?:app|server)\.listen\(3000\)\n/gm, '')
   for (const [from, to] of Object.entries(instead ?? {})) {
@@ -66,6 +65,27 @@ export async function programIn(
   const file = join(folder, `program${programs++}.ts`)
   await writeFile(file, `${source}\n${code}\nexport { ${names.join(', ')} }\n`)
   return (await import(pathToFileURL(file).href)) as Program
+}
+
+/** The programs of a page that are tests, each as a file. */
+export async function testsIn(page: string): Promise<string[]> {
+  const blocks = readFileSync(join(root, 'docs', page), 'utf8').matchAll(/^```ts\n(.*?)^```$/gms)
+  const files: string[] = []
+  for (const [, text = ''] of blocks) {
+    if (!text.includes("from 'node:test'")) continue
+    const file = join(folder, `test${programs++}.ts`)
+    await writeFile(file, onSource(text))
+    files.push(file)
+  }
+  return files
+}
+
+/** As it is read here: with the package's source in place of the package. */
+function onSource(text: string): string {
+  return text
+    .replaceAll("'koa-atomic-session'", `'${sourceOf('index.ts')}'`)
+    .replaceAll("'koa-atomic-session/memory'", `'${sourceOf('stores/memory.ts')}'`)
+    .replaceAll("'koa-atomic-session/testing'", `'${sourceOf('testing/index.ts')}'`)
 }
 
 function sourceOf(file: string): string {
@@ -98,7 +118,7 @@ export async function signedIn(
   sessions: Sessions,
   fields: Record<string, unknown>,
 ): Promise<string> {
-  const { id, cookie } = await sessions.create(fields)
+  const { id, cookie } = await newlySignedIn(sessions, fields)
   const at = cookie.indexOf('=')
   visitor.jar.set(cookie.slice(0, at), cookie.slice(at + 1))
   return id

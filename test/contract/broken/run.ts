@@ -1,6 +1,7 @@
-import { describe } from 'node:test'
+import { describe, test } from 'node:test'
 import { joined } from '../../../src/store/joining.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
+import { storeContract as contract } from '../../../src/testing/index.ts'
 import { joinable } from '../../support/joinable.ts'
 import { storeContract } from '../index.ts'
 import { brokenStores } from './stores.ts'
@@ -11,4 +12,13 @@ import { brokenStores } from './stores.ts'
 describe('sound', () => storeContract(async () => memoryStore()))
 describe('sound and joined', () => storeContract(async () => joined(joinable(memoryStore()))))
 
-for (const { fault, promise, open } of brokenStores) describe(fault, () => promise(async () => open(), false))
+for (const { fault, promise, open } of brokenStores) {
+  describe(fault, () => {
+    for (const one of contract()) {
+      if (one.promise !== promise) continue
+      test(one.title, async () => {
+        await one.run(open)
+      })
+    }
+  })
+}

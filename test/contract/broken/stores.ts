@@ -8,31 +8,15 @@ import { type JoinableStore, joined } from '../../../src/store/joining.ts'
 import { isEnded, type SessionRecord } from '../../../src/store/record.ts'
 import type { Answer, Outcome, Store } from '../../../src/store/store.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
+import { inAnHour } from '../../../src/testing/contract/records.ts'
+import type { StorePromise } from '../../../src/testing/index.ts'
 import { joinable } from '../../support/joinable.ts'
-import { answers } from '../answers.ts'
-import { changing } from '../changing.ts'
-import { concurrency } from '../concurrency.ts'
-import { counting } from '../counting.ts'
-import { creation } from '../creation.ts'
-import { ending } from '../ending.ts'
-import { expiry } from '../expiry.ts'
-import { finding } from '../finding.ts'
-import { guards } from '../guards.ts'
-import { isolation } from '../isolation.ts'
-import { joining } from '../joining.ts'
-import type { OpenStore } from '../open.ts'
-import { reading } from '../reading.ts'
-import { inAnHour } from '../records.ts'
-import { size } from '../size.ts'
-import { sweeping } from '../sweeping.ts'
-import { upkeep } from '../upkeep.ts'
-import { values } from '../values.ts'
 
 export interface BrokenStore {
   /** What is wrong with it. */
   readonly fault: string
   /** The part of the contract that it does not keep. */
-  readonly promise: (open: OpenStore, skip: false) => void
+  readonly promise: StorePromise
   /** The test that has to fail, or how its title begins; others may. */
   readonly caughtBy: string
   readonly open: () => Store
@@ -81,7 +65,7 @@ async function livingRecord(store: Store, id: SessionId): Promise<SessionRecord 
 }
 
 export const brokenStores: BrokenStore[] = [
-  broken('it counts what has ended', counting, 'sessions are counted that live', sound => {
+  broken('it counts what has ended', 'counting', 'sessions are counted that live', sound => {
     const ids = new Set<SessionId>()
     return {
       insert(record) {
@@ -98,7 +82,7 @@ export const brokenStores: BrokenStore[] = [
       },
     }
   }),
-  broken('it sweeps who lives', sweeping, 'sweeping removes what has expired', sound => {
+  broken('it sweeps who lives', 'sweeping', 'sweeping removes what has expired', sound => {
     const ids = new Set<SessionId>()
     return {
       insert(record) {
@@ -114,7 +98,7 @@ export const brokenStores: BrokenStore[] = [
   }),
   broken(
     'it takes a value that it cannot encode for an outage',
-    values,
+    'values',
     'a value that another version of bson made is refused by its path',
     updating((sound, id, change, answer) =>
       sound.update(id, change, answer).catch(error => {
@@ -124,13 +108,13 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'extending undoes another lifetime',
-    expiry,
+    'expiry',
     'extending leaves a session alone whose lifetime is another',
     updating((sound, id, { whileMaxAge: _, ...change }, answer) => sound.update(id, change, answer)),
   ),
   broken(
     'it does not say that it has not extended',
-    expiry,
+    'expiry',
     'extending leaves a session alone whose lifetime is another',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -141,7 +125,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it says always that it has not extended',
-    expiry,
+    'expiry',
     'of many changes at once each is told whether it has extended its session',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -151,7 +135,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it tells the lifetime that the change goes by',
-    expiry,
+    'expiry',
     'extending leaves a session alone whose lifetime is another',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -161,7 +145,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it compares the lifetime before it changes',
-    expiry,
+    'expiry',
     'no extension that goes by an older lifetime undoes a newer one',
     updating(async (sound, id, { whileMaxAge, ...change }, answer) => {
       const record = await livingRecord(sound, id)
@@ -176,7 +160,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it takes those that go together for extended',
-    expiry,
+    'expiry',
     'of many changes at once each is told whether it has extended its session',
     joinedWith(sound => ({
       updateMany: async updates => {
@@ -191,7 +175,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'extending shortens',
-    expiry,
+    'expiry',
     'extending a session does not shorten the life',
     updating(async (sound, id, change, answer) => {
       const found = await livingRecord(sound, id)
@@ -201,7 +185,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it upserts',
-    changing,
+    'changing',
     'a change to a session that does not exist writes nothing',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -211,26 +195,26 @@ export const brokenStores: BrokenStore[] = [
   ),
   {
     fault: 'it forgets expiry',
-    promise: expiry,
+    promise: 'expiry',
     caughtBy: 'a session whose time has come does not exist',
     open: () => memoryStore({ clock: () => Number.NEGATIVE_INFINITY }),
   },
   {
     fault: 'its clock is a tenth of a second behind',
-    promise: expiry,
+    promise: 'expiry',
     caughtBy: 'a session lives until the very millisecond of its end',
     open: () => memoryStore({ clock: () => Date.now() - 100 }),
   },
   {
     fault: 'it lets a session live a millisecond too long',
-    promise: expiry,
+    promise: 'expiry',
     caughtBy: 'a session lives until the very millisecond of its end',
     open: () => memoryStore({ clock: () => Date.now() - 1 }),
   },
-  broken('it forgets the absolute limit', expiry, 'an absolute limit is kept as it was given', sound => ({
+  broken('it forgets the absolute limit', 'expiry', 'an absolute limit is kept as it was given', sound => ({
     insert: ({ absolute: _, ...record }) => sound.insert(record),
   })),
-  broken('it moves the absolute limit', expiry, 'an absolute limit is kept as it was given', sound => ({
+  broken('it moves the absolute limit', 'expiry', 'an absolute limit is kept as it was given', sound => ({
     update: async (id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
       const record = await livingRecord(sound, id)
@@ -243,7 +227,7 @@ export const brokenStores: BrokenStore[] = [
   })),
   broken(
     'it hands out its own objects',
-    isolation,
+    'isolation',
     'altering what was loaded does not alter the session',
     sound => {
       const cache = new Map<SessionId, SessionRecord>()
@@ -261,7 +245,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     "it keeps the caller's objects",
-    isolation,
+    'isolation',
     'altering what was given to a new session does not alter the session',
     sound => {
       const given = new Map<SessionId, SessionRecord>()
@@ -280,7 +264,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it alters what it is given',
-    isolation,
+    'isolation',
     'a store alters nothing that it is given',
     updating((sound, id, change, answer) => {
       Object.assign(change.operations, { length: change.operations.length })
@@ -290,7 +274,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it reads, changes and writes',
-    concurrency,
+    'concurrency',
     'of hundreds of changes at once none is lost',
     updating(async (sound, id, change, answer) => {
       const record = await livingRecord(sound, id)
@@ -306,7 +290,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it decides about guards before it changes',
-    concurrency,
+    'concurrency',
     'of hundreds who would spend at once no one overdraws',
     updating(async (sound, id, change, answer) => {
       const record = await livingRecord(sound, id)
@@ -317,7 +301,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it answers with what it reads a moment later',
-    concurrency,
+    'concurrency',
     'of hundreds of changes at once each is answered with its own result and revision',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -329,7 +313,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it takes what goes together for applied',
-    joining,
+    'joining',
     'of hundreds of changes at once each is told its own outcome',
     joinedWith(sound => ({
       updateMany: async updates => {
@@ -340,7 +324,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it fails all that go together for one',
-    joining,
+    'joining',
     'of hundreds of changes at once each is told its own outcome',
     joinedWith(sound => ({
       updateMany: async updates => {
@@ -351,7 +335,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it tries together what it then does alone',
-    joining,
+    'joining',
     'of hundreds of changes at once each is made to its own session, once',
     joinedWith(sound => ({
       updateMany: async updates => {
@@ -362,19 +346,19 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it answers loads in the order in which it finds',
-    joining,
+    'joining',
     'of hundreds of sessions loaded at once each is answered with its own, or that there is none',
     joinedWith(sound => ({ loadMany: ids => joinable(sound).loadMany(ids.toSorted()) })),
   ),
   broken(
     'it answers reads in the order in which it finds',
-    joining,
+    'joining',
     'of hundreds of sessions read at once each is answered with its own fields, or that there is none',
     joinedWith(sound => ({ readMany: (ids, paths) => joinable(sound).readMany(ids.toSorted(), paths) })),
   ),
   broken(
     'it answers reads that wait with the fields of the first of them',
-    joining,
+    'joining',
     'of hundreds of sessions read at once each is answered with its own fields, or that there is none',
     sound => {
       let first: readonly string[] | undefined
@@ -388,7 +372,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it answers with the load that is under way',
-    joining,
+    'joining',
     'what was acknowledged is seen by whoever asks afterwards, however many ask',
     sound => {
       const underWay = new Map<SessionId, ReturnType<Store['load']>>()
@@ -406,7 +390,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it hands one object to all who load at once',
-    joining,
+    'joining',
     'of hundreds who load one session at once each has a copy of its own',
     sound => {
       const underWay = new Map<SessionId, ReturnType<Store['load']>>()
@@ -421,7 +405,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it writes later what it has acknowledged',
-    joining,
+    'joining',
     'changes of one session are made in the order in which they are answered',
     sound => {
       let late: (() => Promise<Outcome>) | undefined
@@ -442,7 +426,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it revives ended sessions',
-    ending,
+    'ending',
     'a change to an ended session writes nothing and brings nothing back',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -452,12 +436,12 @@ export const brokenStores: BrokenStore[] = [
       return {}
     }),
   ),
-  broken('it prolongs tombstones', ending, 'a tombstone is gone when its time has come', sound => ({
+  broken('it prolongs tombstones', 'ending', 'a tombstone is gone when its time has come', sound => ({
     end: (id, tombstone, _, rev) => sound.end(id, tombstone, inAnHour(), rev),
   })),
   broken(
     'it ends without a tombstone',
-    ending,
+    'ending',
     'an ended session leaves its tombstone and nothing else',
     sound => ({
       end: async (id, tombstone, until, rev) => {
@@ -469,13 +453,13 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it ends a session at whatever revision',
-    ending,
+    'ending',
     'a session is ended only at the revision that is named',
     sound => ({ end: (id, tombstone, until) => sound.end(id, tombstone, until) }),
   ),
   broken(
     'it compares the revision before it ends',
-    concurrency,
+    'concurrency',
     'a session that is moved to another id amid hundreds of changes loses none',
     sound => ({
       end: async (id, tombstone, until, rev) => {
@@ -488,7 +472,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it lets a second end replace the first',
-    ending,
+    'ending',
     'who ends a session is told so, and only the first',
     sound => ({
       end: async (id, tombstone, until, rev) => {
@@ -502,7 +486,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it leaves a tombstone of what never was',
-    ending,
+    'ending',
     'ending a session that does not exist is no error and leaves nothing',
     sound => ({
       end: async (id, tombstone, until, rev) => {
@@ -515,7 +499,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it inserts over another session',
-    creation,
+    'creation',
     'a new session is never written over another',
     sound => ({
       insert: async record => {
@@ -526,7 +510,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it reuses the ids of the ended',
-    creation,
+    'creation',
     'a new session never takes the id of one that has ended',
     sound => ({
       insert: async record => {
@@ -536,14 +520,14 @@ export const brokenStores: BrokenStore[] = [
       },
     }),
   ),
-  broken('it deletes by ending', ending, 'a deleted session leaves no trace', sound => ({
+  broken('it deletes by ending', 'ending', 'a deleted session leaves no trace', sound => ({
     delete: async id => {
       await sound.end(id, { ended: new Date() }, inAnHour())
     },
   })),
   broken(
     'it applies what it can of a change',
-    changing,
+    'changing',
     'a change of which one part is refused is not applied at all',
     updating(async (sound, id, change, answer) => {
       try {
@@ -558,19 +542,19 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it ignores guards',
-    guards,
+    'guards',
     'a change whose guard does not hold moves neither the revision nor the end of the session',
     updating((sound, id, change, answer) => sound.update(id, { ...change, guards: [] }, answer)),
   ),
   broken(
     'it ignores the revision that a change is for',
-    guards,
+    'guards',
     'a change for one revision is applied at that one and refused at any other',
     updating((sound, id, { rev: _, ...change }, answer) => sound.update(id, change, answer)),
   ),
   broken(
     'it compares the revision before it changes',
-    guards,
+    'guards',
     'of many changes for one revision at once, one is applied',
     updating(async (sound, id, { rev, ...change }, answer) => {
       const record = await livingRecord(sound, id)
@@ -579,7 +563,7 @@ export const brokenStores: BrokenStore[] = [
       return sound.update(id, change, answer)
     }),
   ),
-  broken('it asks the absolute limit', expiry, 'an absolute limit is kept as it was given', sound => ({
+  broken('it asks the absolute limit', 'expiry', 'an absolute limit is kept as it was given', sound => ({
     load: async id => {
       const found = await livingRecord(sound, id)
       return found?.absolute && found.absolute.getTime() <= Date.now() ? undefined : sound.load(id)
@@ -587,7 +571,7 @@ export const brokenStores: BrokenStore[] = [
   })),
   broken(
     'it touches a session although the guard does not hold',
-    guards,
+    'guards',
     'a change whose guard does not hold moves neither the revision nor the end of the session',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -597,7 +581,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it writes nothing where nothing changes',
-    changing,
+    'changing',
     'every change moves the revision by one, even where it alters nothing',
     updating(async (sound, id, change, answer) => {
       const idle = change.operations.length === 0 && !change.expires && change.maxAge === undefined
@@ -606,19 +590,19 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it answers unasked',
-    answers,
+    'answers',
     'nothing is given back where nothing is asked, not even the revision',
     updating((sound, id, change, answer) => sound.update(id, change, answer ?? { paths: [], when: 'after' })),
   ),
   broken(
     'it answers with what it made of the fields, whatever was asked',
-    answers,
+    'answers',
     'an answer gives the fields as they were before the change: of a field that was there',
     updating((sound, id, change, answer) => sound.update(id, change, answer && { ...answer, when: 'after' })),
   ),
   broken(
     'it tells the revision that was, not the one it made',
-    answers,
+    'answers',
     'an answer comes with the revision that its change made',
     updating(async (sound, id, change, answer) => {
       const outcome = await sound.update(id, change, answer)
@@ -628,7 +612,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it reads all fields',
-    reading,
+    'reading',
     'only the fields asked for are read, nested as they are stored',
     sound => ({
       read: async id => {
@@ -637,7 +621,7 @@ export const brokenStores: BrokenStore[] = [
       },
     }),
   ),
-  broken("it tells errors in the driver's words", changing, refusalOf('inc of a string'), sound => ({
+  broken("it tells errors in the driver's words", 'changing', refusalOf('inc of a string'), sound => ({
     update: async (id, change, answer) => {
       try {
         return await sound.update(id, change, answer)
@@ -652,7 +636,7 @@ export const brokenStores: BrokenStore[] = [
   })),
   broken(
     'it pads arrays with nulls',
-    changing,
+    'changing',
     'an array is never filled with nulls to reach an element: $set a.5',
     updating(async (sound, id, change, answer) => {
       try {
@@ -663,18 +647,18 @@ export const brokenStores: BrokenStore[] = [
       }
     }),
   ),
-  broken('it keeps JSON', values, "a value comes back as MongoDB's driver gives it: a date", sound => ({
+  broken('it keeps JSON', 'values', "a value comes back as MongoDB's driver gives it: a date", sound => ({
     insert: record => sound.insert({ ...record, fields: JSON.parse(JSON.stringify(record.fields)) }),
   })),
   broken(
     'it forgets how large a session may be',
-    size,
+    'size',
     'a change that would make the session too large is refused and writes nothing',
     updating((sound, id, { maxSize: _, ...change }, answer) => sound.update(id, change, answer)),
   ),
   broken(
     'it makes an index once',
-    upkeep,
+    'upkeep',
     'indexes may be prepared every time, by all at once, and leave the sessions alone',
     () => {
       let isThere = false
@@ -688,7 +672,7 @@ export const brokenStores: BrokenStore[] = [
   ),
   broken(
     'it finds the ended and expired',
-    finding,
+    'finding',
     'sessions that have ended or expired are not found',
     () => {
       const all: SessionRecord[] = []

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { SessionId } from '../../src/ids.ts'
-import type { Store } from '../../src/store/store.ts'
-import type { OpenStore } from './open.ts'
+import type { SessionId } from '../../ids.ts'
+import type { Store } from '../../store/store.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   aSecondAgo,
@@ -38,9 +37,8 @@ async function asked(limit: Date, isThere: () => Promise<boolean>): Promise<bool
   return was
 }
 
-export function expiry(open: OpenStore): void {
-  test('a session whose time has come does not exist', async t => {
-    const store = await open(t)
+export function expiry(test: Test): void {
+  test('a session whose time has come does not exist', async store => {
     for (const past of [new Date(), aSecondAgo(), new Date(0)]) {
       const { id } = await aSession(store, { a: 1 }, { expires: past })
       assert.equal(await store.load(id), undefined)
@@ -54,8 +52,7 @@ export function expiry(open: OpenStore): void {
     }
   })
 
-  test('an expired session is not brought back by touching it', async t => {
-    const store = await open(t)
+  test('an expired session is not brought back by touching it', async store => {
     const { id } = await aSession(store, { a: 1 }, { expires: aSecondAgo() })
     const touch = { ...aChange(set('a', 2)), expires: inAnHour(), maxAge: 3_600_000 }
     assert.equal(await store.update(id, touch), 'absent')
@@ -64,8 +61,7 @@ export function expiry(open: OpenStore): void {
   })
 
   for (const [what, isThere] of questions) {
-    test(`a session lives until the very millisecond of its end: ${what}`, async t => {
-      const store = await open(t)
+    test(`a session lives until the very millisecond of its end: ${what}`, async store => {
       // On a busy machine that very millisecond may go by without a question.
       for (let tries = 1, isDecided = false; tries <= 2 || (!isDecided && tries <= 20); tries++) {
         const end = soon()
@@ -77,8 +73,7 @@ export function expiry(open: OpenStore): void {
     })
   }
 
-  test('a session lives until the very millisecond of its end: ended', async t => {
-    const store = await open(t)
+  test('a session lives until the very millisecond of its end: ended', async store => {
     const start = Date.now()
     const sessions = await together(40, index =>
       aSession(store, {}, { expires: new Date(start + 2 * index) }),
@@ -88,8 +83,7 @@ export function expiry(open: OpenStore): void {
     }
   })
 
-  test('an absolute limit is kept as it was given, and never asked', async t => {
-    const store = await open(t)
+  test('an absolute limit is kept as it was given, and never asked', async store => {
     for (const absolute of [new Date(0), aSecondAgo(), inAnHour()]) {
       const record = await aSession(store, { n: 1 }, { absolute })
       assert.deepEqual(await store.load(record.id), record)
@@ -101,16 +95,14 @@ export function expiry(open: OpenStore): void {
     }
   })
 
-  test('a session whose end is moved into the past is over', async t => {
-    const store = await open(t)
+  test('a session whose end is moved into the past is over', async store => {
     const { id } = await aSession(store, { a: 1 })
     assert.deepEqual(await store.update(id, { ...aChange(), expires: aSecondAgo(), maxAge: 1000 }), {})
     assert.equal(await store.load(id), undefined)
     assert.equal(await store.update(id, { ...aChange(), expires: inAnHour() }), 'absent')
   })
 
-  test('extending a session does not shorten the life that another request has given it', async t => {
-    const store = await open(t)
+  test('extending a session does not shorten the life that another request has given it', async store => {
     const later = new Date(Date.now() + 7_200_000)
     const { id } = await aSession(store, { n: 1 }, { expires: later })
     await store.update(id, { ...aChange(inc('n')), expires: inAnHour() })
@@ -119,8 +111,7 @@ export function expiry(open: OpenStore): void {
     assert.deepEqual([expires, fields], [later, { n: 3 }])
   })
 
-  test('extending leaves a session alone whose lifetime is another by now', async t => {
-    const store = await open(t)
+  test('extending leaves a session alone whose lifetime is another by now', async store => {
     const { id, expires } = await aSession(store, { n: 1 }, { maxAge: 5000 })
     const later = new Date(Date.now() + 7_200_000)
     const blind = await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 7_200_000 })
@@ -138,8 +129,7 @@ export function expiry(open: OpenStore): void {
     assert.deepEqual([found.expires, found.maxAge, found.fields], [later, 5000, { n: 4 }])
   })
 
-  test('of many changes at once each is told whether it has extended its session', async t => {
-    const store = await open(t)
+  test('of many changes at once each is told whether it has extended its session', async store => {
     const later = new Date(Date.now() + 7_200_000)
     const sessions = await together(100, index =>
       aSession(store, { n: 0 }, { maxAge: index % 2 ? 5000 : 6000 }),
@@ -154,8 +144,7 @@ export function expiry(open: OpenStore): void {
     }
   })
 
-  test('no extension that goes by an older lifetime undoes a newer one, and each says so', async t => {
-    const store = await open(t)
+  test('no extension that goes by an older lifetime undoes a newer one, and each says so', async store => {
     const { id } = await aSession(store, { n: 0 }, { maxAge: 5000 })
     const later = new Date(Date.now() + 7_200_000)
     const expires = inAnHour()
@@ -173,16 +162,14 @@ export function expiry(open: OpenStore): void {
     assert.deepEqual(await store.update(id, late), { maxAge: 6000 })
   })
 
-  test('a lifetime of its own may shorten the life of a session', async t => {
-    const store = await open(t)
+  test('a lifetime of its own may shorten the life of a session', async store => {
     const { id } = await aSession(store, {}, { expires: new Date(Date.now() + 7_200_000) })
     const expires = inAnHour()
     await store.update(id, { ...aChange(), expires, maxAge: 3_600_000 })
     assert.deepEqual((await recordOf(store, id)).expires, expires)
   })
 
-  test('a session lives on where its end is moved before it has come', async t => {
-    const store = await open(t)
+  test('a session lives on where its end is moved before it has come', async store => {
     const expires = inAnHour()
     const { end, done } = await beforeItsEnd(async near => {
       const record = await aSession(store, { a: 1 }, { expires: near })
@@ -194,8 +181,7 @@ export function expiry(open: OpenStore): void {
     while (Date.now() < end.getTime() + 5)
   })
 
-  test('the end of a session may be decades away', async t => {
-    const store = await open(t)
+  test('the end of a session may be decades away', async store => {
     const expires = new Date('2099-12-31T23:59:59.999Z')
     const { id } = await aSession(store, {}, { expires, absolute: expires, maxAge: 2 ** 41 })
     const found = await recordOf(store, id)

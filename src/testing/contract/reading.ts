@@ -1,27 +1,23 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { OpenStore } from './open.ts'
+import type { Test } from './case.ts'
 import { aChange, aRecord, aSession, inc } from './records.ts'
 
-export function reading(open: OpenStore): void {
-  test('a session that was never stored does not exist', async t => {
-    const store = await open(t)
+export function reading(test: Test): void {
+  test('a session that was never stored does not exist', async store => {
     await aSession(store)
     const { id } = aRecord()
     assert.equal(await store.load(id), undefined)
     assert.equal(await store.read(id, ['user']), undefined)
   })
 
-  test('reading changes nothing', async t => {
-    const store = await open(t)
+  test('reading changes nothing', async store => {
     const record = await aSession(store, { user: 'ada' })
     await store.load(record.id)
     await store.read(record.id, ['user', 'cart.sku'])
     assert.deepEqual(await store.load(record.id), record)
   })
 
-  test('only the fields asked for are read, nested as they are stored', async t => {
-    const store = await open(t)
+  test('only the fields asked for are read, nested as they are stored', async store => {
     const { id } = await aSession(store, {
       user: 'ada',
       cart: ['tea'],
@@ -39,22 +35,19 @@ export function reading(open: OpenStore): void {
     })
   })
 
-  test('a field is read as the last change left it, with the revision it made', async t => {
-    const store = await open(t)
+  test('a field is read as the last change left it, with the revision it made', async store => {
     const { id } = await aSession(store, { n: 1 })
     await store.update(id, aChange(inc('n')))
     await store.update(id, aChange(inc('n')))
     assert.deepEqual(await store.read(id, ['n']), { rev: 3, fields: { n: 3 } })
   })
 
-  test('reading no field at all tells the revision', async t => {
-    const store = await open(t)
+  test('reading no field at all tells the revision', async store => {
     const { id } = await aSession(store, { user: 'ada' }, { rev: 4 })
     assert.deepEqual(await store.read(id, []), { rev: 4, fields: {} })
   })
 
-  test('a field that does not exist is absent from what is read', async t => {
-    const store = await open(t)
+  test('a field that does not exist is absent from what is read', async store => {
     const { id } = await aSession(store, { user: 'ada', prefs: { lang: 'en' }, cart: [{ sku: 'tea' }] })
     const read = async (path: string) => await store.read(id, [path])
     assert.deepEqual(await read('missing'), { rev: 1, fields: {} })
@@ -65,8 +58,7 @@ export function reading(open: OpenStore): void {
     assert.deepEqual(await read('toString'), { rev: 1, fields: {} }, 'of the prototype')
   })
 
-  test('an element of an array is read with its whole array', async t => {
-    const store = await open(t)
+  test('an element of an array is read with its whole array', async store => {
     const { id } = await aSession(store, {
       cart: [{ sku: 'tea', count: 1 }, { sku: 'jam' }],
       tags: ['a', 'b'],
@@ -79,14 +71,12 @@ export function reading(open: OpenStore): void {
     })
   })
 
-  test('a number is a key like any other where there is no array', async t => {
-    const store = await open(t)
+  test('a number is a key like any other where there is no array', async store => {
     const { id } = await aSession(store, { rooms: { 12: 'blue', 13: 'red' } })
     assert.deepEqual(await store.read(id, ['rooms.12']), { rev: 1, fields: { rooms: { 12: 'blue' } } })
   })
 
-  test('a field may be asked for together with what holds it', async t => {
-    const store = await open(t)
+  test('a field may be asked for together with what holds it', async store => {
     const { id } = await aSession(store, { prefs: { theme: 'dark', lang: 'en' }, n: 1 })
     for (const paths of [
       ['prefs', 'prefs.theme'],

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { Comparator, Guard } from '../../src/language/change.ts'
-import type { OpenStore } from './open.ts'
+import type { Comparator, Guard } from '../../language/change.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   anEndedSession,
@@ -62,9 +61,8 @@ const decisions: [path: string, comparator: Comparator, arg: unknown, isMet: boo
 const isRich: Guard = { path: 'credits', comparator: '>=', arg: 5 }
 const isOpen: Guard = { path: 'open', comparator: '=', arg: true }
 
-export function guards(open: OpenStore): void {
-  test('a change for one revision is applied at that one and refused at any other', async t => {
-    const store = await open(t)
+export function guards(test: Test): void {
+  test('a change for one revision is applied at that one and refused at any other', async store => {
     const { id } = await aSession(store, { n: 1 })
     const at = (rev: number) => ({ ...aChange(inc('n')), expires: inAnHour(), maxAge: 5, rev })
     const answer = { paths: ['n'], when: 'after' } as const
@@ -79,8 +77,7 @@ export function guards(open: OpenStore): void {
     assert.equal(await store.update(id, at(3)), 'ended')
   })
 
-  test('of many changes for one revision at once, one is applied', async t => {
-    const store = await open(t)
+  test('of many changes for one revision at once, one is applied', async store => {
     const { id } = await aSession(store, { n: 1 })
     const outcomes = await together(100, () => store.update(id, { ...aChange(inc('n')), rev: 1 }))
     assert.equal(outcomes.filter(outcome => outcome === 'refused').length, 99)
@@ -89,8 +86,7 @@ export function guards(open: OpenStore): void {
 
   for (const [path, comparator, arg, isMet] of decisions) {
     const shown = `${path} ${comparator} ${typeof arg === 'bigint' ? `${arg}n` : JSON.stringify(arg)}`
-    test(`a change is applied exactly if its guard holds: ${shown}`, async t => {
-      const store = await open(t)
+    test(`a change is applied exactly if its guard holds: ${shown}`, async store => {
       const record = await aSession(store, fields)
       const outcome = await store.update(record.id, guarded({ path, comparator, arg }, set('done', true)))
       assert.deepEqual(outcome, isMet ? {} : 'refused')
@@ -99,8 +95,7 @@ export function guards(open: OpenStore): void {
     })
   }
 
-  test('all guards of a change must hold', async t => {
-    const store = await open(t)
+  test('all guards of a change must hold', async store => {
     const change = guarded([isRich, isOpen], inc('credits', -5))
     for (const [credits, isStillOpen, left] of [
       [5, true, 0],
@@ -114,24 +109,21 @@ export function guards(open: OpenStore): void {
     }
   })
 
-  test('a change whose guard does not hold moves neither the revision nor the end of the session', async t => {
-    const store = await open(t)
+  test('a change whose guard does not hold moves neither the revision nor the end of the session', async store => {
     const record = await aSession(store, { credits: 4 })
     const change = { ...guarded(isRich, inc('credits', -5)), expires: inAnHour(), maxAge: 5 }
     assert.equal(await store.update(record.id, change), 'refused')
     assert.deepEqual(await store.load(record.id), record)
   })
 
-  test('a guard that does not hold keeps the store from finding fault with the change', async t => {
-    const store = await open(t)
+  test('a guard that does not hold keeps the store from finding fault with the change', async store => {
     const record = await aSession(store, { credits: 4, text: 'tea', list: [] })
     assert.equal(await store.update(record.id, guarded(isRich, inc('text'))), 'refused')
     assert.equal(await store.update(record.id, guarded(isRich, set('list.3', 1))), 'refused')
     assert.deepEqual(await store.load(record.id), record)
   })
 
-  test('a guard says nothing of a session that does not exist or has ended', async t => {
-    const store = await open(t)
+  test('a guard says nothing of a session that does not exist or has ended', async store => {
     const change = guarded({ path: 'credits', comparator: 'exists', arg: false }, set('a', 1))
     assert.equal(await store.update(aRecord().id, change), 'absent')
     assert.equal(await store.update(aRecord().id, guarded(isRich, set('a', 1))), 'absent')

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { OpenStore } from './open.ts'
+import type { Test } from './case.ts'
 import { aSession } from './records.ts'
 
-export function upkeep(open: OpenStore): void {
-  test('indexes may be prepared every time, by all at once, and leave the sessions alone', async t => {
-    const store = await open(t)
+export function upkeep(test: Test): void {
+  test('indexes may be prepared every time, by all at once, and leave the sessions alone', async store => {
     await store.ensureIndex?.()
     const record = await aSession(store, { user: 'ada' })
     await store.ensureIndex?.()
@@ -13,8 +11,7 @@ export function upkeep(open: OpenStore): void {
     assert.deepEqual(await store.load(record.id), record)
   })
 
-  test('a store is closed once its work is done', async t => {
-    const store = await open(t)
+  test('a store is closed once its work is done', async store => {
     await aSession(store)
     assert.equal(await store.close?.(), undefined)
   })

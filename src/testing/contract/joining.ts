@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { CommandError } from '../../src/errors.ts'
-import type { Outcome, Store } from '../../src/store/store.ts'
-import type { OpenStore } from './open.ts'
+import { CommandError } from '../../errors.ts'
+import type { Outcome, Store } from '../../store/store.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   anEndedSession,
@@ -22,9 +21,8 @@ import {
 const MANY = 200
 
 /** What calls of many requests at once come to is what each would come to alone, however a store joins them. */
-export function joining(open: OpenStore): void {
-  test('of hundreds of changes at once each is made to its own session, once', async t => {
-    const store = await open(t)
+export function joining(test: Test): void {
+  test('of hundreds of changes at once each is made to its own session, once', async store => {
     const sessions = await together(MANY, index => aSession(store, { n: index }))
     const outcomes = await together(MANY, index =>
       store.update(sessions[index]?.id ?? '', aChange(inc('n', 1000), set('own', index))),
@@ -40,8 +38,7 @@ export function joining(open: OpenStore): void {
     )
   })
 
-  test('of hundreds of sessions loaded at once each is answered with its own, or that there is none', async t => {
-    const store = await open(t)
+  test('of hundreds of sessions loaded at once each is answered with its own, or that there is none', async store => {
     const wanted = await together(MANY, async index => {
       if (index % 5 === 0) return { id: aRecord().id, expected: undefined }
       if (index % 5 === 1) {
@@ -62,8 +59,7 @@ export function joining(open: OpenStore): void {
     )
   })
 
-  test('of hundreds of sessions read at once each is answered with its own fields, or that there is none', async t => {
-    const store = await open(t)
+  test('of hundreds of sessions read at once each is answered with its own fields, or that there is none', async store => {
     const lists = [['n'], ['n', 'text'], ['text']]
     const wanted = await together(MANY, async index => {
       const paths = lists[index % lists.length] ?? []
@@ -90,8 +86,7 @@ export function joining(open: OpenStore): void {
     )
   })
 
-  test('of hundreds of changes at once each is told its own outcome', async t => {
-    const store = await open(t)
+  test('of hundreds of changes at once each is told its own outcome', async store => {
     const fates = ['applied', 'absent', 'expired', 'ended', 'refused', 'held', 'wrong', 'no element'] as const
     const ids = await together(MANY, async index => {
       const fate = fates[index % fates.length]
@@ -131,8 +126,7 @@ export function joining(open: OpenStore): void {
     }
   })
 
-  test('what was acknowledged is seen by whoever asks afterwards, however many ask', async t => {
-    const store = await open(t)
+  test('what was acknowledged is seen by whoever asks afterwards, however many ask', async store => {
     const sessions = await together(20, () => aSession(store, { n: 0 }))
     await together(MANY, async index => {
       const { id } = sessions[index % sessions.length] as { id: string }
@@ -149,8 +143,7 @@ export function joining(open: OpenStore): void {
     })
   })
 
-  test('changes of one session are made in the order in which they are answered', async t => {
-    const store = await open(t)
+  test('changes of one session are made in the order in which they are answered', async store => {
     const sessions = await together(20, () => aSession(store, { log: [] }))
     await together(sessions.length, async index => {
       const { id } = sessions[index] as { id: string }
@@ -159,8 +152,7 @@ export function joining(open: OpenStore): void {
     })
   })
 
-  test('of hundreds who load one session at once each has a copy of its own', async t => {
-    const store = await open(t)
+  test('of hundreds who load one session at once each has a copy of its own', async store => {
     const record = await aSession(store, { list: [1], prefs: { lang: 'en' }, seen: new Date(1) })
     const found = await together(MANY, () => store.load(record.id))
     for (const one of found) {

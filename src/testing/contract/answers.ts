@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { Operation } from '../../src/language/change.ts'
-import type { Fields } from '../../src/language/values.ts'
-import type { Answer } from '../../src/store/store.ts'
-import type { OpenStore } from './open.ts'
+import type { Operation } from '../../language/change.ts'
+import type { Fields } from '../../language/values.ts'
+import type { Answer } from '../../store/store.ts'
+import type { Test } from './case.ts'
 import { aChange, aSession, fieldsOf, guarded, inAnHour, inc, push, set, unset } from './records.ts'
 
 const cases: {
@@ -104,9 +103,8 @@ const cases: {
   },
 ]
 
-export function answers(open: OpenStore): void {
-  test('nothing is given back where nothing is asked, not even the revision', async t => {
-    const store = await open(t)
+export function answers(test: Test): void {
+  test('nothing is given back where nothing is asked, not even the revision', async store => {
     const { id } = await aSession(store, { n: 1 })
     assert.deepEqual(await store.update(id, aChange(inc('n'))), {})
     assert.deepEqual(await store.update(id, { ...aChange(), expires: inAnHour(), maxAge: 5 }), {})
@@ -114,8 +112,7 @@ export function answers(open: OpenStore): void {
 
   for (const { title, fields, operations, paths, ...expected } of cases) {
     for (const when of ['before', 'after'] as const) {
-      test(`an answer gives the fields as they were ${when} the change: ${title}`, async t => {
-        const store = await open(t)
+      test(`an answer gives the fields as they were ${when} the change: ${title}`, async store => {
         const { id } = await aSession(store, fields)
         const answer = await store.update(id, aChange(...operations), { paths, when })
         assert.deepEqual(answer, { rev: 2, fields: expected[when] })
@@ -123,8 +120,7 @@ export function answers(open: OpenStore): void {
     }
   }
 
-  test('an answer comes with the revision that its change made', async t => {
-    const store = await open(t)
+  test('an answer comes with the revision that its change made', async store => {
     const { id } = await aSession(store, {}, { rev: 7 })
     const answers: Answer[] = [
       { paths: ['n'], when: 'after' },
@@ -138,8 +134,7 @@ export function answers(open: OpenStore): void {
     }
   })
 
-  test('a guard is reported in words, whatever was asked', async t => {
-    const store = await open(t)
+  test('a guard is reported in words, whatever was asked', async store => {
     const { id } = await aSession(store, { n: 1 })
     const guard = { path: 'n', comparator: '>', arg: 1 } as const
     for (const when of ['before', 'after'] as const) {

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { type Binary, ObjectId, UUID } from 'mongodb'
-import type { Fields } from '../../src/language/values.ts'
-import type { OpenStore } from './open.ts'
+import type { Fields } from '../../language/values.ts'
+import type { BSON } from '../../stores/bson.ts'
+import type { Test } from './case.ts'
 import { aChange, aRecord, aSession, inAnHour, push, recordOf, set } from './records.ts'
 
 interface Possessions extends Fields {
@@ -10,19 +9,8 @@ interface Possessions extends Fields {
   cart: { sku: string }[]
   since: Date
   bytes: Uint8Array
-  key: ObjectId
-  token: UUID
-}
-
-function somePossessions(): Possessions {
-  return {
-    prefs: { lang: 'en', deep: { n: 1 } },
-    cart: [{ sku: 'tea' }],
-    since: new Date(1000),
-    bytes: Buffer.from([1, 2, 3]),
-    key: new ObjectId('65a000000000000000000001'),
-    token: new UUID('00000000-0000-4000-8000-000000000000'),
-  }
+  key: InstanceType<BSON['ObjectId']>
+  token: InstanceType<BSON['UUID']>
 }
 
 /** Alters everything that can be altered, whether the caller's or a store's. */
@@ -35,7 +23,7 @@ function spoil(fields: Fields): void {
   if (cart[0]) cart[0].sku = 'spoilt'
   since.setTime(0)
   for (const buffer of [
-    bytes instanceof Uint8Array ? bytes : (bytes as Binary).buffer,
+    bytes instanceof Uint8Array ? bytes : (bytes as InstanceType<BSON['Binary']>).buffer,
     key.id,
     token.buffer,
   ]) {
@@ -44,11 +32,18 @@ function spoil(fields: Fields): void {
   fields.more = true
 }
 
-const paths = Object.keys(somePossessions())
+export function isolation(test: Test, { ObjectId, UUID }: BSON): void {
+  const somePossessions = (): Possessions => ({
+    prefs: { lang: 'en', deep: { n: 1 } },
+    cart: [{ sku: 'tea' }],
+    since: new Date(1000),
+    bytes: Buffer.from([1, 2, 3]),
+    key: new ObjectId('65a000000000000000000001'),
+    token: new UUID('00000000-0000-4000-8000-000000000000'),
+  })
+  const paths = Object.keys(somePossessions())
 
-export function isolation(open: OpenStore): void {
-  test('altering what was given to a new session does not alter the session', async t => {
-    const store = await open(t)
+  test('altering what was given to a new session does not alter the session', async store => {
     const fields = somePossessions()
     const record = await aSession(store, fields, { absolute: inAnHour() })
     const before = await recordOf(store, record.id)
@@ -57,8 +52,7 @@ export function isolation(open: OpenStore): void {
     assert.deepEqual(await recordOf(store, record.id), before)
   })
 
-  test('altering what was loaded does not alter the session', async t => {
-    const store = await open(t)
+  test('altering what was loaded does not alter the session', async store => {
     const { id } = await aSession(store, somePossessions(), { absolute: inAnHour() })
     const before = await recordOf(store, id)
     const loaded = await recordOf(store, id)
@@ -68,8 +62,7 @@ export function isolation(open: OpenStore): void {
     assert.deepEqual(await recordOf(store, id), before)
   })
 
-  test('altering what was read does not alter the session', async t => {
-    const store = await open(t)
+  test('altering what was read does not alter the session', async store => {
     const { id } = await aSession(store, somePossessions())
     const before = await recordOf(store, id)
     const excerpt = await store.read(id, paths)
@@ -79,8 +72,7 @@ export function isolation(open: OpenStore): void {
   })
 
   for (const when of ['before', 'after'] as const) {
-    test(`altering an answer does not alter the session: as it was ${when} the change`, async t => {
-      const store = await open(t)
+    test(`altering an answer does not alter the session: as it was ${when} the change`, async store => {
       const { id } = await aSession(store, somePossessions())
       const { fields } = await recordOf(store, id)
       const outcome = await store.update(id, aChange(set('other', 1)), { paths, when })
@@ -90,8 +82,7 @@ export function isolation(open: OpenStore): void {
     })
   }
 
-  test('altering what a change was made of does not alter the session', async t => {
-    const store = await open(t)
+  test('altering what a change was made of does not alter the session', async store => {
     const { id } = await aSession(store)
     const [whole, element] = [somePossessions(), somePossessions()]
     const expires = inAnHour()
@@ -103,8 +94,7 @@ export function isolation(open: OpenStore): void {
     assert.deepEqual(await recordOf(store, id), before)
   })
 
-  test('altering a tombstone does not alter the one that stands', async t => {
-    const store = await open(t)
+  test('altering a tombstone does not alter the one that stands', async store => {
     const { id } = await aSession(store)
     const given = { ended: new Date(1000), next: 'nonce' }
     const until = inAnHour()
@@ -121,8 +111,7 @@ export function isolation(open: OpenStore): void {
     assert.deepEqual(await store.load(id), { ended: new Date(1000), next: 'nonce' })
   })
 
-  test('a store alters nothing that it is given', async t => {
-    const store = await open(t)
+  test('a store alters nothing that it is given', async store => {
     const record = frozen(aRecord({ ...somePossessions(), n: 1 }, { absolute: inAnHour() }))
     await store.insert(record)
     const change = frozen({

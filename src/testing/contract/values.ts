@@ -1,70 +1,79 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { Binary, Decimal128, Long, ObjectId, UUID } from 'mongodb'
-import { FieldError } from '../../src/errors.ts'
-import type { Change } from '../../src/language/change.ts'
-import type { Fields } from '../../src/language/values.ts'
-import { otherValues } from '../support/otherbson.ts'
-import type { OpenStore } from './open.ts'
+import { FieldError } from '../../errors.ts'
+import type { Change } from '../../language/change.ts'
+import type { Fields } from '../../language/values.ts'
+import type { BSON } from '../../stores/bson.ts'
+import type { Test } from './case.ts'
+import { otherValuesOf } from './otherbson.ts'
 import { aChange, aRecord, aSession, fieldsOf, guarded, inc, push, set } from './records.ts'
 
 const text = 'ASCII, umlaut ü, 名前, emoji 😀, \u0001\n\t"\\ and \u2028'
-const objectId = new ObjectId('65a000000000000000000001')
-const uuid = new UUID('0d5f7a52-0a3c-4f0e-9a43-0123456789ab')
 const bytes = Uint8Array.from([0, 1, 127, 128, 255])
 
 /** What goes in and, where it is something else, what comes out: what MongoDB's driver gives by default. */
-const table: [what: string, given: unknown, back?: unknown][] = [
-  ['null', null],
-  ['true', true],
-  ['false', false],
-  ['zero', 0],
-  ['minus zero', -0],
-  ['an integer', 42],
-  ['a negative integer', -42],
-  ['the largest integer of 32 bits', 2 ** 31 - 1],
-  ['an integer beyond 32 bits', 2 ** 31],
-  ['the least integer of 32 bits', -(2 ** 31)],
-  ['the largest safe integer', Number.MAX_SAFE_INTEGER],
-  ['a fraction', 0.1],
-  ['the least of all numbers', 5e-324],
-  ['the largest of all numbers', Number.MAX_VALUE],
-  ['a small bigint', 5n, 5],
-  ['a bigint that a number holds', BigInt(Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER],
-  ['a bigint that no number holds', 2n ** 53n + 1n, Long.fromBigInt(2n ** 53n + 1n)],
-  ['the largest bigint of 64 bits', 2n ** 63n - 1n, Long.MAX_VALUE],
-  ['the least bigint of 64 bits', -(2n ** 63n), Long.MIN_VALUE],
-  ['a Long that a number holds', Long.fromNumber(7), 7],
-  ['a Long that no number holds', Long.MAX_VALUE],
-  ['a Decimal128', Decimal128.fromString('0.10')],
-  ['a Decimal128 of all its digits', Decimal128.fromString('-1234567890.123456789012345678901234E-100')],
-  ['an empty string', ''],
-  ['a string', text],
-  ['a long string', 'ü'.repeat(100_000)],
-  ['a string with a NUL', 'a\0b'],
-  ['a string that looks like a number', '1e3'],
-  ['a date', new Date('2026-02-28T12:34:56.789Z')],
-  ['a date before 1970', new Date(-1)],
-  ['the first date', new Date(-8.64e15)],
-  ['bytes', bytes, new Binary(bytes, 0)],
-  ['no bytes', new Uint8Array(), new Binary(new Uint8Array(), 0)],
-  ['a Buffer', Buffer.from(bytes), new Binary(bytes, 0)],
-  ['a Binary', new Binary(bytes, 0)],
-  ['an ObjectId', objectId],
-  ['a UUID', uuid],
-  ['an empty array', []],
-  ['an array of all sorts', [1, 'a', null, [2, [3, []]], { a: [{}] }, new Date(0), objectId]],
-  ['an empty object', {}],
-  ['an object of all sorts', { a: { b: { c: [1, { d: null }] } }, 'a-b c': 1, ü: '名', toString: 1 }],
-  ['an object with numbers for keys', { 10: 'a', 9: 'b' }],
-  ['an object nested 40 deep', nest(40)],
-  ['a list of many', Array.from({ length: 2000 }, (_, index) => ({ index, even: index % 2 === 0 }))],
-]
+function tableOf({
+  Binary,
+  Decimal128,
+  Long,
+  ObjectId,
+  UUID,
+}: BSON): [what: string, given: unknown, back?: unknown][] {
+  return [
+    ['null', null],
+    ['true', true],
+    ['false', false],
+    ['zero', 0],
+    ['minus zero', -0],
+    ['an integer', 42],
+    ['a negative integer', -42],
+    ['the largest integer of 32 bits', 2 ** 31 - 1],
+    ['an integer beyond 32 bits', 2 ** 31],
+    ['the least integer of 32 bits', -(2 ** 31)],
+    ['the largest safe integer', Number.MAX_SAFE_INTEGER],
+    ['a fraction', 0.1],
+    ['the least of all numbers', 5e-324],
+    ['the largest of all numbers', Number.MAX_VALUE],
+    ['a small bigint', 5n, 5],
+    ['a bigint that a number holds', BigInt(Number.MAX_SAFE_INTEGER), Number.MAX_SAFE_INTEGER],
+    ['a bigint that no number holds', 2n ** 53n + 1n, Long.fromBigInt(2n ** 53n + 1n)],
+    ['the largest bigint of 64 bits', 2n ** 63n - 1n, Long.MAX_VALUE],
+    ['the least bigint of 64 bits', -(2n ** 63n), Long.MIN_VALUE],
+    ['a Long that a number holds', Long.fromNumber(7), 7],
+    ['a Long that no number holds', Long.MAX_VALUE],
+    ['a Decimal128', Decimal128.fromString('0.10')],
+    ['a Decimal128 of all its digits', Decimal128.fromString('-1234567890.123456789012345678901234E-100')],
+    ['an empty string', ''],
+    ['a string', text],
+    ['a long string', 'ü'.repeat(100_000)],
+    ['a string with a NUL', 'a\0b'],
+    ['a string that looks like a number', '1e3'],
+    ['a date', new Date('2026-02-28T12:34:56.789Z')],
+    ['a date before 1970', new Date(-1)],
+    ['the first date', new Date(-8.64e15)],
+    ['bytes', bytes, new Binary(bytes, 0)],
+    ['no bytes', new Uint8Array(), new Binary(new Uint8Array(), 0)],
+    ['a Buffer', Buffer.from(bytes), new Binary(bytes, 0)],
+    ['a Binary', new Binary(bytes, 0)],
+    ['an ObjectId', new ObjectId('65a000000000000000000001')],
+    ['a UUID', new UUID('0d5f7a52-0a3c-4f0e-9a43-0123456789ab')],
+    ['an empty array', []],
+    [
+      'an array of all sorts',
+      [1, 'a', null, [2, [3, []]], { a: [{}] }, new Date(0), new ObjectId('65a000000000000000000001')],
+    ],
+    ['an empty object', {}],
+    ['an object of all sorts', { a: { b: { c: [1, { d: null }] } }, 'a-b c': 1, ü: '名', toString: 1 }],
+    ['an object with numbers for keys', { 10: 'a', 9: 'b' }],
+    ['an object nested 40 deep', nest(40)],
+    ['a list of many', Array.from({ length: 2000 }, (_, index) => ({ index, even: index % 2 === 0 }))],
+  ]
+}
 
-export function values(open: OpenStore): void {
-  for (const [what, given, back = given] of table) {
-    test(`a value comes back as MongoDB's driver gives it: ${what}`, async t => {
-      const store = await open(t)
+export function values(test: Test, bson: BSON): void {
+  const { Decimal128, Long } = bson
+  const otherValues = otherValuesOf(bson)
+  for (const [what, given, back = given] of tableOf(bson)) {
+    test(`a value comes back as MongoDB's driver gives it: ${what}`, async store => {
       const { id } = await aSession(store, { stored: given })
       const answer = { paths: ['set', 'inner.value', 'list'], when: 'after' } as const
       const outcome = await store.update(
@@ -83,8 +92,7 @@ export function values(open: OpenStore): void {
     })
   }
 
-  test('a value that another version of bson made is refused by its path, wherever it is, and nothing is written', async t => {
-    const store = await open(t)
+  test('a value that another version of bson made is refused by its path, wherever it is, and nothing is written', async store => {
     const record = await aSession(store, { n: 1, list: [] })
     const { id } = record
     for (const [type, value] of otherValues) {
@@ -113,8 +121,7 @@ export function values(open: OpenStore): void {
     assert.deepEqual(await store.load(id), record)
   })
 
-  test('the keys of an object keep their order', async t => {
-    const store = await open(t)
+  test('the keys of an object keep their order', async store => {
     const object = { z: 1, a: 2, m: { y: 1, b: 2 } }
     const { id } = await aSession(store, { stored: object })
     await store.update(id, aChange(set('given', object)))
@@ -123,8 +130,7 @@ export function values(open: OpenStore): void {
     assert.equal(JSON.stringify(given), JSON.stringify(object))
   })
 
-  test('a number keeps its kind through arithmetic', async t => {
-    const store = await open(t)
+  test('a number keeps its kind through arithmetic', async store => {
     const { id } = await aSession(store, {
       int: 2 ** 31 - 1,
       double: 0.5,

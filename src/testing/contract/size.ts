@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import { BSON } from 'mongodb'
-import { SessionTooLargeError, StoreUnavailableError } from '../../src/errors.ts'
-import type { OpenStore } from './open.ts'
+import { SessionTooLargeError, StoreUnavailableError } from '../../errors.ts'
+import type { BSON } from '../../stores/bson.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   aRecord,
@@ -17,11 +16,8 @@ import {
   unset,
 } from './records.ts'
 
-const sizeOf = BSON.calculateObjectSize
-
-export function size(open: OpenStore, skip: string | false): void {
-  test('a change that would make the session too large is refused and writes nothing', { skip }, async t => {
-    const store = await open(t)
+export function size(test: Test, { calculateObjectSize: sizeOf }: BSON): void {
+  test('a change that would make the session too large is refused and writes nothing', async store => {
     const record = await aSession(store, { n: 1, list: ['x'.repeat(900)] })
     for (const operation of [set('text', 'x'.repeat(200)), push('list', 'x'.repeat(200))]) {
       const change = { ...aChange(set('n', 2), operation), expires: inAnHour(), maxSize: 1000 }
@@ -32,8 +28,7 @@ export function size(open: OpenStore, skip: string | false): void {
     assert.deepEqual(await store.load(record.id), record)
   })
 
-  test('a session may become as large as it may be, to the byte', { skip }, async t => {
-    const store = await open(t)
+  test('a session may become as large as it may be, to the byte', async store => {
     const before = { text: 'x' }
     const after = { text: 'x', more: 'y'.repeat(500) }
     const { id } = await aSession(store, before)
@@ -44,8 +39,7 @@ export function size(open: OpenStore, skip: string | false): void {
     assert.deepEqual(await fieldsOf(store, id), after)
   })
 
-  test('what makes a session no larger always works, however large it is', { skip }, async t => {
-    const store = await open(t)
+  test('what makes a session no larger always works, however large it is', async store => {
     const { id } = await aSession(store, { big: 'x'.repeat(5000), list: [1, 2], n: 1 })
     const operations = [set('n', 2), set('big', 'y'.repeat(5000)), set('big', 'z'), unset('n'), unset('list')]
     for (const [index, operation] of operations.entries()) {
@@ -55,8 +49,7 @@ export function size(open: OpenStore, skip: string | false): void {
     assert.deepEqual(await fieldsOf(store, id), { big: 'z' })
   })
 
-  test('a session that is not there, or whose guard does not hold, is not too large', { skip }, async t => {
-    const store = await open(t)
+  test('a session that is not there, or whose guard does not hold, is not too large', async store => {
     const { id } = await aSession(store, { n: 1 })
     const guard = { path: 'n', comparator: '>', arg: 1 } as const
     const tooLarge = { ...guarded(guard, set('text', 'x'.repeat(500))), maxSize: 100 }
@@ -66,8 +59,7 @@ export function size(open: OpenStore, skip: string | false): void {
     assert.equal(await store.update(id, tooLarge), 'ended')
   })
 
-  test('of hundreds who would fill a session at once none makes it too large', { skip }, async t => {
-    const store = await open(t)
+  test('of hundreds who would fill a session at once none makes it too large', async store => {
     const maxSize = 5000
     const { id } = await aSession(store, { list: [] })
     const outcomes = await together(200, async index => {

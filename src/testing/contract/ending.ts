@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { OpenStore } from './open.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   anEndedSession,
@@ -13,9 +12,8 @@ import {
   set,
 } from './records.ts'
 
-export function ending(open: OpenStore): void {
-  test('an ended session leaves its tombstone and nothing else', async t => {
-    const store = await open(t)
+export function ending(test: Test): void {
+  test('an ended session leaves its tombstone and nothing else', async store => {
     for (const tombstone of [{ ended: new Date(12345) }, { ended: new Date(), next: 'nonce' }]) {
       const { id } = await aSession(store, { user: 'ada', ended: 'x' }, { absolute: inAnHour() })
       assert.equal(await store.end(id, tombstone, inAnHour()), true)
@@ -25,15 +23,13 @@ export function ending(open: OpenStore): void {
     }
   })
 
-  test('who ends a session is told so, and only the first', async t => {
-    const store = await open(t)
+  test('who ends a session is told so, and only the first', async store => {
     const { id, tombstone } = await anEndedSession(store)
     assert.equal(await store.end(id, { ended: new Date(1), next: 'later' }, aSecondAgo()), false)
     assert.deepEqual(await store.load(id), tombstone)
   })
 
-  test('a change to an ended session writes nothing and brings nothing back', async t => {
-    const store = await open(t)
+  test('a change to an ended session writes nothing and brings nothing back', async store => {
     const { id, tombstone } = await anEndedSession(store, { cart: ['tea'] })
     assert.equal(await store.update(id, aChange(set('cart', []))), 'ended')
     assert.equal(await store.update(id, aChange(inc('n')), { paths: ['n'], when: 'after' }), 'ended')
@@ -42,8 +38,7 @@ export function ending(open: OpenStore): void {
     assert.deepEqual(await store.load(id), tombstone)
   })
 
-  test('a session is ended only at the revision that is named', async t => {
-    const store = await open(t)
+  test('a session is ended only at the revision that is named', async store => {
     const { id } = await aSession(store, { n: 1 })
     await store.update(id, aChange(inc('n')))
     const before = await recordOf(store, id)
@@ -57,8 +52,7 @@ export function ending(open: OpenStore): void {
     assert.equal(await store.end(id, tombstone, inAnHour(), 2), false)
   })
 
-  test('ending a session that does not exist is no error and leaves nothing', async t => {
-    const store = await open(t)
+  test('ending a session that does not exist is no error and leaves nothing', async store => {
     const { id } = aRecord()
     assert.equal(await store.end(id, { ended: new Date() }, inAnHour()), false)
     assert.equal(await store.end(id, { ended: new Date() }, inAnHour(), 1), false)
@@ -66,8 +60,7 @@ export function ending(open: OpenStore): void {
     await store.insert(aRecord({}, { id }))
   })
 
-  test('a tombstone is gone when its time has come', async t => {
-    const store = await open(t)
+  test('a tombstone is gone when its time has come', async store => {
     for (const until of [new Date(), aSecondAgo(), new Date(0)]) {
       const { id } = await aSession(store, { user: 'ada' })
       assert.equal(await store.end(id, { ended: new Date() }, until), true)
@@ -78,8 +71,7 @@ export function ending(open: OpenStore): void {
     }
   })
 
-  test('a tombstone stands until its own time, whatever limits its session had', async t => {
-    const store = await open(t)
+  test('a tombstone stands until its own time, whatever limits its session had', async store => {
     const tombstone = { ended: new Date() }
     for (const isLimited of [false, true]) {
       // Late enough for a busy machine to come before it.
@@ -92,8 +84,7 @@ export function ending(open: OpenStore): void {
     }
   })
 
-  test('a deleted session leaves no trace', async t => {
-    const store = await open(t)
+  test('a deleted session leaves no trace', async store => {
     const living = await aSession(store, { user: 'ada' })
     const ended = await anEndedSession(store)
     const expired = await aSession(store, { user: 'ada' }, { expires: aSecondAgo() })
@@ -109,8 +100,7 @@ export function ending(open: OpenStore): void {
     }
   })
 
-  test('deleting a session that does not exist is no error', async t => {
-    const store = await open(t)
+  test('deleting a session that does not exist is no error', async store => {
     const { id } = aRecord()
     await store.delete(id)
     assert.equal(await store.load(id), undefined)

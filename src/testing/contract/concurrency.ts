@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
-import { IdTakenError } from '../../src/errors.ts'
-import type { SessionRecord } from '../../src/store/record.ts'
-import type { Outcome, Store } from '../../src/store/store.ts'
-import type { OpenStore } from './open.ts'
+import { IdTakenError } from '../../errors.ts'
+import type { SessionRecord } from '../../store/record.ts'
+import type { Outcome, Store } from '../../store/store.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   aRecord,
@@ -27,9 +26,8 @@ function isApplied(outcome: Outcome): boolean {
   return typeof outcome === 'object'
 }
 
-export function concurrency(open: OpenStore): void {
-  test('of hundreds of changes at once none is lost', async t => {
-    const store = await open(t)
+export function concurrency(test: Test): void {
+  test('of hundreds of changes at once none is lost', async store => {
     const { id } = await aSession(store, { n: 0, cart: [] })
     const outcomes = await together(MANY, index =>
       store.update(id, aChange(inc('n', index), push('cart', index), set(`seen.k${index}`, true))),
@@ -45,8 +43,7 @@ export function concurrency(open: OpenStore): void {
     assert.equal(Object.keys(fields.seen as object).length, MANY)
   })
 
-  test('of hundreds of changes at once each is answered with its own result and revision', async t => {
-    const store = await open(t)
+  test('of hundreds of changes at once each is answered with its own result and revision', async store => {
     const { id } = await aSession(store, { n: 0 })
     const outcomes = await together(MANY, index => {
       const when = index % 2 === 0 ? 'after' : 'before'
@@ -61,8 +58,7 @@ export function concurrency(open: OpenStore): void {
     assert.equal(Math.max(...tickets), MANY + 1)
   })
 
-  test('of hundreds who would spend at once no one overdraws', async t => {
-    const store = await open(t)
+  test('of hundreds who would spend at once no one overdraws', async store => {
     const { id } = await aSession(store, { credits: 100 })
     const spend = guarded({ path: 'credits', comparator: '>=', arg: 1 }, inc('credits', -1), inc('spent'))
     const outcomes = await together(MANY, () => store.update(id, spend))
@@ -71,8 +67,7 @@ export function concurrency(open: OpenStore): void {
     assert.deepEqual(await fieldsOf(store, id), { credits: 0, spent: 100 })
   })
 
-  test('of hundreds who take a field at once exactly one gets it', async t => {
-    const store = await open(t)
+  test('of hundreds who take a field at once exactly one gets it', async store => {
     const { id } = await aSession(store, { nonce: 'x' })
     const outcomes = await together(MANY, () =>
       store.update(id, aChange(unset('nonce')), { paths: ['nonce'], when: 'before' }),
@@ -81,8 +76,7 @@ export function concurrency(open: OpenStore): void {
     assert.equal(got.length, 1)
   })
 
-  test('of hundreds who take from a list at once each gets another element', async t => {
-    const store = await open(t)
+  test('of hundreds who take from a list at once each gets another element', async store => {
     const tickets = Array.from({ length: 100 }, (_, index) => index)
     const { id } = await aSession(store, { tickets })
     const outcomes = await together(MANY, () =>
@@ -101,8 +95,7 @@ export function concurrency(open: OpenStore): void {
     )
   })
 
-  test('of hundreds who create a session at once exactly one does', async t => {
-    const store = await open(t)
+  test('of hundreds who create a session at once exactly one does', async store => {
     const { id } = aRecord()
     const created = await together(MANY, async index => {
       const record = aRecord({ index }, { id })
@@ -119,8 +112,7 @@ export function concurrency(open: OpenStore): void {
     assert.deepEqual(await store.load(id), winner)
   })
 
-  test('of hundreds who end a session at once exactly one does', async t => {
-    const store = await open(t)
+  test('of hundreds who end a session at once exactly one does', async store => {
     const { id } = await aSession(store)
     const ended = new Date()
     const was = await together(MANY, index => store.end(id, { ended, next: `by ${index}` }, inAnHour()))
@@ -128,8 +120,7 @@ export function concurrency(open: OpenStore): void {
     assert.deepEqual(await store.load(id), { ended, next: `by ${was.indexOf(true)}` })
   })
 
-  test('a session that is ended amid hundreds of changes stays ended', async t => {
-    const store = await open(t)
+  test('a session that is ended amid hundreds of changes stays ended', async store => {
     const { id } = await aSession(store, { n: 0 })
     let isEnded = false
     const tombstone = { ended: new Date() }
@@ -148,8 +139,7 @@ export function concurrency(open: OpenStore): void {
     assert.equal(await store.update(id, aChange(inc('n'))), 'ended')
   })
 
-  test('a session that is moved to another id amid hundreds of changes loses none', async t => {
-    const store = await open(t)
+  test('a session that is moved to another id amid hundreds of changes loses none', async store => {
     const { id } = await aSession(store, { n: 0 })
     const outcomes: Outcome[] = []
     const change = async () => {
@@ -165,8 +155,7 @@ export function concurrency(open: OpenStore): void {
     assert.equal(outcomes.filter(outcome => outcome === 'ended').length, MANY - kept)
   })
 
-  test('a change that is refused amid hundreds of others takes nothing from them', async t => {
-    const store = await open(t)
+  test('a change that is refused amid hundreds of others takes nothing from them', async store => {
     const { id } = await aSession(store, { n: 0, text: 'tea' })
     await together(MANY, async index => {
       if (index % 3 > 0) return store.update(id, aChange(inc('n')))

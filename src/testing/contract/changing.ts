@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
-import type { Comparator, Operation } from '../../src/language/change.ts'
-import type { Fields } from '../../src/language/values.ts'
-import type { OpenStore } from './open.ts'
+import type { Comparator, Operation } from '../../language/change.ts'
+import type { Fields } from '../../language/values.ts'
+import type { Test } from './case.ts'
 import {
   aChange,
   aRecord,
@@ -124,18 +123,16 @@ const refusals: [title: string, operation: Operation][] = [
   ['inc below a boolean', inc('object.flag.n')],
 ]
 
-export function changing(open: OpenStore): void {
+export function changing(test: Test): void {
   for (const [title, before, operation, after] of results) {
-    test(`a command has MongoDB's result: ${title}`, async t => {
-      const store = await open(t)
+    test(`a command has MongoDB's result: ${title}`, async store => {
       const { id } = await aSession(store, before)
       await store.update(id, aChange(operation))
       assert.deepEqual(await fieldsOf(store, id), after)
     })
   }
 
-  test('the time that a command sets is the time of the change', async t => {
-    const store = await open(t)
+  test('the time that a command sets is the time of the change', async store => {
     const { id } = await aSession(store)
     const before = Date.now()
     await store.update(id, aChange({ op: '$currentDate', path: 'seen' }))
@@ -145,8 +142,7 @@ export function changing(open: OpenStore): void {
     assert.ok(Math.abs(seen.getTime() - before) < 60_000)
   })
 
-  test('a change alters the fields it names and nothing else', async t => {
-    const store = await open(t)
+  test('a change alters the fields it names and nothing else', async store => {
     const record = await aSession(
       store,
       { user: 'ada', n: 1, prefs: { lang: 'en', theme: 'dark' } },
@@ -160,8 +156,7 @@ export function changing(open: OpenStore): void {
     })
   })
 
-  test('a change of several fields is one revision', async t => {
-    const store = await open(t)
+  test('a change of several fields is one revision', async store => {
     const { id } = await aSession(store, { a: 1, b: [1], c: 1 })
     assert.deepEqual(await store.update(id, aChange(inc('a'), push('b', 2), unset('c'), set('d', 4))), {})
     const { rev, fields } = await recordOf(store, id)
@@ -169,8 +164,7 @@ export function changing(open: OpenStore): void {
     assert.deepEqual(fields, { a: 2, b: [1, 2], d: 4 })
   })
 
-  test('every change moves the revision by one, even where it alters nothing', async t => {
-    const store = await open(t)
+  test('every change moves the revision by one, even where it alters nothing', async store => {
     const { id } = await aSession(store, { n: 1 })
     for (const [index, change] of [
       aChange(set('n', 1)),
@@ -184,8 +178,7 @@ export function changing(open: OpenStore): void {
   })
 
   for (const [title, operation] of refusals) {
-    test(`what MongoDB refuses is refused, and the path named: ${title}`, async t => {
-      const store = await open(t)
+    test(`what MongoDB refuses is refused, and the path named: ${title}`, async store => {
       const fields = { text: 'hush-hush', list: ['hush-hush'], number: 12345, object: { flag: true } }
       const record = await aSession(store, fields)
       for (const answer of [undefined, { paths: ['text'], when: 'after' } as const]) {
@@ -198,8 +191,7 @@ export function changing(open: OpenStore): void {
     })
   }
 
-  test('a change of which one part is refused is not applied at all', async t => {
-    const store = await open(t)
+  test('a change of which one part is refused is not applied at all', async store => {
     const record = await aSession(store, { a: 1, m: 'text', z: [1] })
     const change = { ...aChange(inc('a'), inc('m'), push('z', 2)), expires: inAnHour(), maxAge: 5 }
     await assert.rejects(store.update(record.id, change), isCommandErrorAt('m'))
@@ -207,8 +199,7 @@ export function changing(open: OpenStore): void {
   })
 
   for (const operation of [set('a.5', 1), inc('a.2'), push('a.1000000.b', 1), set('b.c.1.d', 1)]) {
-    test(`an array is never filled with nulls to reach an element: ${operation.op} ${operation.path}`, async t => {
-      const store = await open(t)
+    test(`an array is never filled with nulls to reach an element: ${operation.op} ${operation.path}`, async store => {
       const record = await aSession(store, { a: [1, 2], b: { c: [{ d: 0 }] } })
       for (const answer of [undefined, { paths: ['a'], when: 'after' } as const]) {
         const refused = store.update(record.id, aChange(set('other', 1), operation), answer)
@@ -218,15 +209,13 @@ export function changing(open: OpenStore): void {
     })
   }
 
-  test('an element that does not exist is removed without further ado', async t => {
-    const store = await open(t)
+  test('an element that does not exist is removed without further ado', async store => {
     const { id } = await aSession(store, { a: [1, 2] })
     assert.deepEqual(await store.update(id, aChange(unset('a.5'))), {})
     assert.deepEqual(await fieldsOf(store, id), { a: [1, 2] })
   })
 
-  test('a change to a session that does not exist writes nothing', async t => {
-    const store = await open(t)
+  test('a change to a session that does not exist writes nothing', async store => {
     for (const operation of [set('a', 1), inc('a'), push('a', 1), unset('a')]) {
       const { id } = aRecord()
       assert.equal(await store.update(id, aChange(operation)), 'absent')
@@ -237,8 +226,7 @@ export function changing(open: OpenStore): void {
     }
   })
 
-  test('a change moves the end of the session where it says so, with what else it does', async t => {
-    const store = await open(t)
+  test('a change moves the end of the session where it says so, with what else it does', async store => {
     const record = await aSession(store, { n: 1 })
     const expires = new Date(Date.now() + 7_200_001)
     await store.update(record.id, { ...aChange(inc('n')), expires })
@@ -247,15 +235,13 @@ export function changing(open: OpenStore): void {
     assert.deepEqual(await store.load(record.id), { ...record, maxAge: 5, rev: 3, fields: { n: 2 } })
   })
 
-  test('a session takes another lifetime and keeps the end it has', async t => {
-    const store = await open(t)
+  test('a session takes another lifetime and keeps the end it has', async store => {
     const record = await aSession(store)
     await store.update(record.id, { ...aChange(), maxAge: 5 })
     assert.deepEqual(await store.load(record.id), { ...record, maxAge: 5, rev: 2 })
   })
 
-  test('fields may have the names of what a store keeps itself', async t => {
-    const store = await open(t)
+  test('fields may have the names of what a store keeps itself', async store => {
     const names = ['rev', 'data', 'fields', 'ended', 'next', 'absolute', 'secret', 'key', 'value', 'version']
     const record = await aSession(store, Object.fromEntries(names.map(name => [name, name])))
     await store.update(record.id, aChange(...names.map(name => set(name, 1))))

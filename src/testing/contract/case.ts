@@ -1,0 +1,63 @@
+import type { Store } from '../../store/store.ts'
+
+/** The parts of the contract. */
+export type StorePromise =
+  | 'creation'
+  | 'reading'
+  | 'changing'
+  | 'guards'
+  | 'answers'
+  | 'ending'
+  | 'expiry'
+  | 'finding'
+  | 'counting'
+  | 'sweeping'
+  | 'concurrency'
+  | 'joining'
+  | 'isolation'
+  | 'values'
+  | 'size'
+  | 'upkeep'
+
+/** The methods that a store need not have. */
+type Optional = 'count' | 'find' | 'sweep'
+
+type With<Method extends Optional> = Store & Required<Pick<Store, Method>>
+
+/** Names a test of a fresh, empty store; with `needs`, of one that has this method. */
+export type Test = <Method extends Optional = never>(
+  title: string,
+  run: (store: With<Method>) => Promise<void>,
+  needs?: Method,
+) => void
+
+/** One sentence of the contract, and the test of it. */
+export interface StoreTest {
+  /** The part of the contract that it belongs to. */
+  readonly promise: StorePromise
+  readonly title: string
+  /**
+   * Runs the test with the store that `open` gives: a fresh, empty one, which is the caller's to close. Rejects with an
+   * `AssertionError` where the store does not keep the promise. Resolves to the reason if there is nothing to test,
+   * because the store lacks an optional method: show the test as skipped then.
+   */
+  run(open: () => Store | Promise<Store>): Promise<string | undefined>
+}
+
+/** The tests that `name` them. */
+export function testsOf(promise: StorePromise, name: (test: Test) => void): StoreTest[] {
+  const tests: StoreTest[] = []
+  name((title, run, needs) => {
+    tests.push({
+      promise,
+      title,
+      async run(open) {
+        const store = await open()
+        if (needs && !store[needs]) return `This store has no ${needs}()`
+        await run(store as Parameters<typeof run>[0])
+        return undefined
+      },
+    })
+  })
+  return tests
+}

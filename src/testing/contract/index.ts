@@ -1,0 +1,53 @@
+import { bsonFor } from '../../stores/bson.ts'
+import { answers } from './answers.ts'
+import { type StoreTest, testsOf } from './case.ts'
+import { changing } from './changing.ts'
+import { concurrency } from './concurrency.ts'
+import { counting } from './counting.ts'
+import { creation } from './creation.ts'
+import { ending } from './ending.ts'
+import { expiry } from './expiry.ts'
+import { finding } from './finding.ts'
+import { guards } from './guards.ts'
+import { isolation } from './isolation.ts'
+import { joining } from './joining.ts'
+import { reading } from './reading.ts'
+import { size } from './size.ts'
+import { sweeping } from './sweeping.ts'
+import { upkeep } from './upkeep.ts'
+import { values } from './values.ts'
+
+/**
+ * What every store promises, as a list of tests that any test runner can run. Each opens a store of its own, so they may run side
+ * by side.
+ *
+ *     for (const { title, run } of storeContract()) {
+ *       test(title, async t => {
+ *         const skipped = await run(() => myStore())
+ *         if (skipped) t.skip(skipped)
+ *       })
+ *     }
+ *
+ * @throws {ConfigurationError} if the package `bson` is not installed, by whose types the values of fields are compared.
+ */
+export function storeContract(): StoreTest[] {
+  const bson = bsonFor('storeContract')
+  return [
+    ...testsOf('creation', creation),
+    ...testsOf('reading', reading),
+    ...testsOf('changing', changing),
+    ...testsOf('guards', guards),
+    ...testsOf('answers', answers),
+    ...testsOf('ending', ending),
+    ...testsOf('expiry', expiry),
+    ...testsOf('finding', test => finding(test, bson)),
+    ...testsOf('counting', counting),
+    ...testsOf('sweeping', sweeping),
+    ...testsOf('concurrency', concurrency),
+    ...testsOf('joining', joining),
+    ...testsOf('isolation', test => isolation(test, bson)),
+    ...testsOf('values', test => values(test, bson)),
+    ...testsOf('size', test => size(test, bson)),
+    ...testsOf('upkeep', upkeep),
+  ]
+}

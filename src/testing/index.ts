@@ -1,0 +1,5 @@
+export type { StorePromise, StoreTest } from './contract/case.ts'
+export { storeContract } from './contract/index.ts'
+export { type Held, type HeldCall, hold } from './hold.ts'
+export { memoryStore, type TestStore } from './memory.ts'
+export { type BrowserCookie, type SignedIn, signedIn } from './signed-in.ts'

@@ -1,0 +1,68 @@
+import { milliseconds } from '../duration.ts'
+import { isEnded, type SessionRecord, type Tombstone } from '../store/record.ts'
+import type { Store } from '../store/store.ts'
+import { memoryStore as storeInMemory } from '../stores/memory.ts'
+
+/** A memory store whose clock a test moves. */
+export interface TestStore extends Store, AsyncDisposable {
+  /**
+   * Lets time pass for the sessions that the store holds: milliseconds, or words such as `'1 hour'`. They have then been created
+   * that much earlier, and end that much earlier. Nothing waits, and `Date` stays as it is, so other tests do not notice.
+   *
+   * A visitor's cookie does not age. So a session that a visitor uses afterwards is not extended, although its cookie would be
+   * old enough by then. To test that, move `Date` by fake timers: this store follows them.
+   *
+   * @throws {ConfigurationError} if it is not a positive duration.
+   */
+  advance(duration: number | string): void
+}
+
+/**
+ * A memory store for a test that lets time pass.
+ *
+ *     store.advance('14 days')
+ *
+ * @throws {ConfigurationError} if the package `bson` is not installed.
+ */
+export function memoryStore(): TestStore {
+  let passed = 0
+  const store = storeInMemory({ clock: () => Date.now() + passed })
+  // The store runs ahead of `Date`. What it is given moves into its time, and what it gives moves back.
+  const into = (date: Date) => new Date(date.getTime() + passed)
+  const back = (date: Date) => new Date(date.getTime() - passed)
+  const moved = (record: SessionRecord, move: (date: Date) => Date): SessionRecord => ({
+    ...record,
+    created: move(record.created),
+    expires: move(record.expires),
+    ...(record.absolute && { absolute: move(record.absolute) }),
+  })
+  const tombstoneMoved = (tombstone: Tombstone, move: (date: Date) => Date): Tombstone => ({
+    ...tombstone,
+    ended: move(tombstone.ended),
+  })
+  return {
+    insert: record => store.insert(moved(record, into)),
+    async load(id) {
+      const found = await store.load(id)
+      if (!found) return undefined
+      return isEnded(found) ? tombstoneMoved(found, back) : moved(found, back)
+    },
+    async read(id, paths) {
+      const found = await store.read(id, paths)
+      return found && isEnded(found) ? tombstoneMoved(found, back) : found
+    },
+    update: (id, change, answer) =>
+      store.update(id, change.expires ? { ...change, expires: into(change.expires) } : change, answer),
+    end: (id, tombstone, until, rev) => store.end(id, tombstoneMoved(tombstone, into), into(until), rev),
+    delete: id => store.delete(id),
+    async *find(path, value) {
+      for await (const record of store.find?.(path, value) ?? []) yield moved(record, back)
+    },
+    count: async () => (await store.count?.()) ?? 0,
+    sweep: async () => (await store.sweep?.()) ?? 0,
+    advance(duration) {
+      passed += milliseconds('duration', duration)
+    },
+    [Symbol.asyncDispose]: () => store[Symbol.asyncDispose](),
+  }
+}
