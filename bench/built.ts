@@ -9,13 +9,12 @@ export const folder = new URL('../node_modules/.cache/bench/', import.meta.url)
 
 /** Builds the package as it is published: run from its sources, tsx would give a name to each closure whenever it is made. */
 export function build(): void {
-  const compiler = 'node_modules/typescript/bin/tsc'
-  const args = [compiler, '-p', 'tsconfig.build.json', '--outDir', fileURLToPath(folder)]
-  execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
+  const args = ['run', '--silent', 'build', '--', fileURLToPath(folder)]
+  execFileSync('npm', args, { cwd: root, stdio: 'inherit' })
   writeFileSync(new URL('package.json', folder), '{ "type": "module" }\n')
 }
 
-/** A module of the built package, such as `'stores/memory'`. */
+/** An entry of the built package, such as `'stores/memory'`. */
 export function library<Module>(name: string): Promise<Module> {
   return import(new URL(`${name}.js`, folder).href)
 }

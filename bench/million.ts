@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { idOf, newSecret } from '../src/ids.ts'
 import type { Change, SessionId, SessionRecord, Store } from '../src/index.ts'
+import { loadDriver } from '../src/stores/sqlite/driver.ts'
 import { build, library } from './built.ts'
 
 // A million sessions in one SQLite file, of which nine in ten expire: npx tsx bench/million.ts [sessions]
@@ -167,7 +168,6 @@ const quiet = () => traffic(large, living, () => delay(QUIET))
 // The first of the live traffic pays for what storing so many has left to the garbage collector: it is not counted.
 await quiet()
 const before = await quiet()
-const { loadDriver } = await library<typeof import('../src/stores/sqlite/driver.ts')>('stores/sqlite/driver')
 const Database = loadDriver()
 const db = new Database(path)
 const expired = db.prepare('SELECT 1 FROM sessions WHERE expires <= ? LIMIT 1')

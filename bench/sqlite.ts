@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { serialize } from 'bson'
 import { idOf, newSecret } from '../src/ids.ts'
 import type { Change, SessionRecord, Store } from '../src/index.ts'
+import { loadDriver } from '../src/stores/sqlite/driver.ts'
 import { build, library } from './built.ts'
 
 // What the SQLite store does in a second, next to the same statements by hand: npx tsx bench/sqlite.ts [rounds]
 
 build()
 const { sqliteStore } = await library<typeof import('../src/stores/sqlite/store.ts')>('stores/sqlite/store')
-const { loadDriver } = await library<typeof import('../src/stores/sqlite/driver.ts')>('stores/sqlite/driver')
 const Database = loadDriver()
 const ROUNDS = Number(process.argv[2] ?? 15)
 const SESSIONS = 1000

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
 import { isBuiltin } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { before, type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -187,6 +187,40 @@ for (const format of ['cjs', 'esm'] as const) {
       })`
     assert.equal(await printedAsBundle(t, { format, external: ['libsql'] }, program), 'undefined')
   })
+}
+
+test('who follows a source map finds the source in it, since the package has no other', async () => {
+  const files = await readdir(join(root, 'dist'), { recursive: true })
+  const maps = files.filter(name => name.endsWith('.map'))
+  assert.ok(maps.length > 0)
+  for (const file of maps) {
+    const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, 'dist', file), 'utf8'))
+    assert.equal(sourcesContent.length, sources.length, file)
+    assert.ok(
+      sourcesContent.every((text: unknown) => typeof text === 'string'),
+      file,
+    )
+  }
+})
+
+test('whoever imports an entry loads at most twelve files of the package', async () => {
+  for (const target of Object.values(manifest.exports)) {
+    if (typeof target !== 'object' || target === null || !('default' in target)) continue
+    const loaded = new Set<string>()
+    loadedBy(join(root, String(target.default)), loaded)
+    assert.ok(loaded.size <= 12, `${target.default} loads ${loaded.size}`)
+  }
+})
+
+/** A file and all that it imports statically, as built. */
+function loadedBy(file: string, loaded: Set<string>): void {
+  if (loaded.has(file)) return
+  loaded.add(file)
+  for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(
+    /^(?:import\b|\} from )[^"]*"(\.[^"]*)"/gm,
+  )) {
+    loadedBy(join(dirname(file), name), loaded)
+  }
 }
 
 // A good part of it is messages that name a mistake and the way out.

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path/posix'
+import { join } from 'node:path/posix'
 import { promisify } from 'node:util'
 import { filesMatching } from '../support/runner/files.ts'
 import { compilers, jest, type Pair, versionOf } from './pairs.ts'
@@ -72,16 +72,23 @@ async function importedBy(pair: Pair, path: string): Promise<Record<string, stri
   return Object.fromEntries(versions.flatMap(([name, version]) => (version ? [[name, version]] : [])))
 }
 
-/** Where tests import a file of `src/`, they get the compiled one of the package: by the package's name if it is one of its entries. */
+/**
+ * Where tests import a file of `src/` that is an entry of the package, or of which the main entry exports all, they get the package's.
+ * The others are inside of the package's chunks, where nobody reaches them: these are tested as they are.
+ */
 async function standInForSource(path: string, root: string): Promise<void> {
-  const entries = await entriesOf(root)
-  for (const file of await filesMatching(root, ['src/**/*.ts'])) {
-    const compiled = file.replace(/^src\//, 'dist/').replace(/\.ts$/, '.js')
-    const to = relative(dirname(file), join('node_modules/koa-atomic-session', compiled))
-    const name = entries.get(compiled)
-    const lines = [`export * from '${name ?? to}'`]
-    if (name === 'koa-atomic-session') lines.push(`export { default } from '${name}'`)
-    await mkdir(dirname(join(path, file)), { recursive: true })
+  await cp(join(root, 'src'), join(path, 'src'), { recursive: true })
+  const main = await readFile(join(root, 'src/index.ts'), 'utf8')
+  const whole = Array.from(main.matchAll(/^export \* from '\.\/(.*)'/gm), ([, file]) => `src/${file}`)
+  const standIns = new Map([
+    ...(await entriesOf(root)),
+    ...whole.map(file => [file, 'koa-atomic-session'] as const),
+    ['src/store/joining.ts', 'koa-atomic-session'],
+    ['src/stores/mongodb/store.ts', 'koa-atomic-session'],
+  ])
+  for (const [file, name] of standIns) {
+    const lines = [`export * from '${name}'`]
+    if (file === 'src/index.ts') lines.push(`export { default } from '${name}'`)
     await writeFile(join(path, file), lines.join('\n'))
   }
 }
@@ -91,9 +98,11 @@ async function entriesOf(root: string): Promise<Map<string, string>> {
     exports: Record<string, { default?: string }>
   }
   return new Map(
-    Object.entries(exports).map(([name, { default: file = '' }]) => [
-      file.replace('./', ''),
-      name.replace('.', 'koa-atomic-session'),
-    ]),
+    Object.entries(exports)
+      .filter(([, { default: file }]) => file?.endsWith('.js'))
+      .map(([name, { default: file = '' }]) => [
+        file.replace(/^\.\/dist\/(.*)\.js$/, 'src/$1.ts'),
+        name.replace('.', 'koa-atomic-session'),
+      ]),
   )
 }

@@ -57,9 +57,7 @@ export function builtStore(name: string): string {
   const packed = join(root, 'node_modules/koa-atomic-session/dist/stores/sqlite/store.js')
   if (existsSync(packed)) return packed
   const folder = join(root, 'node_modules', '.cache', name)
-  // By its path: the least TypeScript is here too, and either may be what .bin/tsc is.
-  const args = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', folder]
-  execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
+  execFileSync('npm', ['run', '--silent', 'build', '--', folder], { cwd: root, stdio: 'inherit' })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
   return join(folder, 'stores', 'sqlite', 'store.js')
 }
