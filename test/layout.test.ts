@@ -19,6 +19,12 @@ const ROOMS: Readonly<
   testing: { rooms: ['language', 'store', 'session', 'http', 'stores'], packages: [] },
 }
 
+/** The operator's tool, which is all that reaches for drivers by itself. */
+const TOOL = {
+  rooms: ['language', 'store', 'stores'],
+  packages: ['bson', 'ioredis', 'iovalkey', 'mongodb', 'pg', 'postgres', 'redis'],
+}
+
 /** Files that every room may import, and that import only each other. */
 const VOCABULARY = ['duration.ts', 'errors.ts', 'events.ts', 'ids.ts', 'shown.ts']
 const PACKAGES_OF_VOCABULARY = ['parse-duration']
@@ -112,7 +118,10 @@ test('the import lines are all read', () => {
 
 test('every file is in one of the rooms', () => {
   const rooms = new Set(files.map(file => roomOf(file.slice('src/'.length))))
-  assert.deepEqual([...rooms].sort(), ['index.ts', 'stores', ...VOCABULARY, ...Object.keys(ROOMS)].sort())
+  assert.deepEqual(
+    [...rooms].sort(),
+    ['cli', 'index.ts', 'stores', ...VOCABULARY, ...Object.keys(ROOMS)].sort(),
+  )
 })
 
 test('what is imported exists, by its full name', () => {
@@ -140,6 +149,25 @@ test('the vocabulary imports only itself', () => {
 test('stores import only stores, language, store and the vocabulary', () => {
   const allowed = ['stores', 'language', 'store', ...VOCABULARY]
   assertNone(among('stores').filter(({ to, isPackage }) => !isPackage && !allowed.includes(roomOf(to))))
+})
+
+test('cli/ imports only stores, language, store and the vocabulary, and is imported by none', () => {
+  const allowed = ['cli', ...TOOL.rooms, ...VOCABULARY]
+  assertNone(among('cli').filter(({ to, isPackage }) => !isPackage && !allowed.includes(roomOf(to))))
+  assertNone(packagesOf('cli').filter(({ to }) => !TOOL.packages.includes(to)))
+  assertNone(
+    imports.filter(({ from, to, isPackage }) => !isPackage && roomOf(to) === 'cli' && roomOf(from) !== 'cli'),
+  )
+})
+
+test('cli/ loads a driver only where it is asked for', () => {
+  const drivers = TOOL.packages.filter(name => name !== 'bson')
+  const loaded = loadedBy('cli/main.ts').filter(({ to }) => drivers.includes(to))
+  assert.deepEqual(new Set(loaded.map(({ from }) => from)), new Set(['cli/drivers.ts']))
+  assert.doesNotMatch(
+    readFileSync(join(root, 'src/cli/drivers.ts'), 'utf8'),
+    /^import [^;]* from '(?!node:|\.)/m,
+  )
 })
 
 test('no store sees another', () => {

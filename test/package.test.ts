@@ -23,6 +23,7 @@ type Dependencies = {
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Dependencies & {
   exports: Record<string, unknown>
+  bin: Record<string, string>
 }
 
 /** What a user's program prints, run where the package finds itself by its own name. */
@@ -118,6 +119,30 @@ test('the stores that need bson are imported without it, and say so when one is 
     'ConfigurationError: memoryStore needs the package bson, which is not installed: npm install bson',
     'ConfigurationError: storeContract needs the package bson, which is not installed: npm install bson',
   ])
+})
+
+/** What the operator's tool prints there, and the code that it ends with. */
+function toolIn(t: TestContext, packages: string[], ...args: string[]): Promise<string> {
+  const program = `
+    process.argv.push('koa-atomic-session', ...${JSON.stringify(args)})
+    process.once('exit', code => {
+      console.log(code)
+      process.exitCode = 0
+    })
+    import('./node_modules/koa-atomic-session/${manifest.bin['koa-atomic-session']}')`
+  return printedWith(t, packages, program)
+}
+
+test("the operator's tool needs no more than the driver of the store that it is asked for", async t => {
+  assert.match(await toolIn(t, [], 'keys'), /^[\w-]{43}\n0$/)
+  assert.match(await toolIn(t, [], 'schema', 'prisma'), /^model Sessions \{$/m)
+  const missing = await toolIn(t, [], 'count', 'mongodb://localhost/shop', '--json')
+  assert.match(missing, /needs the package mongodb, which is not installed: npm install mongodb"\n\}\n2$/)
+  const second = await toolIn(t, ['bson'], 'count', 'redis://localhost', '--json')
+  assert.match(
+    second,
+    /needs the package redis \(or ioredis, or iovalkey\), which is not installed: npm install redis"/,
+  )
 })
 
 interface Bundling {

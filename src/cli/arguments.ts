@@ -1,0 +1,102 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { didYouMean } from '../language/calloptions.ts'
+import { type Names, type Target, targetOf } from './target.ts'
+import { UsageError } from './usage.ts'
+
+type ParseArgsOptionsConfig = NonNullable<ParseArgsConfig['options']>
+
+const text = { type: 'string' } as const
+const flag = { type: 'boolean' } as const
+
+const everywhere = { json: flag, help: flag, version: flag } satisfies ParseArgsOptionsConfig
+const names = { collection: text, prefix: text, schema: text, table: text } satisfies ParseArgsOptionsConfig
+
+/** What each command takes beside `everywhere`. */
+const optionsOf = {
+  count: names,
+  show: { ...names, values: flag },
+  end: { ...names, user: text, field: text, yes: flag },
+  sweep: names,
+  schema: { schema: text, table: text, unlogged: flag, field: text },
+  keys: {},
+} satisfies Record<string, ParseArgsOptionsConfig>
+
+export type CommandName = keyof typeof optionsOf
+
+/** All that any command takes; what a command does not take is refused. */
+export interface Options extends Partial<Names> {
+  readonly json?: boolean
+  readonly help?: boolean
+  readonly version?: boolean
+  readonly values?: boolean
+  readonly user?: string
+  readonly field?: string
+  readonly yes?: boolean
+  readonly unlogged?: boolean
+}
+
+export interface Arguments {
+  readonly command: CommandName | undefined
+  /** What stands after the command and is no option. */
+  readonly operands: readonly string[]
+  readonly options: Options
+}
+
+/** @throws {UsageError} that repeats no more of what was given than names of commands and options: the rest may be secret. */
+export function argumentsIn(args: readonly string[]): Arguments {
+  const all: ParseArgsOptionsConfig = Object.assign({}, everywhere, ...Object.values(optionsOf))
+  const { tokens } = parseArgs({ args: [...args], options: all, strict: false, tokens: true })
+  const positional = tokens.find(({ kind }) => kind === 'positional')
+  const name = positional?.kind === 'positional' ? positional.value : undefined
+  const command = name === undefined ? undefined : commandNamed(name)
+  const options = { ...everywhere, ...(command && optionsOf[command]) }
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options, allowPositionals: true })
+    return { command, operands: positionals.slice(1), options: values as Options }
+  } catch (error) {
+    throw new UsageError(firstSentence((error as Error).message))
+  }
+}
+
+function commandNamed(name: string): CommandName {
+  const known = Object.keys(optionsOf)
+  if (known.includes(name)) return name as CommandName
+  // An address in its place may hold a password.
+  const shown = /^[a-z]{1,20}$/.test(name) ? `command ${name}` : 'such command'
+  throw new UsageError(`There is no ${shown}${didYouMean(name, known)}; there are ${known.join(', ')}`)
+}
+
+/** The rest is advice for who meant a positional argument. */
+function firstSentence(message: string): string {
+  return message.split(/\. |\n/, 1)[0] ?? message
+}
+
+/** The variable that says the store where the command line does not. */
+export const STORE_VARIABLE = 'SESSION_STORE'
+
+/**
+ * The store that is meant, and what stands before it.
+ * @throws {UsageError} where none is, or too much was given.
+ */
+export function storeIn(
+  { operands, options }: Arguments,
+  before: number,
+  env: NodeJS.ProcessEnv,
+): { readonly target: Target; readonly operands: readonly string[] } {
+  if (operands.length < before) throw new UsageError("Give a session's id")
+  expectAtMost(operands, before + 1)
+  const address = operands[before] ?? env[STORE_VARIABLE]
+  if (!address) {
+    throw new UsageError(
+      `Give the store: mongodb://…, redis://…, postgres://… or the name of an SQLite file, after the command or as the variable ${STORE_VARIABLE}`,
+    )
+  }
+  const { collection, prefix, schema, table } = options
+  const given = { collection, prefix, schema, table }
+  const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+  return { target: targetOf(address, named), operands: operands.slice(0, before) }
+}
+
+export function expectAtMost(operands: readonly string[], most: number): void {
+  if (operands.length > most) throw new UsageError('There is more on the command line than the command takes')
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+import { once } from 'node:events'
+import { createInterface } from 'node:readline/promises'
+import { run, type Terminal } from './run.ts'
+
+const { stdin, stdout, stderr } = process
+
+const terminal: Terminal = {
+  env: process.env,
+  isInteractive: stdin.isTTY === true && stderr.isTTY === true,
+  print: text => void stdout.write(`${text.replace(/\n$/, '')}\n`),
+  // A bar is written over by the next.
+  tell: text => void stderr.write(text.startsWith('\r') ? text : `${text}\n`),
+  async ask(question) {
+    const lines = createInterface({ input: stdin, output: stderr })
+    try {
+      // Who ends the input answers nothing.
+      const ended = once(lines, 'close').then(() => '')
+      const answer = await Promise.race([lines.question(`${question} [y/N] `), ended])
+      return /^y(?:es)?$/i.test(answer.trim())
+    } finally {
+      lines.close()
+    }
+  },
+}
+
+// Node says that its SQLite is young, which is nothing to an operator.
+process.removeAllListeners('warning')
+process.on('warning', ({ name, message }) => {
+  if (name !== 'ExperimentalWarning') stderr.write(`${name}: ${message}\n`)
+})
+
+process.exitCode = await run(process.argv.slice(2), terminal)

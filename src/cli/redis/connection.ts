@@ -1,0 +1,97 @@
+import type { RedisClient } from '../../stores/redis/client.ts'
+import { driverOf } from '../drivers.ts'
+import { PATIENCE } from '../opened.ts'
+
+/** A client, by whichever of the packages is installed. */
+export interface RedisConnection {
+  readonly client: RedisClient
+  /** One command to the server, or to the first of a cluster. */
+  call(...words: string[]): Promise<unknown>
+  close(): Promise<void>
+}
+
+/** Connects to one server, and where that is a node of a cluster, to the cluster. */
+export async function connectRedis(address: string): Promise<RedisConnection> {
+  const loaded = await driverOf('redis://', ['redis', 'ioredis', 'iovalkey'])
+  if (loaded.name === 'redis') return byNodeRedis(loaded.driver, address)
+  return byIoredis(loaded.driver as typeof import('ioredis'), address)
+}
+
+const ignore = () => {}
+
+async function byNodeRedis(redis: typeof import('redis'), url: string): Promise<RedisConnection> {
+  const socket = { connectTimeout: PATIENCE, reconnectStrategy: false } as const
+  const single = redis.createClient({ url, socket })
+  single.on('error', ignore)
+  await single.connect()
+  const call = (...words: string[]) => single.sendCommand(words)
+  if (!isCluster(await call('INFO', 'cluster'))) {
+    return { client: single, call, close: async () => single.destroy() }
+  }
+  const { username, password, tls } = partsOf(url)
+  const cluster = redis.createCluster({
+    rootNodes: [{ url }],
+    defaults: { ...(username && { username }), ...(password && { password }), socket: { ...socket, tls } },
+  } as Parameters<typeof redis.createCluster>[0])
+  cluster.on('error', ignore)
+  await cluster.connect()
+  return {
+    client: cluster,
+    call,
+    async close() {
+      single.destroy()
+      cluster.destroy()
+    },
+  }
+}
+
+async function byIoredis(
+  { Redis, Cluster }: typeof import('ioredis'),
+  url: string,
+): Promise<RedisConnection> {
+  const options = { connectTimeout: PATIENCE, maxRetriesPerRequest: 0, retryStrategy: () => null }
+  const single = new Redis(url, { ...options, lazyConnect: true })
+  // A refused connection is told of by this event alone.
+  let cause: unknown
+  single.on('error', (error: unknown) => {
+    cause = error
+  })
+  await single.connect().catch((error: unknown) => {
+    throw cause ?? error
+  })
+  const call = (command = '', ...words: string[]): Promise<unknown> => single.call(command, ...words)
+  if (!isCluster(await call('INFO', 'cluster'))) {
+    return { client: single, call, close: async () => single.disconnect() }
+  }
+  const { username, password, tls } = partsOf(url)
+  const cluster = new Cluster([url], {
+    redisOptions: {
+      ...options,
+      ...(username && { username }),
+      ...(password && { password }),
+      ...(tls && { tls: {} }),
+    },
+  })
+  cluster.on('error', ignore)
+  return {
+    client: cluster,
+    call,
+    async close() {
+      single.disconnect()
+      cluster.disconnect()
+    },
+  }
+}
+
+function isCluster(info: unknown): boolean {
+  return /^cluster_enabled:1/m.test(String(info))
+}
+
+function partsOf(url: string) {
+  const { username, password, protocol } = new URL(url)
+  return {
+    username: decodeURIComponent(username),
+    password: decodeURIComponent(password),
+    tls: protocol === 'rediss:',
+  }
+}

@@ -1,0 +1,171 @@
+import { readFileSync } from 'node:fs'
+import { type Arguments, argumentsIn, type CommandName, expectAtMost, storeIn } from './arguments.ts'
+import { type Censor, censorOf } from './censor.ts'
+import { count, countedText } from './count.ts'
+import { endedText, endOne, endUser } from './end.ts'
+import { toldOf } from './failure.ts'
+import { help } from './help.ts'
+import type { OpenedStore } from './opened.ts'
+import { openStore } from './opening.ts'
+import { randomKey } from './random-key.ts'
+import { schema } from './schema/schema.ts'
+import { idIn, show, shownText } from './show.ts'
+import { bar, sweep, sweptText } from './sweep.ts'
+import type { Target } from './target.ts'
+import { UsageError } from './usage.ts'
+
+/** Where a command is given. */
+export interface Terminal {
+  readonly env: NodeJS.ProcessEnv
+  /** Whether a person reads what is printed, and can answer. */
+  readonly isInteractive: boolean
+  print(text: string): void
+  /** For people alone: what is not the command's result. */
+  tell(text: string): void
+  /** True for yes. */
+  ask(question: string): Promise<boolean>
+}
+
+export const OK = 0
+export const WARNING = 1
+export const FAILED = 2
+export const MISUSED = 64
+
+/** What a command has come to. */
+interface Result {
+  readonly text: string
+  /** For machines, beside the command's name and the store. */
+  readonly json: object
+  readonly code: number
+}
+
+/** Follows a command line, and gives the exit code. */
+export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
+  const isJSON = args.includes('--json')
+  const failed: Failed = { target: undefined, command: undefined }
+  try {
+    const given = argumentsIn(args)
+    failed.command = given.command
+    if (given.options.version) {
+      terminal.print(version())
+      return OK
+    }
+    if (given.options.help || given.command === undefined) {
+      if (given.options.help) terminal.print(help)
+      else terminal.tell(help)
+      return given.options.help ? OK : MISUSED
+    }
+    const { text, json, code } = await resultOf(given.command, given, terminal, failed)
+    const { command, target } = failed
+    terminal.print(isJSON ? jsonOf({ command, ...(target && { store: target.shown }), ...json }) : text)
+    return code
+  } catch (error) {
+    return failure(error, isJSON, terminal, failed)
+  }
+}
+
+/** What is known by then of a command that fails. */
+interface Failed {
+  command: CommandName | undefined
+  target: Target | undefined
+}
+
+function failure(error: unknown, isJSON: boolean, terminal: Terminal, { command, target }: Failed): number {
+  const censor: Censor = target?.censor ?? censorOf([])
+  const message = toldOf(error, censor)
+  const isMisuse = error instanceof UsageError
+  if (isJSON) terminal.print(jsonOf({ command, ...(target && { store: target.shown }), error: message }))
+  else terminal.tell(isMisuse ? `${message}\nkoa-atomic-session --help says more` : message)
+  return isMisuse ? MISUSED : FAILED
+}
+
+function jsonOf(value: object): string {
+  return JSON.stringify(value, undefined, 2)
+}
+
+async function resultOf(
+  command: CommandName,
+  given: Arguments,
+  terminal: Terminal,
+  failed: Failed,
+): Promise<Result> {
+  const { operands, options } = given
+  switch (command) {
+    case 'keys': {
+      expectAtMost(operands, 0)
+      const key = randomKey()
+      return { text: key, json: { key }, code: OK }
+    }
+    case 'schema': {
+      expectAtMost(operands, 1)
+      const [form = 'sql'] = operands
+      const { schema: within, table, unlogged, field } = options
+      const text = schema(form, {
+        ...(within !== undefined && { schema: within }),
+        ...(table !== undefined && { table }),
+        ...(unlogged && { unlogged }),
+        ...(field !== undefined && { user: field }),
+      })
+      return { text, json: { form, schema: text }, code: OK }
+    }
+    default:
+      return ofStore(command, given, terminal, failed)
+  }
+}
+
+async function ofStore(
+  command: Exclude<CommandName, 'keys' | 'schema'>,
+  given: Arguments,
+  terminal: Terminal,
+  failed: Failed,
+): Promise<Result> {
+  const { options } = given
+  const isOfOne = command === 'show' || (command === 'end' && options.user === undefined)
+  if (isOfOne && given.operands[0] !== undefined) idIn(given.operands[0])
+  const { target, operands } = storeIn(given, isOfOne ? 1 : 0, terminal.env)
+  failed.target = target
+  const [id = ''] = operands
+  if (command === 'end' && !isOfOne && !options.yes && (!terminal.isInteractive || options.json)) {
+    throw new UsageError('Nobody can be asked here: give --yes')
+  }
+  const opened = await openStore(target)
+  try {
+    switch (command) {
+      case 'count': {
+        const counted = await count(opened)
+        return { text: countedText(counted), json: counted, code: OK }
+      }
+      case 'show': {
+        const shown = await show(opened, id, options.values)
+        return { text: shownText(shown), json: shown, code: shown.state === 'live' ? OK : WARNING }
+      }
+      case 'end':
+        return await ended(opened, id, given, terminal)
+      case 'sweep': {
+        const isWatched = terminal.isInteractive && !options.json
+        const swept = await sweep(opened, isWatched ? (...so) => terminal.tell(`\r${bar(...so)}`) : undefined)
+        if (isWatched) terminal.tell('')
+        return { text: sweptText(swept), json: swept, code: OK }
+      }
+    }
+  } finally {
+    await opened.close()
+  }
+}
+
+async function ended(
+  opened: OpenedStore,
+  id: string,
+  { options }: Arguments,
+  terminal: Terminal,
+): Promise<Result> {
+  const { user, field, yes } = options
+  const confirm = async (sessions: number) => yes || terminal.ask(`End ${sessions} sessions of this user?`)
+  const result = await (user === undefined ? endOne(opened, id) : endUser(opened, user, { field, confirm }))
+  return { text: endedText(result), json: result, code: result.ended > 0 ? OK : WARNING }
+}
+
+function version(): string {
+  const file = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
+}

@@ -1,0 +1,121 @@
+import { types } from 'node:util'
+import { idOf, isId, type SessionId } from '../ids.ts'
+import { sizeOf } from '../language/size.ts'
+import { type Fields, isBSON, isPlain } from '../language/values.ts'
+import { isEnded } from '../store/record.ts'
+import { excerptOf } from './censor.ts'
+import type { Bson, OpenedStore } from './opened.ts'
+import { UsageError } from './usage.ts'
+
+/** What is printed of a session. */
+export type Shown =
+  | { readonly id: string; readonly state: 'absent' }
+  | { readonly id: string; readonly state: 'ended'; readonly ended: Date; readonly replaced: boolean }
+  | LivingSession
+
+interface LivingSession {
+  readonly id: string
+  readonly state: 'live'
+  readonly created: Date
+  readonly expires: Date
+  readonly absolute: Date | null
+  /** Milliseconds. */
+  readonly maxAge: number
+  readonly revision: number
+  /** Bytes of the fields, in BSON. */
+  readonly size: number
+  /** What each field is, without its value. */
+  readonly fields: Record<string, Masked>
+  /** Extended JSON; only where values were asked for. */
+  readonly values?: Record<string, unknown>
+}
+
+/** The kind of a value, and the number of its characters, bytes, elements or keys. */
+export interface Masked {
+  readonly type: string
+  readonly length?: number
+}
+
+/** One session, its fields masked unless `values` is true. */
+export async function show({ store, bson }: OpenedStore, given: string, values = false): Promise<Shown> {
+  const id = idIn(given)
+  const found = await store.load(id)
+  if (!found) return { id: excerptOf(id), state: 'absent' }
+  if (isEnded(found)) {
+    return { id: excerptOf(id), state: 'ended', ended: found.ended, replaced: found.next !== undefined }
+  }
+  const { created, expires, absolute = null, maxAge, rev, fields } = found
+  const masked = Object.entries(fields).map(([name, value]) => [name, maskOf(value)])
+  return {
+    id: excerptOf(id),
+    state: 'live',
+    created,
+    expires,
+    absolute,
+    maxAge,
+    revision: rev,
+    size: sizeOf(fields),
+    fields: Object.fromEntries(masked),
+    ...(values && { values: inExtendedJSON(bson, fields) }),
+  }
+}
+
+/**
+ * The id on the command line. What a cookie holds is no id, and is not told again.
+ * @throws {UsageError}
+ */
+export function idIn(given: string): SessionId {
+  if (isId(given)) return given
+  const secret = /^([0-9a-f]{40})(?:\.|$)/.exec(given)?.[1]
+  if (secret === undefined) {
+    throw new UsageError("That is no session's id: it is the 64 hexadecimal digits of session.id")
+  }
+  throw new UsageError(
+    `That is what a cookie holds, and whoever has it is that visitor: give the session's id, which begins with ${excerptOf(idOf(secret))}`,
+  )
+}
+
+function inExtendedJSON({ EJSON }: Bson, fields: Fields): Record<string, unknown> {
+  return JSON.parse(EJSON.stringify(fields, { relaxed: true }))
+}
+
+function maskOf(value: unknown): Masked {
+  if (value === null) return { type: 'null' }
+  if (typeof value === 'string') return { type: 'string', length: value.length }
+  if (Array.isArray(value)) return { type: 'array', length: value.length }
+  if (types.isDate(value)) return { type: 'date' }
+  if (types.isUint8Array(value)) return { type: 'bytes', length: value.length }
+  if (isBSON(value)) return { type: value._bsontype }
+  if (isPlain(value)) return { type: 'object', length: Object.keys(value).length }
+  return { type: typeof value }
+}
+
+export function shownText(shown: Shown): string {
+  if (shown.state === 'absent') return `There is no session ${shown.id}`
+  if (shown.state === 'ended') {
+    const successor = shown.replaced ? ', and another session has its place' : ''
+    return `Session ${shown.id} ended at ${shown.ended.toISOString()}${successor}`
+  }
+  const { created, expires, absolute, maxAge, revision, size, fields, values } = shown
+  const names = Object.keys(fields)
+  const width = Math.max(0, ...names.map(name => name.length))
+  const lines = names.map(name => {
+    const what = values ? JSON.stringify(values[name]) : maskText(fields[name] as Masked)
+    return `  ${name.padEnd(width)}  ${what}`
+  })
+  return [
+    `Session ${shown.id}`,
+    `created   ${created.toISOString()}`,
+    `expires   ${expires.toISOString()}`,
+    ...(absolute ? [`at latest ${absolute.toISOString()}`] : []),
+    `maxAge    ${maxAge} ms`,
+    `revision  ${revision}`,
+    `size      ${size} bytes`,
+    names.length === 0 ? 'It has no fields' : 'fields',
+    ...lines,
+  ].join('\n')
+}
+
+function maskText({ type, length }: Masked): string {
+  return length === undefined ? type : `${type} (${length})`
+}
