@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
+import { type BuildOptions, build } from 'esbuild'
 
 // npm run build -- [folder]
-// Compiles `src` into `dist`, or another folder: a module for each path of the package's `exports` and `bin`, and chunks that these share.
+// Compiles `src` into `dist`, or another folder: a module for each path of the package's `exports`, chunks that these share, and
+// a program for each name of its `bin`.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const folder = resolve(root, process.argv[2] ?? 'dist')
@@ -18,15 +19,11 @@ interface Manifest {
 
 const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest
 
-await build({
+const settings: BuildOptions = {
   absWorkingDir: root,
-  entryPoints: sourcesOf(manifest),
   outbase: 'src',
   outdir: folder,
   bundle: true,
-  // What two entries share is one module: one class of each error, and one of whatever holds a state.
-  splitting: true,
-  chunkNames: 'chunks/[hash]',
   format: 'esm',
   platform: 'node',
   target: manifest.engines.node.replace('>=', 'node'),
@@ -34,18 +31,51 @@ await build({
   // CommonJS stays a file of its own, because in ECMAScript its `require` is undefined.
   loader: { '.cjs': 'copy' },
   assetNames: '[dir]/[name]',
+  logLevel: 'warning',
+}
+
+const { metafile } = await build({
+  ...settings,
+  entryPoints: sourcesOf(exportsOf(manifest)),
+  // What two entries share is one module: one class of each error, and one of whatever holds a state.
+  splitting: true,
+  chunkNames: 'chunks/[hash]',
   sourcemap: true,
   sourcesContent: true,
-  logLevel: 'warning',
+  metafile: true,
+})
+for (const file of Object.keys(metafile.outputs)) if (file.endsWith('.js')) dropBareImports(join(root, file))
+// A program shares nothing with an app. In chunks with the modules it would cut these into more and smaller ones.
+await build({
+  ...settings,
+  entryPoints: sourcesOf(programsOf(manifest)),
+  minify: true,
+  minifyIdentifiers: false,
 })
 const declarations = ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', folder]
 process.exitCode = spawnSync(process.execPath, declarations, { cwd: root, stdio: 'inherit' }).status ?? 1
 
+/**
+ * An entry imports the chunks below the one that it passes on once more, for their effects. They have none, and users' bundlers
+ * warn of such an import. The lines stay, for the maps.
+ */
+function dropBareImports(file: string): void {
+  const code = readFileSync(file, 'utf8')
+  const without = code.replace(/^import "\.[^"]*";$/gm, '')
+  if (without !== code) writeFileSync(file, without)
+}
+
+function exportsOf({ exports }: Manifest): (string | undefined)[] {
+  return Object.values(exports).map(target => (typeof target === 'string' ? target : target.default))
+}
+
+function programsOf({ bin = {} }: Manifest): string[] {
+  return typeof bin === 'string' ? [bin] : Object.values(bin)
+}
+
 /** `./dist/stores/memory.js` is made of `src/stores/memory.ts`. */
-function sourcesOf({ exports, bin = {} }: Manifest): string[] {
-  const targets = Object.values(exports).map(target => (typeof target === 'string' ? target : target.default))
-  const programs = typeof bin === 'string' ? [bin] : Object.values(bin)
-  return [...targets, ...programs].flatMap((file = '') => {
+function sourcesOf(files: readonly (string | undefined)[]): string[] {
+  return files.flatMap((file = '') => {
     const [, name] = /^(?:\.\/)?dist\/(.*)\.js$/.exec(file) ?? []
     return name === undefined ? [] : [`src/${name}.ts`]
   })
