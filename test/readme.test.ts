@@ -79,7 +79,7 @@ suite('every example', () => {
   })
 
   test('has a kind that is known here', () => {
-    const programs = ['ts', 'ts run', 'ts handler', 'ts shared', 'js run']
+    const programs = ['ts', 'ts run', 'ts handler', 'ts shared', 'js', 'js run']
     const known = [...programs, 'sh', 'html', 'json', 'nginx', 'sql', 'txt']
     const kinds = blocks.map(({ language, kind }) => `${language} ${kind}`.trim())
     assert.deepEqual(

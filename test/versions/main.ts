@@ -21,6 +21,8 @@ const ABOUT_THE_REPOSITORY = [
   'test/guides.test.ts',
   'test/layout.test.ts',
   'test/package.test.ts',
+  'test/packed/contract.test.ts',
+  'test/packed/quickstarts.test.ts',
   'test/readme.test.ts',
   'test/requirements.test.ts',
   'test/types/types.test.ts',

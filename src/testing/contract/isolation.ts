@@ -131,11 +131,11 @@ export function isolation(test: Test, { ObjectId, UUID }: BSON): void {
     const answer = frozen({ paths: ['prefs', 'prefs.cart', 'cart'], when: 'after' } as const)
     const tombstone = frozen({ ended: new Date() })
     const given = { record, change, answer, tombstone }
-    const before = structuredClone(plain(given))
+    const before = JSON.stringify(given)
     assert.ok(typeof (await store.update(record.id, change, answer)) === 'object')
     await store.read(record.id, answer.paths)
     await store.end(record.id, tombstone, inAnHour())
-    assert.deepEqual(plain(given), before)
+    assert.equal(JSON.stringify(given), before)
   })
 }
 
@@ -144,8 +144,4 @@ function frozen<T extends object>(value: T): T {
   if (ArrayBuffer.isView(value)) return value
   for (const item of Object.values(value)) if (typeof item === 'object' && item !== null) frozen(item)
   return Object.freeze(value)
-}
-
-function plain(value: object): unknown {
-  return JSON.parse(JSON.stringify(value))
 }

@@ -1,0 +1,7 @@
+const { memoryStore, storeContract } = require('koa-atomic-session/testing')
+
+for (const { title, run } of storeContract()) {
+  test(title, async () => {
+    expect(await run(() => memoryStore())).toBeUndefined()
+  })
+}
