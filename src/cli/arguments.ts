@@ -1,5 +1,7 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { milliseconds } from '../duration.ts'
 import { didYouMean } from '../language/calloptions.ts'
+import { type CheckName, checks } from './doctor/finding.ts'
 import { type Names, type Target, targetOf } from './target.ts'
 import { UsageError } from './usage.ts'
 
@@ -13,6 +15,7 @@ const names = { collection: text, prefix: text, schema: text, table: text } sati
 
 /** What each command takes beside `everywhere`. */
 const optionsOf = {
+  doctor: { ...names, app: text, cookie: text, field: text, timeout: text, skip: text },
   count: names,
   show: { ...names, values: flag },
   end: { ...names, user: text, field: text, yes: flag },
@@ -33,6 +36,10 @@ export interface Options extends Partial<Names> {
   readonly field?: string
   readonly yes?: boolean
   readonly unlogged?: boolean
+  readonly app?: string
+  readonly cookie?: string
+  readonly timeout?: string
+  readonly skip?: string
 }
 
 export interface Arguments {
@@ -95,6 +102,37 @@ export function storeIn(
   const given = { collection, prefix, schema, table }
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
   return { target: targetOf(address, named), operands: operands.slice(0, before) }
+}
+
+/**
+ * The durations and names that `doctor` takes.
+ * @throws {UsageError} for what is no duration, and for a check that there is not.
+ */
+export function doctorOptionsIn({ options: { timeout, skip } }: Arguments): {
+  readonly timeout?: number
+  readonly skip: ReadonlySet<CheckName>
+} {
+  const known: ReadonlySet<string> = new Set(checks)
+  const skipped = skip?.split(',').map(name => name.trim()) ?? []
+  const unknown = skipped.find(name => !known.has(name))
+  if (unknown !== undefined) {
+    throw new UsageError(
+      `There is no check ${JSON.stringify(unknown)}${didYouMean(unknown, checks)}; there are ${checks.join(', ')}`,
+    )
+  }
+  return {
+    ...(timeout !== undefined && { timeout: durationIn(timeout) }),
+    skip: new Set(skipped as CheckName[]),
+  }
+}
+
+/** Milliseconds, or words such as `5s`. */
+function durationIn(given: string): number {
+  try {
+    return milliseconds('--timeout', /^\d+$/.test(given) ? Number(given) : given)
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
 }
 
 export function expectAtMost(operands: readonly string[], most: number): void {

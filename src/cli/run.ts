@@ -1,7 +1,18 @@
 import { readFileSync } from 'node:fs'
-import { type Arguments, argumentsIn, type CommandName, expectAtMost, storeIn } from './arguments.ts'
+import { appOf } from './app/diagnosis.ts'
+import {
+  type Arguments,
+  argumentsIn,
+  type CommandName,
+  doctorOptionsIn,
+  expectAtMost,
+  STORE_VARIABLE,
+  storeIn,
+} from './arguments.ts'
 import { type Censor, censorOf } from './censor.ts'
 import { count, countedText } from './count.ts'
+import { diagnosisText, doctor } from './doctor/doctor.ts'
+import type { Severity } from './doctor/finding.ts'
 import { endedText, endOne, endUser } from './end.ts'
 import { toldOf } from './failure.ts'
 import { help } from './help.ts'
@@ -108,13 +119,33 @@ async function resultOf(
       })
       return { text, json: { form, schema: text }, code: OK }
     }
+    case 'doctor':
+      return examined(given, terminal, failed)
     default:
       return ofStore(command, given, terminal, failed)
   }
 }
 
+/** Warnings are no failure: what is found is what was asked for. */
+const codes: Readonly<Record<Severity, number>> = { ok: OK, note: OK, warning: WARNING, error: FAILED }
+
+async function examined(given: Arguments, terminal: Terminal, failed: Failed): Promise<Result> {
+  const { app: address, field, cookie } = given.options
+  const options = { field, cookie, ...doctorOptionsIn(given) }
+  const app = address === undefined ? undefined : appOf(address)
+  const isStoreGiven = given.operands.length > 0 || terminal.env[STORE_VARIABLE]
+  if (!app || isStoreGiven) failed.target = storeIn(given, 0, terminal.env).target
+  const diagnosis = await doctor(failed.target, app, options)
+  const { severity, findings } = diagnosis
+  return {
+    text: diagnosisText(diagnosis),
+    json: { ...(app && { app: app.shown }), severity, findings },
+    code: codes[severity],
+  }
+}
+
 async function ofStore(
-  command: Exclude<CommandName, 'keys' | 'schema'>,
+  command: Exclude<CommandName, 'keys' | 'schema' | 'doctor'>,
   given: Arguments,
   terminal: Terminal,
   failed: Failed,

@@ -1,4 +1,5 @@
 import { existsSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { ConfigurationError } from '../../errors.ts'
 import { bsonFor } from '../../stores/bson.ts'
 import { loadDriver, type SQLiteDatabase } from '../../stores/sqlite/driver.ts'
@@ -8,12 +9,29 @@ import type { OpenedStore } from '../opened.ts'
 import type { Target } from '../target.ts'
 
 /** The database, for looking at it only. */
-export function lookInto(path: string): SQLiteDatabase {
+function lookInto(path: string): SQLiteDatabase {
   const Database = loadDriver()
-  const db = new Database(path)
+  const db = new Database(resolve(path))
   db.exec('PRAGMA query_only = ON')
   db.exec('PRAGMA busy_timeout = 5000')
   return db
+}
+
+/** @throws {ConfigurationError} where there is no such database, since the driver would make one. */
+export function lookIntoExisting(path: string): SQLiteDatabase {
+  const file = statSync(path, { throwIfNoEntry: false })
+  if (!file) throw new ConfigurationError(`There is no file ${path}`)
+  if (!file.isFile()) throw new ConfigurationError(`${path} is no file`)
+  let db: SQLiteDatabase | undefined
+  try {
+    db = lookInto(path)
+    // Only now is it read.
+    numberOf(db, 'SELECT count(*) FROM sqlite_schema')
+    return db
+  } catch (error) {
+    db?.close()
+    throw new ConfigurationError(`${path} cannot be read as an SQLite database`, { cause: error })
+  }
 }
 
 export async function openSQLite(target: Target): Promise<OpenedStore> {

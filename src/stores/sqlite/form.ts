@@ -5,10 +5,10 @@ import type { SQLiteDatabase } from './driver.ts'
 export type Durability = 'process' | 'disk'
 
 /** `koas`: by this the file is told from other programs' databases. */
-const APPLICATION_ID = 0x6b6f6173
+export const APPLICATION_ID = 0x6b6f6173
 
 /** The form of the tables. */
-const FORM = 1
+export const FORM = 1
 
 /**
  * All instants are milliseconds since the epoch. Of a session that has ended, `v` is -2, `created` is when it ended, and

@@ -1,0 +1,106 @@
+import { idOf, type SessionId } from '../../ids.ts'
+import { type Censor, censorOf } from '../censor.ts'
+import { type CheckName, type Fault, type Finding, findingsOf } from '../doctor/finding.ts'
+import { toldOf } from '../failure.ts'
+import { UsageError } from '../usage.ts'
+import { type Answer, ask } from './asking.ts'
+import { cacheFound } from './cache.ts'
+import { cookieFound, type SessionCookie, sessionCookieIn } from './cookie.ts'
+import { hstsFound, proxyFound } from './proxy.ts'
+
+export interface AppOptions {
+  /** The cookie's name; by default it is told by its form. */
+  readonly cookie?: string | undefined
+  readonly skip?: ReadonlySet<CheckName>
+}
+
+/** What was found, and the sessions that were begun for it. */
+export interface Examined {
+  readonly findings: Finding[]
+  readonly sessions: readonly SessionId[]
+}
+
+/** An address of an app as it may be printed: a name and a password, or what stands after `?`, may be secret. */
+export interface App {
+  readonly url: URL
+  readonly shown: string
+  readonly censor: Censor
+}
+
+export function appOf(given: string): App {
+  if (!URL.canParse(given) || !/^https?:$/.test(new URL(given).protocol)) {
+    throw new UsageError('--app takes the address of a page: https://…')
+  }
+  const url = new URL(given)
+  const secrets = [url.username, url.password, url.search.slice(1), ...url.searchParams.values()]
+  return { url, shown: url.origin + url.pathname, censor: censorOf(secrets) }
+}
+
+/** Asks the app as visitors and proxies do: at most three requests for one page. */
+export async function examineApp(
+  { url, censor }: App,
+  { cookie: name, skip = new Set() }: AppOptions = {},
+): Promise<Examined> {
+  const isSecure = url.protocol === 'https:'
+  const sessions: SessionId[] = []
+  const asked = async (headers?: Record<string, string>): Promise<[Answer, SessionCookie | undefined]> => {
+    const answer = await ask(url, headers)
+    const cookie = sessionCookieIn(answer, name)
+    if (cookie) sessions.push(idOf(cookie.secret))
+    return [answer, cookie]
+  }
+  let first: [Answer, SessionCookie | undefined]
+  try {
+    first = await asked()
+  } catch (error) {
+    return { findings: [unreachable(toldOf(error, censor))], sessions }
+  }
+  const [answer, cookie] = first
+  const findings = await findingsOf(
+    [
+      { name: 'app', look: async () => appFound(answer) },
+      { name: 'cookie', look: async () => (cookie ? cookieFound(cookie, isSecure) : [noCookie(name)]) },
+      {
+        name: 'proxy',
+        look: async () => (cookie ? proxyFound(isSecure, cookie, asked) : 'Nothing to look at'),
+      },
+      { name: 'hsts', look: async () => hstsFound(isSecure, answer) },
+      {
+        name: 'cache',
+        look: async () => (cookie ? cacheFound(answer, cookie, asked) : 'Nothing to look at'),
+      },
+    ],
+    skip,
+    censor,
+  )
+  return { findings, sessions }
+}
+
+function unreachable(message: string): Finding {
+  return {
+    check: 'app',
+    severity: 'error',
+    message: `The app does not answer: ${message}`,
+    advice: 'See whether the address is right, the app up, and its certificate valid for this name',
+  }
+}
+
+function appFound({ status }: Answer): readonly Fault[] | string {
+  if (status < 500) return `It answers with ${status}`
+  return [
+    {
+      severity: 'error',
+      message: `The app answers with ${status}`,
+      advice: status === 503 ? 'See whether its store is up' : "See the app's log",
+    },
+  ]
+}
+
+function noCookie(name: string | undefined): Fault {
+  const which = name === undefined ? 'no cookie of a session' : `no cookie ${name} of a session`
+  return {
+    severity: 'note',
+    message: `The page gave ${which}, so there was nothing to look at`,
+    advice: 'Give the address of a page that writes to the session of a new visitor',
+  }
+}
