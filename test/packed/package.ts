@@ -8,16 +8,13 @@ import { root } from '../support/documents.ts'
 
 export const run = promisify(execFile)
 
-const PACK = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'src', 'docs']
+const PACK = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'SECURITY.md', 'docs']
 
 /** The package as it is published. It is built apart, since other tests look at what is built here. */
 async function packedIn(folder: string): Promise<string> {
   const copy = join(folder, 'source')
   for (const name of PACK) await cp(join(root, name), join(copy, name), { recursive: true })
-  const compiler = join(root, 'node_modules/typescript/bin/tsc')
-  await run(process.execPath, [compiler, '-p', 'tsconfig.build.json', '--outDir', join(copy, 'dist')], {
-    cwd: root,
-  })
+  await run(process.execPath, ['--import', 'tsx', 'release/build.ts', join(copy, 'dist')], { cwd: root })
   const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]
   const { stdout } = await run('npm', args, { cwd: copy })
   const [packed] = JSON.parse(stdout) as { filename: string }[]
