@@ -12,7 +12,7 @@ suite('the documents name', () => {
     [options, '## Options of `Session(app, options)`', 'http/options.ts', 'SessionOptions'],
     [options, '## The cookie', 'http/cookie-options.ts', 'CookieOptions'],
     [options, '## Options of `csrf()`', 'http/csrf.ts', 'CSRFOptions'],
-    [options, '## Options of `regenerate()`', 'session/types.ts', 'RegenerateOptions'],
+    [options, '## Options of `regenerate()`', 'session/types.ts', 'RegenerateSettings'],
     [options, '## Options of `once()`', 'session/types.ts', 'OnceOptions'],
     [
       'docs/stores/sqlite.md',

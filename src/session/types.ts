@@ -127,8 +127,14 @@ export interface LoadOptions {
   readonly extend?: boolean
 }
 
-/** `F` is what `set` names. */
-export interface RegenerateOptions<Data = DefaultData, F = Partial<Data>> {
+/** What `regenerate` may be given. `F` is what `set` names. `grace` goes with `keep: true` and nothing else. */
+export type RegenerateOptions<Data = DefaultData, F = Partial<Data>> = RegenerateSettings<Data, F> &
+  (
+    | { readonly grace?: undefined }
+    | { readonly keep: true; readonly set?: undefined; readonly maxAge?: undefined }
+  )
+
+export interface RegenerateSettings<Data, F> {
   /**
    * What the new session takes over: everything, nothing, or the fields named. What is written meanwhile is carried too.
    * @default false

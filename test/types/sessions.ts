@@ -110,6 +110,12 @@ export async function regenerating() {
   is<LoadedSession<Shop>>()(await session.regenerate({ set: { name: text, 'cart.total': 1 } }))
   is<LoadedSession<Shop>>()(await session.regenerate({ keep: true, set: { views: 0 }, maxAge: 1000 }))
   is<LoadedSession<Shop>>()(await session.regenerate({ keep: true, grace: '30s' }))
+  // @ts-expect-error grace is for the same session under another id
+  session.regenerate({ keep: ['cart'], grace: '30s' })
+  // @ts-expect-error grace is never for signing in
+  session.regenerate({ keep: true, grace: '30s', set: { views: 0 } })
+  // @ts-expect-error grace keeps everything
+  session.regenerate({ grace: '30s' })
   is<LoadedSession<Shop>>()(await handle.regenerate({}))
   is<LoadedSession<Shop>>()(await handle.regenerate({ set: {} }))
   const named: RegenerateOptions<Shop> = { keep: ['cart'], set: { views: 1, role: 'user' }, maxAge: 1 }
