@@ -15,7 +15,7 @@ import Session, {
   type Store,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { signedIn } from '../../src/testing/index.ts'
+import { hold, signedIn } from '../../src/testing/index.ts'
 import { gate } from '../support/gate.ts'
 import { altered } from '../support/watchedstore.ts'
 
@@ -364,6 +364,46 @@ test('a lease of another request does not come along, and one of the same reques
   held.open()
   await assert.rejects(lost, SessionEndedError)
 })
+
+for (const keep of [true, ['order'], false] as const) {
+  for (const at of [0, 1, 2]) {
+    for (const isDone of [false, true]) {
+      const place = `its step ${at + 1} ${isDone ? 'is done and not answered' : 'is on its way'}`
+      test(`what is told is not lost where the session is renewed while ${place}: keep ${keep}`, async t => {
+        const { app, sessions, store } = anApp()
+        app.use(async ctx => {
+          ctx.body = { ...(await ctx.session.regenerate({ keep })) }
+        })
+        const { id, cookie } = await signedIn(sessions, { user: 'ada' })
+        const held = hold(store)
+        let produced = 0
+        const running = aProcess(held.store)
+          .open(id)
+          .once('order', () => `tea ${++produced}`)
+        const told = running.then(
+          value => ({ value }),
+          error => ({ error }),
+        )
+        for (let step = 0; step < at; step++) await (await held.next()).answer()
+        const call = await held.next()
+        if (isDone) await call.pass()
+        const renewed = answerOf(t, app, cookie) as Promise<Partial<Signed>>
+        // Where somebody is at work on what is kept, it waits for them.
+        await Promise.race([renewed, new Promise(resolve => setTimeout(resolve, 100))])
+        held.release()
+        const [result, session] = await Promise.all([told, renewed])
+        if ('value' in result) {
+          assert.equal(result.value, 'tea 1')
+          assert.equal(session.order, keep ? 'tea 1' : undefined)
+        } else {
+          assert.ok(result.error instanceof SessionEndedError, String(result.error))
+          assert.equal(session.order, undefined)
+        }
+        assert.ok(produced <= 1)
+      })
+    }
+  }
+}
 
 test('for a visitor without a session the value is produced and stored with the first change', async t => {
   const { app, store } = anApp()
