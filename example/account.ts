@@ -35,7 +35,7 @@ account.post('/sign-in', async ctx => {
     user,
     device: deviceIn(ctx.get('User-Agent')),
     signedIn: new Date(),
-    flash: `Welcome, ${user}!`,
+    flash: { text: `Welcome, ${user}!` },
   }
   // The session keeps this lifetime, and its cookie then outlives the browser's window.
   const lifetime = field(ctx, 'remember') === 'yes' ? { maxAge: '1 month' } : {}
@@ -45,7 +45,9 @@ account.post('/sign-in', async ctx => {
   } catch (error) {
     if (!(error instanceof SessionEndedError)) throw error
     // The form was sent twice, or from a page of a session that is over: its cart is not here to be kept.
-    const flash = `Welcome, ${user}! You had signed in or out with that page before. If it had a cart, that is where you signed in first: see "Your devices".`
+    const flash = {
+      text: `Welcome, ${user}! You had signed in or out with that page before. If it had a cart, that is where you signed in first: see "Devices".`,
+    }
     await ctx.session.regenerate({ set: { ...set, flash }, ...lifetime })
   }
   goTo(ctx, '/')

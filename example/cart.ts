@@ -1,6 +1,8 @@
 import Router from '@koa/router'
+import { excerpt, howItIsCoded } from './code.ts'
+import { cup } from './cup.ts'
 import { type Html, html } from './html.ts'
-import { show, type View } from './page.ts'
+import type { View } from './page.ts'
 import { type Product, products } from './products.ts'
 import { type Context, goTo, type ShopContext, type State } from './session.ts'
 
@@ -8,16 +10,12 @@ const MOST = 9
 
 export const cart = new Router<State, ShopContext>()
 
-cart.get('/', ctx =>
-  show(ctx, 'Tea', view => html`${hero(view)}<div class="shop">${shelf(view)}${basket(view)}</div>`),
-)
-
 cart.post('/cart/:sku/add', async ctx => {
   const { sku, name } = productOf(ctx)
   const quantity = ['cart', 'quantities', sku] as const
-  // `!=` also holds for a line that is not there yet; however many requests add at once, none passes MOST.
+  // `!=` also holds for a line that is not there yet.
   const added = await ctx.session.if(quantity, '!=', MOST).inc(quantity).addToSet('cart.skus', sku)
-  if (!added) await ctx.session.set('flash', `${MOST} of ${name} is all we sell to one visitor`)
+  if (!added) await refuse(ctx, `${MOST} of ${name} is all we sell to one visitor`)
   goTo(ctx, '/')
 })
 
@@ -34,38 +32,33 @@ cart.post('/cart/:sku/remove', async ctx => {
 })
 
 cart.post('/order', async ctx => {
-  // Whoever sends the form twice orders once: only one of the two requests gets the cart.
   const ordered = await ctx.session
     .if('user', 'exists', true)
     .if('cart.skus.0', 'exists', true)
-    .set('flash', 'Thank you for your order!')
+    .set('flash', { text: 'Thank you for your order!' })
     .take('cart')
-  if (!ordered) await ctx.session.set('flash', 'Sign in and put something into the cart first')
-  goTo(ctx, '/')
+  if (ordered) return goTo(ctx, '/')
+  const isSignedIn = (await ctx.session.get('user')) !== undefined
+  await refuse(ctx, isSignedIn ? 'Your cart is empty, so nothing was ordered' : 'Sign in to order')
+  goTo(ctx, isSignedIn ? '/' : '/sign-in')
 })
+
+/** Says why something was not done, but not in place of a message that nobody has read yet. */
+async function refuse(ctx: Context, text: string): Promise<void> {
+  await ctx.session.if('flash', 'exists', false).set('flash', { text, isRefusal: true })
+}
 
 function productOf(ctx: Context & { params: Record<string, string> }): Product {
   return products.find(({ sku }) => sku === ctx.params.sku) ?? ctx.throw(404, 'There is no such product')
 }
 
-function hero({ csrf }: View): Html {
-  return html`
-    <section class="hero">
-      <div>
-        <h1>A hundred clicks.<br>A hundred kept.</h1>
-        <p>This shop keeps carts, sign-ins and devices in <b>koa-atomic-session</b>: every change is one atomic command
-          on the fields it names. See what becomes of the same hundred requests in an ordinary session.</p>
-        <form method="post" action="/race">
-          <input type="hidden" name="_csrf" value="${csrf}">
-          <button class="primary" id="run-from-shop">Run the race</button>
-          <a href="/race">What is it?</a>
-        </form>
-      </div>
-      ${cup('darjeeling')}
-    </section>`
+/** The shelf and the cart. */
+export function shop(view: View): Html {
+  return html`<div class="shop">${shelf(view)}${basket(view)}</div>`
 }
 
-function shelf({ csrf }: View): Html {
+function shelf({ csrf, session }: View): Html {
+  const quantities = session.cart?.quantities ?? {}
   return html`
     <section aria-labelledby="teas">
       <h2 id="teas">Teas</h2>
@@ -76,13 +69,20 @@ function shelf({ csrf }: View): Html {
           <h3>${name}</h3>
           <p class="from">${from}</p>
           <p>${about}</p>
-          <p class="price">${money(price)} <small>/ 100 g</small></p>
+          <p class="price">${money(price)} <small>/ 100 g</small>${inCart(quantities[sku])}</p>
           ${button(csrf, `/cart/${sku}/add`, 'Add', `Add ${name}`)}
         </li>`,
       )}
       </ul>
     </section>`
 }
+
+function inCart(quantity = 0): Html | false {
+  return quantity > 0 && html` <span class="in-cart">${quantity} in cart</span>`
+}
+
+const addingCode = excerpt('cart.ts', 'const quantity', 3)
+const orderingCode = excerpt('cart.ts', 'const ordered', 5)
 
 function basket({ csrf, session }: View): Html {
   const { skus = [], quantities = {} } = session.cart ?? {}
@@ -109,37 +109,28 @@ function basket({ csrf, session }: View): Html {
         </li>`,
       )}
       </ul>
+      ${howItIsCoded(addingCode, `However many requests add at once, none is lost, and none passes ${MOST}.`)}
       ${
         lines.length > 0 &&
         html`
       <p class="total"><span>Total</span> <b>${money(total)}</b></p>
-      ${button(csrf, '/order', 'Order', 'Order', 'primary wide')}`
+      <form method="post" action="/order" data-swap>
+        <input type="hidden" name="_csrf" value="${csrf}">
+        <button id="order" class="primary wide">Order</button>
+      </form>
+      ${howItIsCoded(orderingCode, 'A form that is sent twice orders once: only one request gets the cart.')}`
       }
     </aside>`
 }
 
-/** A form of one button. Its id lets the script give the focus back after it has put the new page in place. */
+/** A form of one button, whose every click counts. Its id lets the script give the focus back after a new page is in place. */
 function button(csrf: string, action: string, label: string, title: string, style = ''): Html {
   const id = title.toLowerCase().replaceAll(' ', '-')
   return html`
-    <form method="post" action="${action}" data-swap>
+    <form method="post" action="${action}" data-swap="each">
       <input type="hidden" name="_csrf" value="${csrf}">
       <button id="${id}" class="${style}" aria-label="${title}">${label}</button>
     </form>`
-}
-
-/** A cup of tea, seen from above. */
-function cup(style: string): Html {
-  return html`
-    <svg class="cup ${style}" viewBox="0 0 120 100" aria-hidden="true">
-      <ellipse class="shadow" cx="62" cy="56" rx="47" ry="42"/>
-      <circle class="saucer" cx="58" cy="50" r="46"/>
-      <circle class="saucer-ring" cx="58" cy="50" r="38"/>
-      <path class="handle" d="M88 39 q24 -1 24 11 q0 12 -24 11 v-6 q17 1 17 -5 q0 -6 -17 -5z"/>
-      <circle class="rim" cx="58" cy="50" r="32"/>
-      <circle class="tea" cx="58" cy="50" r="27"/>
-      <path class="shine" d="M38 44 a22 22 0 0 1 18 -15"/>
-    </svg>`
 }
 
 function money(amount: number): string {

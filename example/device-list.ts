@@ -15,6 +15,7 @@ export async function devicesOf(sessions: Sessions<Shop>, user: string, own: str
 
 export function deviceList(found: readonly Device[], own: string, csrf: string): Html {
   return html`
+      <div id="devices">
       <ul>${found.map(device => deviceCard(device, device.id === own, csrf))}
       </ul>
       ${
@@ -24,7 +25,8 @@ export function deviceList(found: readonly Device[], own: string, csrf: string):
         <input type="hidden" name="_csrf" value="${csrf}">
         <button class="primary" id="end-others">Sign out all others</button>
       </form>`
-      }`
+      }
+      </div>`
 }
 
 function deviceCard(

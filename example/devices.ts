@@ -1,6 +1,7 @@
 import Router from '@koa/router'
 // In your app: import type { Sessions } from 'koa-atomic-session'
 import type { Sessions } from '../src/index.ts'
+import { excerpt, howItIsCoded } from './code.ts'
 import { deviceList, devicesOf } from './device-list.ts'
 import { html } from './html.ts'
 import { live } from './live.ts'
@@ -21,9 +22,10 @@ export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<
       ({ csrf }) => html`
     <section class="devices" aria-labelledby="devices-title">
       <h1 id="devices-title">Your devices</h1>
-      <p class="quiet">Each is a session with your name in it, found by an index. Whoever is signed out here is told at
-        once, by server-sent events, and by the next request at the latest. <span id="live" hidden>This page is live.</span></p>
-      <div id="devices">${deviceList(found, id, csrf)}</div>
+      <p class="quiet">Each is a session with your name in it. A device that you sign out here is told at once.
+        <span class="live">This page is live.</span><span class="lost">The connection is lost; trying again.</span></p>
+      ${deviceList(found, id, csrf)}
+      ${howItIsCoded(endingCode, 'The sessions of a user are found by an index. The next request of an ended one has no session.')}
     </section>`,
     )
   })
@@ -35,7 +37,7 @@ export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<
     for await (const device of sessions.find(user)) {
       if (device.id !== id) continue
       await sessions.end(id)
-      await ctx.session.set('flash', `${device.fields.device} has been signed out`)
+      await ctx.session.set('flash', { text: `${device.fields.device} has been signed out` })
     }
     goTo(ctx, '/devices')
   })
@@ -44,10 +46,8 @@ export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<
     const user = await signedIn(ctx)
     const { id } = await ctx.session()
     const ended = await sessions.endAll(user, { except: id })
-    await ctx.session.set(
-      'flash',
-      `${ended} other ${ended === 1 ? 'device has' : 'devices have'} been signed out`,
-    )
+    const text = `${ended} other ${ended === 1 ? 'device has' : 'devices have'} been signed out`
+    await ctx.session.set('flash', { text })
     goTo(ctx, '/devices')
   })
 
@@ -58,3 +58,5 @@ export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<
 async function signedIn(ctx: Context): Promise<string> {
   return (await ctx.session.get('user')) ?? ctx.throw(401, 'You are not signed in')
 }
+
+const endingCode = excerpt('devices.ts', 'const { id } = await ctx.session()', 2)

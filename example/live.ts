@@ -18,9 +18,13 @@ export function live(sessions: Sessions<Shop>, closing: AbortSignal): ShopMiddle
   return async ctx => {
     // A page that is merely open keeps no session alive.
     const { user, id } = await ctx.session({ extend: false })
-    if (user === undefined || id === undefined) return ctx.throw(401, 'You are not signed in')
     ctx.type = 'text/event-stream'
-    ctx.body = Readable.from(changes(sessions, { user, id, csrf: ctx.session.createCSRF() }, closing))
+    // A connection that is kept for a next request would hold up the end of the shop.
+    ctx.set('Connection', 'close')
+    ctx.body =
+      user === undefined || id === undefined
+        ? event('signed-out', true)
+        : Readable.from(changes(sessions, { user, id, csrf: ctx.session.createCSRF() }, closing))
   }
 }
 

@@ -1,6 +1,6 @@
 import type { LoadedSession } from '../src/index.ts'
 import { type Html, html } from './html.ts'
-import type { Context, Shop } from './session.ts'
+import type { Context, Flash, Shop } from './session.ts'
 
 /** What a page is made from. */
 export interface View {
@@ -27,14 +27,14 @@ export function errorPage(status: number, message: string): string {
       <section class="narrow card">
         <h1>Sorry</h1>
         <p>${message}</p>
-        <p class="quiet">Error ${status}. <a href="/">To the shop</a></p>
+        <p class="quiet">Error ${status}. ${status === 401 && html`<a href="/sign-in">Sign in</a> · `}<a href="/">To the shop</a></p>
       </section>`,
     ),
   )
 }
 
 interface Frame extends View {
-  readonly flash: string | undefined
+  readonly flash: Flash | undefined
   readonly path: string
 }
 
@@ -54,12 +54,14 @@ function frame(title: string, content: Html, shown?: Frame): Html {
 <body ${shown?.session.user !== undefined && html`data-signed-in`}>
   <a class="skip" href="#main">To the content</a>
   <header id="header">
-    <a class="brand" href="/">${leaf} Hundred Leaves</a>
+    <a class="brand" href="/">${leaf} <span>Hundred Leaves</span></a>
     ${shown && html`${navigation(shown)}${account(shown)}`}
   </header>
-  <div id="flash" role="status">${shown?.flash !== undefined && html`<p class="flash">${shown.flash}</p>`}</div>
-  <div id="signed-out" role="alert" hidden>
-    <p class="flash">This device has been signed out. <a href="/sign-in">Sign in again</a></p>
+  <div class="messages">
+    <div id="flash" role="status">${shown?.flash && message(shown.flash)}</div>
+    <div id="signed-out" role="alert" hidden>
+      <p class="flash refusal">This device has been signed out. <a href="/sign-in">Sign in again</a></p>
+    </div>
   </div>
   <main id="main" tabindex="-1">${content}
   </main>
@@ -71,13 +73,17 @@ function frame(title: string, content: Html, shown?: Frame): Html {
 `
 }
 
+function message({ text, isRefusal }: Flash): Html {
+  return html`<p class="flash${isRefusal && ' refusal'}">${text}</p>`
+}
+
 function navigation({ path, session: { user, cart } }: Frame): Html {
   const pieces = Object.values(cart?.quantities ?? {}).reduce((sum, quantity) => sum + quantity, 0)
   return html`
     <nav aria-label="Shop">
       ${link(path, '/', 'Teas')}
       ${link(path, '/race', 'The race')}
-      ${user !== undefined && link(path, '/devices', 'Your devices')}
+      ${user !== undefined && link(path, '/devices', 'Devices')}
       <a href="/#cart">Cart <span class="count">${pieces}</span></a>
     </nav>`
 }

@@ -3,11 +3,24 @@ import { createClient } from 'redis'
 import { redisStore } from '../src/stores/redis/store.ts'
 import type { Database } from './store.ts'
 
-export function redis(url: string): Database {
-  const client = createClient({ url })
-  client.on('error', error => console.error(`Redis is away: ${error.message}`))
-  // What is asked before it is connected waits, and no longer than its request does.
-  const connected = client.connect().catch(() => {})
+export async function redis(url: string): Promise<Database> {
+  let isOpen = false
+  const client = createClient({
+    url,
+    // Where it never was, it is not waited for.
+    socket: { reconnectStrategy: retries => isOpen && Math.min(retries * 50, 2000) },
+  })
+  // Said once for each time that Redis is away: the client tries again and again.
+  let isAway = false
+  client.on('error', error => {
+    if (isOpen && !isAway) console.error(`Redis is away: ${error.message}`)
+    isAway = true
+  })
+  client.on('ready', () => {
+    isAway = false
+  })
+  await client.connect()
+  isOpen = true
   const key = (id: string) => `ordinary:${id}`
   return {
     name: 'Redis',
@@ -21,7 +34,6 @@ export function redis(url: string): Database {
       destroy: async id => void (await client.del(key(id))),
     },
     async close() {
-      await connected
       if (client.isReady) await client.close()
       else client.destroy()
     },

@@ -9,14 +9,20 @@ export interface Shop {
   device: string
   signedIn: Date
   cart: Cart
-  /** A message for the next page, shown once. */
-  flash: string
+  flash: Flash
 }
 
 export interface Cart {
   /** In the order they were first put in. */
   skus: string[]
   quantities: Record<string, number>
+}
+
+/** A message for the next page, shown once. */
+export interface Flash {
+  text: string
+  /** Whether it tells why something was not done. */
+  isRefusal?: boolean
 }
 
 export type State = Koa.DefaultState

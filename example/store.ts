@@ -18,7 +18,7 @@ export interface Database {
 }
 
 /** MongoDB, PostgreSQL or Redis where a URI is given, and otherwise files in `folder`, which several processes may share. */
-export function openDatabase(uri: string | undefined, folder: string): Database {
+export async function openDatabase(uri: string | undefined, folder: string): Promise<Database> {
   if (uri?.startsWith('postgres')) return postgreSQL(uri)
   if (uri?.startsWith('redis')) return redis(uri)
   return uri ? mongoDB(uri) : sqlite(folder)
@@ -26,10 +26,7 @@ export function openDatabase(uri: string | undefined, folder: string): Database 
 
 function sqlite(folder: string): Database {
   mkdirSync(folder, { recursive: true })
-  const db = openSQLite(join(folder, 'ordinary.sqlite'))
-  db.exec('PRAGMA busy_timeout = 5000')
-  db.exec('PRAGMA journal_mode = WAL')
-  db.exec('CREATE TABLE IF NOT EXISTS ordinary (id TEXT PRIMARY KEY, session TEXT NOT NULL)')
+  const db = ordinaryFile(join(folder, 'ordinary.sqlite'))
   const get = db.prepare('SELECT session FROM ordinary WHERE id = ?')
   const set = db.prepare('REPLACE INTO ordinary (id, session) VALUES (?, ?)')
   const remove = db.prepare('DELETE FROM ordinary WHERE id = ?')
@@ -49,10 +46,18 @@ function sqlite(folder: string): Database {
 }
 
 /** With Node's own SQLite, or, where it is older than 22.13, with the package libsql. */
-function openSQLite(path: string): SQLiteDatabase {
+function ordinaryFile(path: string): SQLiteDatabase {
   const own = process.getBuiltinModule('node:sqlite') as { DatabaseSync: SQLiteClass } | undefined
   const Database: SQLiteClass = own?.DatabaseSync ?? createRequire(import.meta.url)('libsql')
-  return new Database(path)
+  try {
+    const db = new Database(path)
+    db.exec('PRAGMA busy_timeout = 5000')
+    db.exec('PRAGMA journal_mode = WAL')
+    db.exec('CREATE TABLE IF NOT EXISTS ordinary (id TEXT PRIMARY KEY, session TEXT NOT NULL)')
+    return db
+  } catch (cause) {
+    throw new Error(`${path} cannot be opened as a file of the shop`, { cause })
+  }
 }
 
 type SQLiteClass = new (path: string) => SQLiteDatabase

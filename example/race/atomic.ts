@@ -4,6 +4,7 @@ import Koa from 'koa'
 // In your app: import Session, { type SessionContext, type Store } from 'koa-atomic-session'
 import Session, { type SessionContext, type Store } from '../../src/index.ts'
 import { type Fields, filled } from './fields.ts'
+import { isFresh, refresh } from './provider.ts'
 
 type State = Koa.DefaultState
 
@@ -22,6 +23,11 @@ export function atomicApp(store: Store, keys: string[]): Koa<State, SessionConte
   router.post('/add/:number', async ctx => {
     await setTimeout(Number(ctx.query.work))
     ctx.session.push('lines', Number(ctx.params.number))
+    ctx.status = 204
+  })
+
+  router.post('/token', async ctx => {
+    await ctx.session.once('tokens', refresh, { unless: isFresh })
     ctx.status = 204
   })
 

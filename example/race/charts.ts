@@ -1,6 +1,7 @@
 import { type Html, html } from '../html.ts'
 import type { Command } from './recording.ts'
-import type { Lane, Request } from './runner.ts'
+import type { Lane } from './runner.ts'
+import type { Request } from './sender.ts'
 
 /** One cell for each request: full if its line was kept, hollow if it was lost. */
 export function keptBar({ requests, kept }: Lane): Html {
@@ -35,8 +36,8 @@ function lengthOf({ from, to }: Span): number {
 
 const WIDTH = 1000
 
-/** One row for each request, with its commands upon it. */
-export function timeline({ requests, commands, kept }: Lane, span: Span, rowHeight: number): Html {
+/** One row for each request, with its commands and refreshes upon it. */
+export function timeline({ requests, commands, refreshes, kept }: Lane, span: Span, rowHeight: number): Html {
   const numbers = new Set(kept)
   const x = (at: number) => (((at - span.from) / lengthOf(span)) * WIDTH).toFixed(1)
   const width = (milliseconds: number, least: number) =>
@@ -51,6 +52,13 @@ export function timeline({ requests, commands, kept }: Lane, span: Span, rowHeig
           command => html`
       <rect class="${isWrite(command) ? 'write' : 'read'}" ${place} x="${x(command.began)}" width="${width(command.milliseconds, 3)}">
         <title>Request ${number}: ${nameOf(command)}, ${command.milliseconds.toFixed(2)} ms, ${command.bytes} bytes</title>
+      </rect>`,
+        )}${refreshes
+        .filter(({ request }) => request === number)
+        .map(
+          refresh => html`
+      <rect class="refresh ${refresh.isRejected && 'rejected'}" ${place} x="${x(refresh.began)}" width="${width(refresh.milliseconds, 3)}">
+        <title>Request ${number}: refresh, ${refresh.isRejected ? 'rejected' : 'granted'}</title>
       </rect>`,
         )}`
   }
@@ -75,11 +83,11 @@ export function commandTable({ commands }: Lane, { from }: Span, caption: string
       <summary>All ${commands.length} commands</summary>
       <div class="scroll" tabindex="0" role="region" aria-label="${caption}">
         <table>
-          <thead><tr><th>At</th><th>Request</th><th>Command</th><th>Took</th><th>Bytes</th><th>Result</th></tr></thead>
+          <thead><tr><th><abbr title="request">No.</abbr></th><th>At, ms</th><th>Command</th><th>ms</th><th>Bytes</th></tr></thead>
           <tbody>${inOrder.map(
             command => html`
-            <tr><td>${(command.began - from).toFixed(1)} ms</td><td>${command.request}</td><td>${nameOf(command)}</td>
-              <td>${command.milliseconds.toFixed(2)} ms</td><td>${command.bytes}</td><td>${command.result}</td></tr>`,
+            <tr><td>${command.request}</td><td>${(command.began - from).toFixed(1)}</td><td>${nameOf(command)}: ${command.result}</td>
+              <td>${command.milliseconds.toFixed(2)}</td><td>${command.bytes}</td></tr>`,
           )}
           </tbody>
         </table>

@@ -6,6 +6,7 @@ import { createSession } from 'koa-session'
 // In your app: import type { StoreCall } from 'koa-atomic-session'
 import type { StoreCall } from '../../src/index.ts'
 import { type Fields, filled } from './fields.ts'
+import { isFresh, refresh } from './provider.ts'
 
 /** A store as koa-session takes it: whole sessions, read and written. */
 export interface OrdinaryStore {
@@ -38,6 +39,14 @@ export function ordinaryApp(store: OrdinaryStore, keys: string[]): Koa<State, Or
     ctx.status = 204
   })
 
+  router.post('/token', async ctx => {
+    const { session } = ctx
+    if (session?.tokens && !isFresh(session.tokens)) {
+      session.tokens = await refresh(session.tokens)
+    }
+    ctx.status = 204
+  })
+
   router.post('/sign-out', async ctx => {
     ctx.session = null
     ctx.status = 204
@@ -55,7 +64,8 @@ export function ordinaryApp(store: OrdinaryStore, keys: string[]): Koa<State, Or
 /** A call to its store, told as this library tells its own. */
 export interface OrdinaryCall extends Omit<StoreCall, 'method' | 'result'> {
   readonly method: keyof OrdinaryStore
-  readonly result?: string
+  /** What the store answered. */
+  readonly result?: unknown
 }
 
 const calls = tracingChannel<'ordinary-session:store', OrdinaryCall>('ordinary-session:store')

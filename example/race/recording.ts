@@ -21,6 +21,14 @@ export interface Command {
   readonly result: string
 }
 
+/** One call to the OAuth provider. */
+export interface Refresh {
+  readonly request: number
+  readonly began: number
+  readonly milliseconds: number
+  readonly isRejected: boolean
+}
+
 type Call = StoreCall | OrdinaryCall
 
 interface Note {
@@ -49,7 +57,8 @@ for (const name of ['koa-atomic-session:store', 'ordinary-session:store']) {
     asyncEnd(call) {
       const note = notes.get(call)
       if (!note) return
-      const { method, operators, milliseconds = 0, result = 'failed' } = call
+      const { method, operators, milliseconds = 0 } = call
+      const result = call.error ? 'failed' : typeof call.result === 'string' ? call.result : 'done'
       const { recording, ...noted } = note
       recording.commands.push({ ...noted, method, operators, milliseconds, result })
     },
@@ -57,9 +66,10 @@ for (const name of ['koa-atomic-session:store', 'ordinary-session:store']) {
   })
 }
 
-/** The store calls made for certain requests, from the diagnostics channels. */
+/** What was asked for certain requests: of the store, from the diagnostics channels, and of the provider. */
 export class Recording {
   readonly commands: Command[] = []
+  readonly refreshes: Refresh[] = []
   readonly #id = randomUUID()
 
   constructor() {
@@ -81,6 +91,11 @@ export function recorded({ headers }: IncomingMessage, serve: () => void): void 
   const recording = recordings.get(String(headers['x-recording']))
   if (recording) serving.run({ recording, request: Number(headers['x-request']) }, serve)
   else serve()
+}
+
+export function noteRefresh(refresh: Omit<Refresh, 'request'>): void {
+  const { recording, request } = serving.getStore() ?? {}
+  if (recording && request) recording.refreshes.push({ ...refresh, request })
 }
 
 /** The same store, whose arguments and answers are measured for the call that is being recorded. */

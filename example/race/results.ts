@@ -1,42 +1,16 @@
+import { excerpt } from '../code.ts'
 import { type Html, html } from '../html.ts'
 import { axis, commandTable, keptBar, spanOf, timeline } from './charts.ts'
-import { type Lane, type Lanes, REQUESTS } from './runner.ts'
+import { type Lane, type Lanes, REFRESHING, REQUESTS } from './runner.ts'
 
-export function introduction(csrf: string): Html {
-  const form = (action: string, id: string, label: string) => html`
-        <form method="post" action="${action}" data-swap>
-          <input type="hidden" name="_csrf" value="${csrf}">
-          <button class="primary" id="${id}">${label}</button>
-        </form>`
-  return html`
-    <section class="race">
-      <h1>The race</h1>
-      <p class="lead">A visitor's requests overlap: two tabs, a double click, a page that loads six things at once. Here
-        ${REQUESTS} of them go to an atomic session and ${REQUESTS} to an ordinary one, at the same time, over HTTP,
-        with the same work between their beginning and their change.</p>
-      <div class="lanes">
-        <figure class="lane card atomic">
-          <figcaption>Atomic: koa-atomic-session</figcaption>
-          <pre tabindex="0"><code>await work()
-ctx.session.push('lines', number)</code></pre>
-          <p class="quiet">Sends the change to the database.</p>
-        </figure>
-        <figure class="lane card ordinary">
-          <figcaption>Ordinary: koa-session</figcaption>
-          <pre tabindex="0"><code>await work()
-ctx.session.lines.push(number)</code></pre>
-          <p class="quiet">Reads the session before this, and writes all of it back after.</p>
-        </figure>
-      </div>
-      <div class="actions">${form('/race', 'run-race', `Send ${REQUESTS} requests to each`)}
-        ${form('/race/sign-out', 'run-sign-out', 'Sign out during a slow request')}
-      </div>
-    </section>`
-}
+type Side = keyof Lanes
+const names: Record<Side, string> = { atomic: 'Atomic', ordinary: 'Ordinary' }
 
-export function raceResult({ atomic, ordinary }: Lanes): Html {
+export function raceResult(lanes: Lanes): Html {
+  const { atomic, ordinary } = lanes
+  const title = `The atomic session kept ${atomic.kept.length} of ${REQUESTS}, the ordinary one ${ordinary.kept.length}`
   const span = spanOf([atomic, ordinary])
-  const lane = (side: Side, lane: Lane) => {
+  return result(title, lanes, (side, lane) => {
     const lost = REQUESTS - lane.kept.length
     return html`
         <article class="lane card ${side}" data-kept="${lane.kept.length}">
@@ -48,20 +22,16 @@ export function raceResult({ atomic, ordinary }: Lanes): Html {
           ${axis(span)}
           ${commandTable(lane, span, `Commands of the ${side} session`)}
         </article>`
-  }
-  return html`
-    <section class="result" id="result" tabindex="-1" aria-labelledby="result-title">
-      <h2 id="result-title">The atomic session kept ${atomic.kept.length} of ${REQUESTS}, the ordinary one ${ordinary.kept.length}</h2>
-      ${legend}
-      <div class="lanes">${lane('atomic', atomic)}${lane('ordinary', ordinary)}
-      </div>
-      ${measure}
-    </section>`
+  })
 }
 
-export function signOutResult({ atomic, ordinary }: Lanes): Html {
-  const span = spanOf([atomic, ordinary])
-  const lane = (side: Side, lane: Lane) => {
+export function signOutResult(lanes: Lanes): Html {
+  const span = spanOf([lanes.atomic, lanes.ordinary])
+  const [ended, back] = (['atomic', 'ordinary'] as const).map(side =>
+    lanes[side].visitor === undefined ? 'stayed signed out' : 'was signed in again',
+  )
+  const title = `Ada signed out. In the atomic session she ${ended}, in the ordinary one she ${back}`
+  return result(title, lanes, (side, lane) => {
     const [slow, out] = lane.requests
     const alive = lane.visitor !== undefined
     return html`
@@ -72,7 +42,7 @@ export function signOutResult({ atomic, ordinary }: Lanes): Html {
             <li>Ada's slow request begins.</li>
             <li>Ada signs out: answered with ${out?.status}.</li>
             <li>The slow request makes its change: ${slow?.status === 401 ? html`refused with 401, <code>SESSION_ENDED</code>` : html`answered with ${slow?.status}`}.</li>
-            <li>Whose is the session of Ada's cookie now? ${alive ? html`<em>${lane.visitor}'s</em>. It has come back to life.` : 'Nobody’s. Ended means ended.'}</li>
+            <li>Ada's cookie opens ${alive ? html`<em>her session again</em>: the slow request wrote it back` : 'nothing. Ended means ended'}.</li>
           </ol>
           <div class="rows">
             ${lane.requests.map(request => html`<p>${request.label}</p>${timeline({ ...lane, requests: [request] }, span, 24)}`)}
@@ -80,27 +50,69 @@ export function signOutResult({ atomic, ordinary }: Lanes): Html {
           </div>
           ${commandTable(lane, span, `Commands of the ${side} session`)}
         </article>`
-  }
+  })
+}
+
+const refreshing: Record<Side, string> = {
+  atomic: excerpt('race/atomic.ts', 'await ctx.session.once(', 1),
+  ordinary: excerpt('race/ordinary.ts', 'const { session }', 4),
+}
+
+export function refreshResult(lanes: Lanes): Html {
+  const { atomic, ordinary } = lanes
+  const title = `${REFRESHING} requests found an expired token: ${refreshes(atomic)} with once, ${refreshes(ordinary)} without`
+  const span = spanOf([atomic, ordinary])
+  return result(title, lanes, (side, lane) => {
+    const asked = lane.refreshes.length
+    const rejected = lane.refreshes.filter(({ isRejected }) => isRejected).length
+    const kept = lane.requests.filter(({ status }) => status < 400).map(({ number }) => number)
+    return html`
+        <article class="lane card ${side}" data-refreshes="${asked}" data-rejected="${rejected}">
+          <h3>${names[side]}</h3>
+          <p class="score"><b>${asked}</b> ${asked === 1 ? 'refresh' : 'refreshes'}${rejected > 0 && html`, <em>${rejected} rejected</em>`}</p>
+          <pre tabindex="0"><code>${refreshing[side]}</code></pre>
+          <p class="quiet">${
+            rejected > 0
+              ? `${rejected} of ${REFRESHING} requests failed. A provider may take the second use of a refresh token for theft, and sign Ada out.`
+              : `All ${kept.length} requests got the new token.`
+          }</p>
+          ${timeline({ ...lane, kept }, span, 12)}
+          ${axis(span)}
+          ${commandTable(lane, span, `Commands of the ${side} session`)}
+        </article>`
+  })
+}
+
+function refreshes({ refreshes: { length } }: Lane): string {
+  return length === 1 ? '1 refresh' : `${length} refreshes`
+}
+
+function result(title: string, lanes: Lanes, article: (side: Side, lane: Lane) => Html): Html {
   return html`
     <section class="result" id="result" tabindex="-1" aria-labelledby="result-title">
-      <h2 id="result-title">Ada signed out. Who comes back to life?</h2>
-      ${legend}
-      <div class="lanes">${lane('atomic', atomic)}${lane('ordinary', ordinary)}
+      <h2 id="result-title">${title}</h2>
+      <div class="lanes">${article('atomic', lanes.atomic)}${article('ordinary', lanes.ordinary)}
       </div>
+      ${legend(lanes)}
       ${measure}
     </section>`
 }
 
-type Side = keyof Lanes
-const names: Record<Side, string> = { atomic: 'Atomic', ordinary: 'Ordinary' }
-
-const legend = html`
+function legend({ ordinary }: Lanes): Html {
+  return html`
       <ul class="legend">
-        <li><span class="swatch kept"></span> request whose change was kept</li>
-        <li><span class="swatch lost"></span> request whose change was not</li>
+        <li><span class="swatch kept"></span> request that succeeded</li>
+        <li><span class="swatch lost"></span> request whose change was lost or refused</li>
         <li><span class="swatch read"></span> read</li>
         <li><span class="swatch write"></span> write</li>
+        ${
+          ordinary.refreshes.length > 0 &&
+          html`
+        <li><span class="swatch refresh"></span> refresh</li>
+        <li><span class="swatch rejected"></span> refresh that the provider rejected</li>`
+        }
       </ul>`
+}
 
 const measure = html`
       <p class="quiet measure">Both sessions hold 6 kB beside their lines, as a shop's do, and are in databases of the same kind. Times

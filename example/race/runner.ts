@@ -2,28 +2,23 @@ import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
-import { type Command, Recording, recorded } from './recording.ts'
+import type { Command, Refresh } from './recording.ts'
+import { recorded } from './recording.ts'
+import { type Request, Sender } from './sender.ts'
 
-/** How many requests a race has on each side. */
+/** How many requests a race has on each side, and how many find an expired token. */
 export const REQUESTS = 100
+export const REFRESHING = 20
 /** How long a request works before its change, milliseconds: 20 to 219, mixed, and the same on both sides. */
 const workOf = (number: number) => 20 + ((number * 37) % 200)
 const SLOW_WORK = 1500
 const BEFORE_SIGNING_OUT = 100
 
-export interface Request {
-  readonly number: number
-  readonly label: string
-  /** Milliseconds of `performance.now()`. */
-  readonly began: number
-  readonly ended: number
-  readonly status: number
-}
-
 /** What became of one side's requests. */
 export interface Lane {
   readonly requests: readonly Request[]
   readonly commands: readonly Command[]
+  readonly refreshes: readonly Refresh[]
   /** The numbers of the requests whose line is in the session afterwards. */
   readonly kept: readonly number[]
   /** Whom the session belongs to afterwards, asked with the cookie it had. */
@@ -42,29 +37,45 @@ export interface Lanes {
 export class Runner {
   readonly #atomic: Server
   readonly #ordinary: Server
+  #latest: Promise<Lanes | undefined> | undefined
 
   constructor(atomic: RequestListener, ordinary: RequestListener) {
     this.#atomic = served(atomic)
     this.#ordinary = served(ordinary)
   }
 
-  /** A hundred requests at once, each of which adds one line. */
-  race(): Promise<Lanes> {
-    return this.#onBoth(async sender => {
-      const numbers = Array.from({ length: REQUESTS }, (_, index) => index + 1)
-      await Promise.all(
-        numbers.map(number => sender.send(`/add/${number}?work=${workOf(number)}`, `Request ${number}`)),
-      )
+  /** The last race; whoever is the first to ask begins one. `undefined`, if it failed. */
+  latest(): Promise<Lanes | undefined> {
+    this.#latest ??= this.race().catch(() => {
+      this.#latest = undefined
+      return undefined
     })
+    return this.#latest
+  }
+
+  /** A hundred requests at once, each of which adds one line. */
+  async race(): Promise<Lanes> {
+    const lanes = await this.#onBoth(async send => {
+      await atOnce(REQUESTS, number => send(`/add/${number}?work=${workOf(number)}`, `Request ${number}`))
+    })
+    this.#latest = Promise.resolve(lanes)
+    return lanes
   }
 
   /** A slow request is under way while its visitor signs out. */
   signOut(): Promise<Lanes> {
-    return this.#onBoth(async sender => {
-      const slow = sender.send(`/add/1?work=${SLOW_WORK}`, 'Slow request')
+    return this.#onBoth(async send => {
+      const slow = send(`/add/1?work=${SLOW_WORK}`, 'Slow request')
       await setTimeout(BEFORE_SIGNING_OUT)
-      await sender.send('/sign-out', 'Sign out')
+      await send('/sign-out', 'Sign out')
       await slow
+    })
+  }
+
+  /** Twenty requests at once find that the access token has expired. */
+  refresh(): Promise<Lanes> {
+    return this.#onBoth(async send => {
+      await atOnce(REFRESHING, number => send('/token', `Request ${number}`))
     })
   }
 
@@ -75,74 +86,42 @@ export class Runner {
     }
   }
 
-  async #onBoth(run: (sender: Sender) => Promise<void>): Promise<Lanes> {
-    const [atomic, ordinary] = await Promise.all([lane(this.#atomic, run), lane(this.#ordinary, run)])
-    return { atomic, ordinary }
+  /** Each request goes to one side right after the other, so that both begin at the same time. */
+  async #onBoth(
+    run: (send: (path: string, label: string) => Promise<unknown>) => Promise<void>,
+  ): Promise<Lanes> {
+    const [atomic, ordinary] = await Promise.all([signedIn(this.#atomic), signedIn(this.#ordinary)])
+    const senders = [atomic, ordinary]
+    try {
+      await run((path, label) => Promise.all(senders.map(sender => sender.send(path, label))))
+    } finally {
+      for (const { recording } of senders) recording.stop()
+    }
+    return { atomic: await laneOf(atomic), ordinary: await laneOf(ordinary) }
   }
 }
 
 function served(handle: RequestListener): Server {
-  return createServer((request, response) => recorded(request, () => handle(request, response))).listen(
-    0,
-    '127.0.0.1',
-  )
+  const listener: RequestListener = (request, response) => recorded(request, () => handle(request, response))
+  return createServer(listener).listen(0, '127.0.0.1')
 }
 
-async function lane(server: Server, run: (sender: Sender) => Promise<void>): Promise<Lane> {
+async function signedIn(server: Server): Promise<Sender> {
   if (!server.listening) await once(server, 'listening')
-  const sender = new Sender(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  const sender = new Sender(server.address() as AddressInfo)
   await sender.signIn()
-  try {
-    await run(sender)
-  } finally {
-    sender.recording.stop()
-  }
-  const { requests, recording } = sender
-  const { visitor, lines: kept } = await sender.signOut()
-  return { requests, commands: recording.commands, kept, visitor }
+  return sender
 }
 
-/** One visitor, who keeps the cookie that signing in gave. */
-class Sender {
-  readonly recording = new Recording()
-  readonly requests: Request[] = []
-  readonly #url: string
-  #cookie = ''
-  #sent = 0
+async function laneOf(sender: Sender): Promise<Lane> {
+  const {
+    requests,
+    recording: { commands, refreshes },
+  } = sender
+  const { visitor, lines: kept } = await sender.signOut()
+  return { requests, commands, refreshes, kept, visitor }
+}
 
-  constructor(url: string) {
-    this.#url = url
-  }
-
-  async signIn(): Promise<void> {
-    const { headers } = await this.#fetch('/sign-in', { method: 'POST' })
-    this.#cookie = headers
-      .getSetCookie()
-      .map(line => line.split(';')[0])
-      .join('; ')
-  }
-
-  async send(path: string, label: string): Promise<void> {
-    const number = ++this.#sent
-    const began = performance.now()
-    const { status } = await this.#fetch(path, { method: 'POST', headers: this.recording.headers(number) })
-    this.requests[number - 1] = { number, label, began, ended: performance.now(), status }
-  }
-
-  /** What is in the session at last. */
-  async signOut(): Promise<{ visitor: string | undefined; lines: number[] }> {
-    const response = await this.#fetch('/session', {})
-    const { visitor, lines = [] } = (await response.json()) as { visitor?: string; lines?: number[] }
-    await this.#fetch('/sign-out', { method: 'POST' })
-    return { visitor, lines }
-  }
-
-  async #fetch(
-    path: string,
-    { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> },
-  ) {
-    const response = await fetch(this.#url + path, { method, headers: { ...headers, Cookie: this.#cookie } })
-    if (response.status >= 500) throw new Error(`${method} ${path} was answered with ${response.status}`)
-    return response
-  }
+function atOnce(times: number, send: (number: number) => Promise<unknown>): Promise<unknown> {
+  return Promise.all(Array.from({ length: times }, (_, index) => send(index + 1)))
 }

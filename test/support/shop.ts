@@ -12,13 +12,13 @@ export interface RunningShop {
   readonly url: string
   /** What it wrote to its error stream. */
   readonly complaints: readonly string[]
-  /** Tells it to stop and gives how it ended: `[0, null]` if by itself. */
-  stop(): Promise<unknown[]>
+  /** Tells it to stop, by SIGTERM if nothing else is given, and gives how it ended: `[0, null]` if by itself. */
+  stop(signal?: NodeJS.Signals): Promise<unknown[]>
 }
 
-/** Starts the example shop, on a free port unless `env` says which; by default with its sessions in files in `folder`. */
+/** Starts the example shop, on a free port unless `env` says which; by default with its sessions in files in `folder`. What it said where it did not start is in an error, and in its `cause` how it ended. */
 export async function startShop(folder: string, env: NodeJS.ProcessEnv = {}): Promise<RunningShop> {
-  const { MONGODB_URI: _, DATABASE_URL: __, SESSION_KEYS: ___, ...others } = process.env
+  const { MONGODB_URI: _, DATABASE_URL: __, REDIS_URL: ___, SESSION_KEYS: ____, ...others } = process.env
   const shop = spawn(process.execPath, ['--import', 'tsx', 'example/shop.ts'], {
     cwd: root,
     env: { ...others, PORT: '0', DATA_FOLDER: folder, ...env },
@@ -30,14 +30,13 @@ export async function startShop(folder: string, env: NodeJS.ProcessEnv = {}): Pr
   for await (const line of createInterface(shop.stdout)) {
     const url = /http:\/\/\S+/.exec(line)?.[0]
     if (!url) continue
-    const stop = () => {
-      shop.kill('SIGTERM')
+    const stop = (signal: NodeJS.Signals = 'SIGTERM') => {
+      shop.kill(signal)
       return ended
     }
     return { url, complaints, stop }
   }
-  await ended
-  throw new Error(complaints.join('\n'))
+  throw new Error(complaints.join('\n'), { cause: await ended })
 }
 
 /** A folder of its own for a shop's data. */
