@@ -86,7 +86,7 @@ export function commandTable({ commands }: Lane, { from }: Span, caption: string
           <thead><tr><th><abbr title="request">No.</abbr></th><th>At, ms</th><th>Command</th><th>ms</th><th>Bytes</th></tr></thead>
           <tbody>${inOrder.map(
             command => html`
-            <tr><td>${command.request}</td><td>${(command.began - from).toFixed(1)}</td><td>${nameOf(command)}: ${command.result}</td>
+            <tr><td>${command.request}</td><td>${Math.round(command.began - from)}</td><td>${nameOf(command)}: ${command.result}</td>
               <td>${command.milliseconds.toFixed(2)}</td><td>${command.bytes}</td></tr>`,
           )}
           </tbody>
