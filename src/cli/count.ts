@@ -15,5 +15,7 @@ export async function count({ store, countExpired }: OpenedStore): Promise<Count
 }
 
 export function countedText({ sessions, expired }: Counted): string {
-  return expired === 0 ? `${sessions} sessions` : `${sessions} sessions, and ${expired} expired ones to sweep`
+  const lines = [`Sessions: ${sessions}`]
+  if (expired > 0) lines.push(`Expired and still stored: ${expired}`)
+  return lines.join('\n')
 }

@@ -50,7 +50,7 @@ export async function endUser(opened: OpenedStore, user: string, options: EndOpt
   for (let passes = 0; ids.size > 0; passes++) {
     if (passes === MAX_PASSES) {
       throw new ConfigurationError(
-        `${ended} sessions were ended, and there are always more: keep the user from signing in, then give the command again`,
+        `Sessions ended: ${ended}, and there are always more. Keep the user from signing in, then give the command again`,
       )
     }
     for (const id of ids) {
@@ -84,5 +84,5 @@ function usersNamed(text: string, { ObjectId, UUID }: Bson): unknown[] {
 export function endedText({ ended, field, declined }: Ended): string {
   if (declined) return 'Nothing was done'
   if (ended === 0) return field === undefined ? 'There is no such session' : `There is none by ${field}`
-  return ended === 1 ? 'The session was ended' : `${ended} sessions were ended`
+  return `Sessions ended: ${ended}`
 }

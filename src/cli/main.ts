@@ -24,6 +24,9 @@ const terminal: Terminal = {
   },
 }
 
+// As where the output is read by `head`.
+stdout.on('error', () => {})
+
 // Node says that its SQLite is young, which is nothing to an operator.
 process.removeAllListeners('warning')
 process.on('warning', ({ name, message }) => {

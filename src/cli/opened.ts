@@ -19,5 +19,15 @@ export interface OpenedStore {
   close(): Promise<void>
 }
 
+/** What is made of a connection, which is closed where that fails: it would keep the process. */
+export async function orClosed<T>(close: () => unknown, make: () => T | Promise<T>): Promise<T> {
+  try {
+    return await make()
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
 /** Milliseconds that a store is waited for. */
 export const PATIENCE = 5000

@@ -191,7 +191,8 @@ async function ended(
   terminal: Terminal,
 ): Promise<Result> {
   const { user, field, yes } = options
-  const confirm = async (sessions: number) => yes || terminal.ask(`End ${sessions} sessions of this user?`)
+  const confirm = async (sessions: number) =>
+    yes || terminal.ask(`Sessions of this user: ${sessions}. End them?`)
   const result = await (user === undefined ? endOne(opened, id) : endUser(opened, user, { field, confirm }))
   return { text: endedText(result), json: result, code: result.ended > 0 ? OK : WARNING }
 }

@@ -36,7 +36,7 @@ export async function sweep(opened: OpenedStore, progress?: Progress): Promise<S
 }
 
 export function sweptText({ removed }: Swept): string {
-  return `${removed} expired sessions were removed`
+  return `Expired sessions removed: ${removed}`
 }
 
 const WIDTH = 40

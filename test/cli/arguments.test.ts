@@ -37,7 +37,7 @@ test('the variable SESSION_STORE names the store where the command line does not
   const path = aPath(t)
   await aSession(aStore(t, path))
   const { printed } = await given(['count'], { env: { SESSION_STORE: path } })
-  assert.equal(printed, '1 sessions')
+  assert.equal(printed, 'Sessions: 1')
 })
 
 test('help and version are printed, and nothing else is done', async () => {

@@ -15,7 +15,7 @@ onEachKind('an operator is told how many sessions there are', async (_t, { store
   await aSession(store)
   await anEndedSession(store)
   const counted = await given(['count', ...named])
-  assert.deepEqual([counted.printed, counted.code], ['2 sessions', 0])
+  assert.deepEqual([counted.printed, counted.code], ['Sessions: 2', 0])
   const { json } = await given(['count', ...named, '--json'])
   assert.deepEqual({ ...json, store: '' }, { command: 'count', store: '', sessions: 2, expired: 0 })
 })
@@ -89,7 +89,7 @@ onEachKind('a session that has ended, and one that there never was, are told apa
 onEachKind('a session is ended by its id, and no other', async (_t, { store, named }) => {
   const [one, other] = [await aSession(store), await aSession(store)]
   const ended = await given(['end', one.id, ...named])
-  assert.deepEqual([ended.printed, ended.code], ['The session was ended', 0])
+  assert.deepEqual([ended.printed, ended.code], ['Sessions ended: 1', 0])
   assert.equal(await store.load(one.id), undefined)
   assert.ok(await store.load(other.id))
   assert.equal((await given(['end', one.id, ...named])).code, 1)
@@ -103,10 +103,10 @@ onEachKind('all sessions of a user are ended once somebody has said yes', async 
   const asked: string[] = []
   const declined = await given(['end', '--user', 'ada', ...named], { answer: false, asked })
   assert.deepEqual([declined.printed, declined.code], ['Nothing was done', 1])
-  assert.deepEqual(asked, ['End 2 sessions of this user?'])
+  assert.deepEqual(asked, ['Sessions of this user: 2. End them?'])
   assert.equal(await store.count?.(), 3)
   const ended = await given(['end', '--user', 'ada', ...named], { answer: true })
-  assert.deepEqual([ended.printed, ended.code], ['2 sessions were ended', 0])
+  assert.deepEqual([ended.printed, ended.code], ['Sessions ended: 2', 0])
   assert.ok(await store.load(other.id))
   assert.equal(await store.count?.(), 1)
   assert.equal((await given(['end', '--user', 'ada', ...named], { answer: true })).code, 1)

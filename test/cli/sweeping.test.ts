@@ -40,7 +40,7 @@ onEachKind('whoever watches a sweep sees how far it has come', async (_t, { stor
   const { told, printed } = await given(['sweep', ...named], { answer: true })
   assert.match(told, /0 %, 0 of 3/)
   assert.match(told, /100 %, 3 of 3/)
-  assert.equal(printed, '3 expired sessions were removed')
+  assert.equal(printed, 'Expired sessions removed: 3')
 })
 
 test('a bar is as long as its share', () => {

@@ -3,6 +3,7 @@ import { type App, type AppOptions, examineApp } from '../app/diagnosis.ts'
 import { toldOf } from '../failure.ts'
 import { checksOfMongoDB } from '../mongodb/diagnosis.ts'
 import { connectMongoDB } from '../mongodb/open.ts'
+import { orClosed } from '../opened.ts'
 import { openStore } from '../opening.ts'
 import { checksOfPostgreSQL } from '../postgres/diagnosis.ts'
 import { connectPostgreSQL } from '../postgres/open.ts'
@@ -58,16 +59,13 @@ async function connected(target: Target, options: DoctorOptions): Promise<Patien
     }
     case 'redis': {
       const connection = await connectRedis(target.address)
-      const checks = await checksOfRedis(connection, target, options)
+      const checks = checksOfRedis(connection, target, options)
       return { checks, close: () => connection.close() }
     }
     case 'postgres': {
       const { connection, close } = await connectPostgreSQL(target)
       // The pool connects by the first statement only.
-      await connection.query('SELECT 1::text', [], 'none').catch(async error => {
-        await close()
-        throw error
-      })
+      await orClosed(close, () => connection.query('SELECT 1::text', [], 'none'))
       return { checks: checksOfPostgreSQL(connection, target, options), close }
     }
     case 'sqlite': {

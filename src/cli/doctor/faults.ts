@@ -37,7 +37,7 @@ export function expiredFound(
   return [
     {
       severity: 'warning',
-      message: `${count} sessions have expired and are still stored${since}. They take room, and nobody can use them`,
+      message: `Expired sessions that are still stored: ${count}${since}. They take room, and nobody can use them`,
       advice: `${why} \`koa-atomic-session sweep\` removes them now`,
     },
   ]
@@ -53,22 +53,22 @@ export function recordFaults(
   if (others > 0) {
     faults.push({
       severity: 'warning',
-      message: `${others} ${what} in ${where} are no sessions of this library`,
-      advice: `Keep sessions apart from other data, and move or remove these ${what}. Sessions that version 1.0.0 stored are among them, if the app had it`,
+      message: `${what} in ${where} that are no sessions of this library: ${others}`,
+      advice: `Keep sessions apart from other data, and move or remove these. Sessions that version 1.0.0 stored are among them, if the app had it`,
     })
   }
   if (unknown > 0) {
     faults.push({
       severity: 'error',
-      message: `${unknown} ${what} in ${where} have the mark of a version that this one does not know, so their visitors are not signed in`,
+      message: `${what} in ${where} with the mark of a version that this one does not know: ${unknown}. Their visitors are not signed in`,
       advice: 'Run one version of koa-atomic-session in all processes, the newest that has written here',
     })
   }
   if (broken > 0) {
     faults.push({
       severity: 'warning',
-      message: `${broken} ${what} in ${where} are sessions that somebody else has altered: a part is missing, or of another type`,
-      advice: `End these sessions: remove the ${what}. Change sessions by the library only`,
+      message: `${what} in ${where} that somebody else has altered, so that a part is missing or of another type: ${broken}`,
+      advice: `End these sessions: remove them. Change sessions by the library only`,
     })
   }
   return faults

@@ -185,7 +185,7 @@ async function writeConcernFound(
       advice: 'Remove retryWrites=false',
     })
   }
-  return orFine(faults, 'Changes are acknowledged by a majority')
+  return orFine(faults, 'No change is acknowledged too early')
 }
 
 function replicasFound(hello: Document): readonly Fault[] | string {
@@ -253,7 +253,7 @@ async function recordsFound(collection: Documents, name: string): Promise<readon
     ],
   })
   return orFine(
-    recordFaults({ others, unknown, broken }, 'documents', `the collection ${name}`),
+    recordFaults({ others, unknown, broken }, 'Documents', `the collection ${name}`),
     'All records are ours',
   )
 }

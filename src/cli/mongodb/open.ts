@@ -4,7 +4,7 @@ import type { Path } from '../../language/paths.ts'
 import { ENDED_FORM, FORM } from '../../store/record.ts'
 import { mongoStore } from '../../stores/mongodb/store.ts'
 import { driverOf } from '../drivers.ts'
-import { type OpenedStore, PATIENCE } from '../opened.ts'
+import { type OpenedStore, orClosed, PATIENCE } from '../opened.ts'
 import type { Target } from '../target.ts'
 
 export type Documents = Collection<{ _id: SessionId }>
@@ -25,20 +25,22 @@ export async function connectMongoDB({ address, names }: Target): Promise<Connec
     writeConcern: { w: 'majority' },
     readPreference: 'primary',
   })
-  try {
-    await client.connect()
-  } catch (error) {
-    await client.close()
-    throw error
-  }
+  await orClosed(
+    () => client.close(),
+    () => client.connect(),
+  )
   return { driver, client, collection: client.db().collection(names.collection) }
 }
 
 export async function openMongoDB(target: Target): Promise<OpenedStore> {
   const { driver, client, collection } = await connectMongoDB(target)
+  const store = await orClosed(
+    () => client.close(),
+    () => mongoStore({ collection }),
+  )
   return {
     target,
-    store: mongoStore({ collection }),
+    store,
     bson: driver.BSON,
     userFields: () => userFieldsOf(collection),
     countExpired: () => collection.countDocuments(expired(new Date())),

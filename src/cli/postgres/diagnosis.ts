@@ -19,7 +19,7 @@ export function checksOfPostgreSQL(
   return [
     { name: 'connection', look: () => connectionFound(ask) },
     { name: 'names', look: () => namesFound(connection, ask, names) },
-    { name: 'rights', look: () => rightsFound(ask, names) },
+    { name: 'rights', look: async () => ((await hasSessions()) ? rightsFound(ask, names) : none) },
     { name: 'indexes', look: () => indexesFound(connection, names, field) },
     { name: 'durability', look: () => durabilityFound(ask, names) },
     { name: 'waits', look: () => waitsFound(ask, timeout) },
@@ -254,6 +254,6 @@ async function recordsFound(ask: Ask, names: Names): Promise<readonly Fault[] | 
       FROM (SELECT * FROM ${names.sessions} LIMIT ${MOST}) AS s`,
   )
   const [others, unknown, broken, all] = (row ?? []).map(Number) as [number, number, number, number]
-  const faults = recordFaults({ others, unknown, broken }, 'rows', `the table ${names.shown}`)
+  const faults = recordFaults({ others, unknown, broken }, 'Rows', `the table ${names.shown}`)
   return orFine(faults, all === MOST ? `The first ${MOST} records are ours` : 'All records are ours')
 }

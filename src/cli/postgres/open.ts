@@ -1,3 +1,4 @@
+import type Postgres from 'postgres'
 import { bsonFor } from '../../stores/bson.ts'
 import { Connection, type PostgreSQLPool } from '../../stores/postgres/connection.ts'
 import { namesOf } from '../../stores/postgres/names.ts'
@@ -14,15 +15,22 @@ export interface ConnectedPostgreSQL {
 }
 
 /** Without prepared statements, so that poolers do not matter. */
-export async function connectPostgreSQL({ address }: Target): Promise<ConnectedPostgreSQL> {
-  const loaded = await driverOf('postgres://', ['pg', 'postgres'])
+export async function connectPostgreSQL(
+  { address }: Pick<Target, 'address'>,
+  packages: readonly ('pg' | 'postgres')[] = ['pg', 'postgres'],
+): Promise<ConnectedPostgreSQL> {
+  const loaded = await driverOf('postgres://', packages)
   if (loaded.name === 'pg') {
-    const { Pool } = loaded.driver
+    // Older versions are CommonJS, whose names are those of the default.
+    const { Pool } =
+      'default' in loaded.driver ? (loaded.driver.default as typeof loaded.driver) : loaded.driver
     const pool = new Pool({ connectionString: address, connectionTimeoutMillis: PATIENCE, max: 2 })
     pool.on('error', () => {})
     return { pool, connection: new Connection(pool, false), close: () => pool.end() }
   }
-  const sql = loaded.driver.default(address, {
+  // As it is required it is the function itself.
+  const postgres = 'default' in loaded.driver ? loaded.driver.default : (loaded.driver as typeof Postgres)
+  const sql = postgres(address, {
     connect_timeout: PATIENCE / 1000,
     max: 2,
     onnotice: () => {},

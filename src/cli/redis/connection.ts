@@ -1,6 +1,6 @@
 import type { RedisClient } from '../../stores/redis/client.ts'
 import { driverOf } from '../drivers.ts'
-import { PATIENCE } from '../opened.ts'
+import { orClosed, PATIENCE } from '../opened.ts'
 
 /** A client, by whichever of the packages is installed. */
 export interface RedisConnection {
@@ -11,8 +11,11 @@ export interface RedisConnection {
 }
 
 /** Connects to one server, and where that is a node of a cluster, to the cluster. */
-export async function connectRedis(address: string): Promise<RedisConnection> {
-  const loaded = await driverOf('redis://', ['redis', 'ioredis', 'iovalkey'])
+export async function connectRedis(
+  address: string,
+  packages: readonly ('redis' | 'ioredis' | 'iovalkey')[] = ['redis', 'ioredis', 'iovalkey'],
+): Promise<RedisConnection> {
+  const loaded = await driverOf('redis://', packages)
   if (loaded.name === 'redis') return byNodeRedis(loaded.driver, address)
   return byIoredis(loaded.driver as typeof import('ioredis'), address)
 }
@@ -25,24 +28,25 @@ async function byNodeRedis(redis: typeof import('redis'), url: string): Promise<
   single.on('error', ignore)
   await single.connect()
   const call = (...words: string[]) => single.sendCommand(words)
-  if (!isCluster(await call('INFO', 'cluster'))) {
-    return { client: single, call, close: async () => single.destroy() }
-  }
-  const { username, password, tls } = partsOf(url)
-  const cluster = redis.createCluster({
-    rootNodes: [{ url }],
-    defaults: { ...(username && { username }), ...(password && { password }), socket: { ...socket, tls } },
-  } as Parameters<typeof redis.createCluster>[0])
-  cluster.on('error', ignore)
-  await cluster.connect()
-  return {
-    client: cluster,
-    call,
-    async close() {
-      single.destroy()
-      cluster.destroy()
-    },
-  }
+  const close = async () => single.destroy()
+  return orClosed(close, async () => {
+    if (!(await isCluster(call))) return { client: single, call, close }
+    const { username, password, tls } = partsOf(url)
+    const cluster = redis.createCluster({
+      rootNodes: [{ url }],
+      defaults: { ...(username && { username }), ...(password && { password }), socket: { ...socket, tls } },
+    } as Parameters<typeof redis.createCluster>[0])
+    cluster.on('error', ignore)
+    await cluster.connect()
+    return {
+      client: cluster,
+      call,
+      async close() {
+        await close()
+        cluster.destroy()
+      },
+    }
+  })
 }
 
 async function byIoredis(
@@ -57,33 +61,40 @@ async function byIoredis(
     cause = error
   })
   await single.connect().catch((error: unknown) => {
+    single.disconnect()
     throw cause ?? error
   })
   const call = (command = '', ...words: string[]): Promise<unknown> => single.call(command, ...words)
-  if (!isCluster(await call('INFO', 'cluster'))) {
-    return { client: single, call, close: async () => single.disconnect() }
-  }
-  const { username, password, tls } = partsOf(url)
-  const cluster = new Cluster([url], {
-    redisOptions: {
-      ...options,
-      ...(username && { username }),
-      ...(password && { password }),
-      ...(tls && { tls: {} }),
-    },
-  })
-  cluster.on('error', ignore)
-  return {
-    client: cluster,
-    call,
-    async close() {
-      single.disconnect()
+  const close = async () => single.disconnect()
+  return orClosed(close, async () => {
+    if (!(await isCluster(call))) return { client: single, call, close }
+    const { username, password, tls } = partsOf(url)
+    const cluster = new Cluster([url], {
+      lazyConnect: true,
+      redisOptions: {
+        ...options,
+        ...(username && { username }),
+        ...(password && { password }),
+        ...(tls && { tls: {} }),
+      },
+    })
+    cluster.on('error', ignore)
+    const closeAll = async () => {
+      await close()
       cluster.disconnect()
-    },
-  }
+    }
+    // Until then it knows only the node that was given.
+    await orClosed(closeAll, () => cluster.connect())
+    return { client: cluster, call, close: closeAll }
+  })
 }
 
-function isCluster(info: unknown): boolean {
+/** Whoever may not ask is taken to be at a single server. */
+async function isCluster(call: RedisConnection['call']): Promise<boolean> {
+  const info = await call('INFO', 'cluster').catch((error: Error) => {
+    if (error.message.startsWith('NOPERM')) return ''
+    throw error
+  })
   return /^cluster_enabled:1/m.test(String(info))
 }
 

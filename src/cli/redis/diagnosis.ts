@@ -10,13 +10,17 @@ import { prefixesIn, type Survey, surveyOf } from './survey.ts'
 /** What a server says of itself, by `INFO`. */
 type Info = ReadonlyMap<string, string>
 
-export async function checksOfRedis(
+export function checksOfRedis(
   { client, call }: RedisConnection,
   { names: { prefix } }: Target,
   { field }: DoctorOptions,
-): Promise<Check[]> {
+): Check[] {
   const commands = commandsOf(client)
-  const infos = (await commands.info()).map(infoIn)
+  let told: Promise<Info[]> | undefined
+  const infos = () => {
+    told ??= commands.info().then(all => all.map(infoIn))
+    return told
+  }
   const indexes = new Indexes(commands, prefix)
   let surveyed: Promise<Survey> | undefined
   const survey = () => {
@@ -24,12 +28,12 @@ export async function checksOfRedis(
     return surveyed
   }
   return [
-    { name: 'connection', look: async () => connectionFound(infos) },
+    { name: 'connection', look: async () => connectionFound(await infos()) },
     { name: 'names', look: async () => namesFound(commands, prefix, await survey()) },
     { name: 'indexes', look: async () => indexesFound(indexes, field) },
-    { name: 'durability', look: () => durabilityFound(infos, call) },
-    { name: 'eviction', look: async () => evictionFound(infos) },
-    { name: 'replicas', look: async () => replicasFound(infos) },
+    { name: 'durability', look: async () => durabilityFound(await infos(), call) },
+    { name: 'eviction', look: async () => evictionFound(await infos()) },
+    { name: 'replicas', look: async () => replicasFound(await infos()) },
     { name: 'clock', look: () => clockOf(indexes) },
     { name: 'expired', look: async () => expiredIn(await survey()) },
     { name: 'records', look: async () => recordsFound(await survey(), prefix) },
@@ -223,7 +227,7 @@ function expiredIn({ expired, oldest, lasting }: Survey): readonly Fault[] | str
     return [
       {
         severity: 'warning',
-        message: `${lasting} sessions have lost the time at which Redis removes them, such as by PERSIST or by a copy. They will stay when they have expired`,
+        message: `Sessions that have lost the time at which Redis removes them, as by PERSIST or by a copy: ${lasting}. They will stay when they have expired`,
         advice:
           'Copy keys together with their time to live. `koa-atomic-session sweep` removes them once they have expired',
       },
@@ -234,6 +238,6 @@ function expiredIn({ expired, oldest, lasting }: Survey): readonly Fault[] | str
 }
 
 function recordsFound({ others, unknown, isPartial }: Survey, prefix: string): readonly Fault[] | string {
-  const faults = recordFaults({ others, unknown, broken: 0 }, 'keys', `the prefix ${prefix}`)
+  const faults = recordFaults({ others, unknown, broken: 0 }, 'Keys', `the prefix ${prefix}`)
   return orFine(faults, isPartial ? 'The first 100,000 keys are ours' : 'All keys under the prefix are ours')
 }

@@ -4,7 +4,7 @@ import { type Head, headIn } from '../../stores/redis/head.ts'
 import { Indexes } from '../../stores/redis/indexes.ts'
 import { HEAD } from '../../stores/redis/scripts.ts'
 import { redisStore } from '../../stores/redis/store.ts'
-import type { OpenedStore } from '../opened.ts'
+import { type OpenedStore, orClosed } from '../opened.ts'
 import type { Target } from '../target.ts'
 import { connectRedis } from './connection.ts'
 
@@ -12,7 +12,7 @@ export async function openRedis(target: Target): Promise<OpenedStore> {
   const bson = bsonFor('redis://')
   const { client, close } = await connectRedis(target.address)
   const { prefix } = target.names
-  const store = redisStore({ client, prefix })
+  const store = await orClosed(close, () => redisStore({ client, prefix }))
   const indexes = new Indexes(commandsOf(client), prefix)
   return {
     target,

@@ -102,7 +102,7 @@ function rightsFound(path: string): readonly Fault[] | string {
       advice: `chown it to the owner of ${path}, and give commands on the file as that user`,
     })
   }
-  return orFine(faults, 'The file is its owner’s alone')
+  return orFine(faults, 'Only its owner can read the file')
 }
 
 function isWritableTo(owned: Stats, beside: Stats): boolean {
@@ -219,5 +219,5 @@ function recordsFound(db: SQLiteDatabase, path: string): readonly Fault[] | stri
       broken++
     }
   }
-  return orFine(recordFaults({ others, unknown, broken }, 'rows', path), 'All records are ours')
+  return orFine(recordFaults({ others, unknown, broken }, 'Rows', path), 'All records are ours')
 }

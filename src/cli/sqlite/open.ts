@@ -5,7 +5,7 @@ import { bsonFor } from '../../stores/bson.ts'
 import { loadDriver, type SQLiteDatabase } from '../../stores/sqlite/driver.ts'
 import { numberOf } from '../../stores/sqlite/form.ts'
 import { sqliteStore } from '../../stores/sqlite/store.ts'
-import type { OpenedStore } from '../opened.ts'
+import { type OpenedStore, orClosed } from '../opened.ts'
 import type { Target } from '../target.ts'
 
 /** The database, for looking at it only. */
@@ -39,7 +39,10 @@ export async function openSQLite(target: Target): Promise<OpenedStore> {
   const path = target.address
   assertUsable(path)
   const store = sqliteStore({ path, sweepEvery: '1 day' })
-  const db = lookInto(path)
+  const db = await orClosed(
+    () => store.close?.(),
+    () => lookInto(path),
+  )
   return {
     target,
     store,
