@@ -15,8 +15,8 @@ account.get('/sign-in', ctx =>
     ({ csrf }) => html`
     <section class="narrow card">
       <h1>Sign in</h1>
-      <p class="quiet">Any name will do, and there is no password: this shop is about what comes after.
-        Take the same name in another browser, and each will find the other among your devices.</p>
+      <p class="quiet">Any name will do, and there is no password. Sign in by the same name in another browser,
+        and each of them lists the other under "Devices".</p>
       <form class="fields" method="post" action="/sign-in">
         <input type="hidden" name="_csrf" value="${csrf}">
         <label for="name">Your name</label>
@@ -44,9 +44,9 @@ account.post('/sign-in', async ctx => {
     await ctx.session.regenerate({ keep: ['cart'], set, ...lifetime })
   } catch (error) {
     if (!(error instanceof SessionEndedError)) throw error
-    // The form was sent twice, or from a page of a session that is over: its cart is not here to be kept.
+    // The form was sent twice, or its page belongs to a session that has ended: there is no cart to keep.
     const flash = {
-      text: `Welcome, ${user}! You had signed in or out with that page before. If it had a cart, that is where you signed in first: see "Devices".`,
+      text: `Welcome, ${user}! You had signed in from that page before. Its cart stayed with that sign-in: see "Devices".`,
     }
     await ctx.session.regenerate({ set: { ...set, flash }, ...lifetime })
   }

@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs'
 import type { ShopMiddleware } from './session.ts'
 
-/** What the pages need beside themselves: three files, so there is no path that a visitor could lead elsewhere. */
+/** In this order: the later ones go by what the earlier ones set. */
+export const stylesheets = ['base.css', 'frame.css', 'shop.css', 'race.css', 'home.css']
+
+/** What the pages need beside themselves: these files, so there is no path that a visitor could lead elsewhere. */
 const files = new Map(
-  ['style.css', 'script.js', 'icon.svg'].map(name => [
+  [...stylesheets, 'script.js', 'icon.svg'].map(name => [
     `/${name}`,
     { name, content: readFileSync(new URL(`browser/${name}`, import.meta.url)) },
   ]),

@@ -8,7 +8,7 @@ import { live } from './live.ts'
 import { show } from './page.ts'
 import { type Context, field, goTo, type Shop, type ShopContext, type State } from './session.ts'
 
-/** "Your devices": each is a session of the same user. Pages that are open follow along until `closing`. */
+/** "Your devices": each is a session of the same user. Open pages are kept up to date until `closing`. */
 export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<State, ShopContext> {
   const router = new Router<State, ShopContext>()
 
@@ -33,7 +33,7 @@ export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<
   router.post('/devices/end', async ctx => {
     const user = await signedIn(ctx)
     const id = field(ctx, 'id')
-    // Looked for among the user's own: who has learnt somebody else's id may not end that session by it.
+    // Only among the user's own sessions: the id of another user's session ends nothing.
     for await (const device of sessions.find(user)) {
       if (device.id !== id) continue
       await sessions.end(id)

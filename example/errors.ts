@@ -22,7 +22,7 @@ export const securityHeaders: ShopMiddleware = (ctx, next) => {
 
 type Failure = Error & { status?: number; expose?: boolean; headers?: Record<string, string> }
 
-/** Answers errors with a page. Those of sessions say by themselves which status they are, and what a visitor may read. */
+/** Answers errors with a page. An error of this library has a status, and says whether a visitor may read its message. */
 export const answerErrors: ShopMiddleware = async (ctx, next) => {
   try {
     await next()
@@ -40,7 +40,7 @@ export const answerErrors: ShopMiddleware = async (ctx, next) => {
   }
 }
 
-/** Tells the operator of what no visitor can be told. A visitor who left a page that was live is no error. */
+/** Prints what only the operator may read. A visitor who leaves a live page is no error. */
 export function report(error: Error & { code?: string }): void {
   if (error.code !== 'ERR_STREAM_PREMATURE_CLOSE') console.error(error)
 }

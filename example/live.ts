@@ -6,14 +6,14 @@ import type { Sessions } from '../src/index.ts'
 import { deviceList, devicesOf } from './device-list.ts'
 import type { Shop, ShopMiddleware } from './session.ts'
 
-/** Between looks at the store, milliseconds: what other processes do is seen so late at most. */
+/** Milliseconds between two looks at the store, which show what other processes have done. */
 const EVERY = 1000
 
-/** What this process does to any session is seen at once. */
+/** What this process does to a session is seen at once. */
 const lifecycle = new EventEmitter().setMaxListeners(0)
 subscribe('koa-atomic-session:lifecycle', () => lifecycle.emit('event'))
 
-/** Server-sent events: tells a page when its device is signed out, and when another of its user's comes or goes. */
+/** Server-sent events: a page hears when its device is signed out, and when another device of its user comes or goes. */
 export function live(sessions: Sessions<Shop>, closing: AbortSignal): ShopMiddleware {
   return async ctx => {
     // A page that is merely open keeps no session alive.

@@ -1,4 +1,5 @@
 import type { LoadedSession } from '../src/index.ts'
+import { stylesheets } from './assets.ts'
 import { type Html, html } from './html.ts'
 import type { Context, Flash, Shop } from './session.ts'
 
@@ -48,7 +49,7 @@ function frame(title: string, content: Html, shown?: Frame): Html {
   <meta name="color-scheme" content="light dark">
   <title>${title} · Hundred Leaves</title>
   <link rel="icon" href="/icon.svg" type="image/svg+xml">
-  <link rel="stylesheet" href="/style.css">
+  ${stylesheets.map(name => html`<link rel="stylesheet" href="/${name}">`)}
   <script src="/script.js" type="module"></script>
 </head>
 <body ${shown?.session.user !== undefined && html`data-signed-in`}>

@@ -30,14 +30,14 @@ export type ShopContext = SessionContext<Shop>
 export type Context = Koa.ParameterizedContext<State, ShopContext>
 export type ShopMiddleware = Koa.Middleware<State, ShopContext>
 
-/** What a visitor sends may be anything; this is a text. */
+/** A field of a form, as text: what a visitor sends may be anything. */
 export function field(ctx: Context, name: string): string {
   const body = ctx.request.body as Record<string, unknown> | null | undefined
   const value = body?.[name]
   return typeof value === 'string' ? value.toWellFormed() : ''
 }
 
-/** After a form a browser is sent to a page, so that reloading that sends nothing again. */
+/** Answers a form with the address of a page, so that reloading the page does not send the form again. */
 export function goTo(ctx: Context, path: string): void {
   ctx.status = 303
   ctx.redirect(path)

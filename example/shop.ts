@@ -6,7 +6,7 @@ import { shopApp } from './app.ts'
 import { signingKeys } from './keys.ts'
 import { openDatabase } from './store.ts'
 
-// HOST, PORT, DATA_FOLDER, MONGODB_URI, DATABASE_URL or REDIS_URL, and SESSION_KEYS say what is other than usual.
+// Settings: HOST, PORT, DATA_FOLDER, SESSION_KEYS, and one of MONGODB_URI, DATABASE_URL and REDIS_URL.
 const { HOST, PORT, DATA_FOLDER, SESSION_KEYS } = process.env
 const folder = DATA_FOLDER || fileURLToPath(new URL('../data', import.meta.url))
 const variable = ['MONGODB_URI', 'DATABASE_URL', 'REDIS_URL'].find(name => process.env[name])

@@ -87,7 +87,7 @@ export function commandTable({ commands }: Lane, { from }: Span, caption: string
           <tbody>${inOrder.map(
             command => html`
             <tr><td>${command.request}</td><td>${Math.round(command.began - from)}</td><td>${nameOf(command)}: ${command.result}</td>
-              <td>${command.milliseconds.toFixed(2)}</td><td>${command.bytes}</td></tr>`,
+              <td>${command.milliseconds.toFixed(1)}</td><td>${command.bytes}</td></tr>`,
           )}
           </tbody>
         </table>

@@ -31,8 +31,8 @@ export interface Lanes {
 }
 
 /**
- * Sends requests to the two apps as a browser would, with a session's cookie, over HTTP; not from the visitor's own
- * browser, which opens six connections to a host and no more. Nobody else is told where they listen.
+ * Sends requests to the two apps over HTTP, with a session's cookie. The visitor's browser could not: it opens at most six
+ * connections to a host.
  */
 export class Runner {
   readonly #atomic: Server
@@ -44,7 +44,7 @@ export class Runner {
     this.#ordinary = served(ordinary)
   }
 
-  /** The last race; whoever is the first to ask begins one. `undefined`, if it failed. */
+  /** The result of the last race. The first call runs one. `undefined` if it failed: the next call tries again. */
   latest(): Promise<Lanes | undefined> {
     this.#latest ??= this.race().catch(() => {
       this.#latest = undefined

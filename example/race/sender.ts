@@ -37,7 +37,7 @@ export class Sender {
     this.requests[number - 1] = { number, label, began, ended: performance.now(), status }
   }
 
-  /** What is in the session at last. */
+  /** Ends the visit, and gives what the session held until then. */
   async signOut(): Promise<{ visitor: string | undefined; lines: number[] }> {
     const response = await this.#fetch('/session', {})
     const { visitor, lines = [] } = (await response.json()) as { visitor?: string; lines?: number[] }
