@@ -1,5 +1,5 @@
-import type { ExpressSessionStore } from './express-session.ts'
 import { isPast } from './other-session.ts'
+import type { ExpressSessionStore } from './stored-session.ts'
 
 /** What is asked of the collection; one of the official driver is one. */
 export interface ConnectMongoCollection {

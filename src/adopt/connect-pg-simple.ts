@@ -1,0 +1,34 @@
+import type { ExpressSessionStore } from './stored-session.ts'
+
+/** What is asked of PostgreSQL; a `Pool` of `pg` is one. */
+export interface ConnectPgSimplePool {
+  query(text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
+}
+
+export interface ConnectPgSimpleOptions {
+  pool: ConnectPgSimplePool
+  /** @default the first of the connection's `search_path` that has the table */
+  schemaName?: string
+  /** @default 'session' */
+  tableName?: string
+}
+
+/** For `expressSession` and `fastifySession`: the sessions that connect-pg-simple stored. */
+export function connectPgSimple(options: ConnectPgSimpleOptions): ExpressSessionStore {
+  const { pool, schemaName, tableName = 'session' } = options
+  const table = [schemaName, tableName].flatMap(name => (name === undefined ? [] : [quoted(name)])).join('.')
+  return {
+    async load(id) {
+      // By the app's clock in whole seconds, as connect-pg-simple writes and asks.
+      const now = Math.ceil(Date.now() / 1000)
+      const asked = `SELECT sess FROM ${table} WHERE sid = $1 AND expire >= to_timestamp($2)`
+      const { rows } = await pool.query(asked, [id, now])
+      return (rows[0] as { sess?: unknown } | undefined)?.sess
+    },
+    destroy: id => pool.query(`DELETE FROM ${table} WHERE sid = $1`, [id]),
+  }
+}
+
+function quoted(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

@@ -1,0 +1,19 @@
+import { type AdoptingRedisClient, parsedAt } from './redis.ts'
+import type { ExpressSessionStore } from './stored-session.ts'
+
+export interface ConnectRedisOptions {
+  client: AdoptingRedisClient
+  /** @default 'sess:' */
+  prefix?: string
+  /** The `serializer` that connect-redis was given. What it throws means: no session. */
+  serializer?: { parse(text: string): unknown }
+}
+
+/** For `expressSession` and `fastifySession`: the sessions that connect-redis stored. */
+export function connectRedis(options: ConnectRedisOptions): ExpressSessionStore {
+  const { client, prefix = 'sess:', serializer = JSON } = options
+  return {
+    load: id => parsedAt(client, prefix + id, text => serializer.parse(text)),
+    destroy: id => client.del(prefix + id),
+  }
+}

@@ -1,0 +1,41 @@
+import type { Adopter, OtherCookie } from './other-session.ts'
+import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
+
+export interface FastifySessionOptions extends OtherCookie, ExpressSessionStore {
+  /** The option `secret` of @fastify/session: one that signed, all that may have, or what verifies. */
+  secret: string | readonly string[] | FastifySigner
+  /**
+   * The option `cookiePrefix`, such as `'s:'` where the sessions were express-session's before.
+   * @default none
+   */
+  cookiePrefix?: string
+  /** @default 'sha256' */
+  algorithm?: string
+}
+
+/** What @fastify/session calls a signer, as far as it is needed here. */
+export interface FastifySigner {
+  unsign(value: string): { readonly valid: boolean; readonly value: string | null }
+}
+
+/** Sessions of @fastify/session: in a store, which may be one for express-session, by the id in a signed cookie. */
+export function fastifySession(options: FastifySessionOptions): Adopter {
+  const { secret, cookiePrefix = '', algorithm = 'sha256' } = options
+  const unsigned = isSigner(secret)
+    ? (value: string) => {
+        const { valid, value: id } = secret.unsign(value)
+        return valid && id !== null ? id : undefined
+      }
+    : verifying(secretsIn(secret, 'fastifySession', '@fastify/session'), algorithm)
+  return storedSession({ key: 'sessionId', ...options }, options, value =>
+    value.startsWith(cookiePrefix) ? unsigned(value.slice(cookiePrefix.length)) : undefined,
+  )
+}
+
+function verifying(secrets: readonly string[], algorithm: string) {
+  return (value: string) => idSignedIn(value, secrets, algorithm)
+}
+
+function isSigner(secret: FastifySessionOptions['secret']): secret is FastifySigner {
+  return typeof secret === 'object' && secret !== null && 'unsign' in secret
+}

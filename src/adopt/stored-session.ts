@@ -1,0 +1,50 @@
+import { createHmac, timingSafeEqual } from 'node:crypto'
+import { ConfigurationError } from '../errors.ts'
+import { type Adopter, attempted, clear, type OtherCookie, withoutCookie } from './other-session.ts'
+
+/** Where another library keeps its sessions. */
+export interface ExpressSessionStore {
+  /** The session of an id, as an object or as JSON; nothing, if there is none or it has expired. */
+  load(id: string): unknown
+  destroy(id: string): unknown
+}
+
+/** Sessions in a store, by the id that `idIn` finds in the cookie's value. */
+export function storedSession(
+  cookie: OtherCookie & { key: string },
+  store: ExpressSessionStore,
+  idIn: (value: string) => string | undefined,
+): Adopter {
+  return async (ctx, onceStored) => {
+    const encoded = ctx.cookies.get(cookie.key, { signed: false })
+    const value = encoded && attempted(() => decodeURIComponent(encoded))
+    const id = typeof value === 'string' ? idIn(value) : undefined
+    if (!id) return undefined
+    const data = await store.load(id)
+    onceStored(async () => {
+      if (data) await store.destroy(id)
+      clear(ctx, cookie)
+    }, id)
+    return withoutCookie(typeof data === 'string' ? attempted(() => JSON.parse(data)) : data)
+  }
+}
+
+/** The secrets as a list. An empty one is anybody's. */
+export function secretsIn(secret: unknown, adopter: string, library: string): string[] {
+  const secrets = [secret].flat()
+  const isSecret = (one: unknown): one is string => typeof one === 'string' && one !== ''
+  if (secrets.length > 0 && secrets.every(isSecret)) return secrets
+  throw new ConfigurationError(`${adopter}: secret is missing: give the one that ${library} was given`)
+}
+
+/** The id before the last dot, if what follows is its HMAC by one of the secrets, in base64 without padding. */
+export function idSignedIn(value: string, secrets: readonly string[], algorithm: string): string | undefined {
+  const dot = value.lastIndexOf('.')
+  const id = value.slice(0, Math.max(dot, 0))
+  const given = Buffer.from(value.slice(dot + 1))
+  const isSignedBy = (secret: string) => {
+    const expected = Buffer.from(createHmac(algorithm, secret).update(id).digest('base64').replace(/=+$/, ''))
+    return expected.length === given.length && timingSafeEqual(expected, given)
+  }
+  return id !== '' && secrets.some(isSignedBy) ? id : undefined
+}
