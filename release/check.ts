@@ -11,8 +11,8 @@ import { apiOf } from './api.ts'
 const root = fileURLToPath(new URL('..', import.meta.url))
 const report = join(root, 'release/api.txt')
 
-/** Of the packed file, KiB. */
-const BUDGET = 600
+/** Of the packed file, KiB. The operator's tool and what authors test their stores with are 130 of them, and no app loads them. */
+const BUDGET = 700
 
 /** A file that is nobody's: no user reads it, and no program. */
 const stray =
