@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../../src/errors.ts'
 import type { Store } from '../../../src/store/store.ts'
@@ -32,6 +33,12 @@ async function aStore(t: TestContext, kind: Kind, server: RedisServer, options: 
 }
 
 const one = { skip: withoutRedis }
+
+/** The processes that write a server's data to its file. */
+function saversOf({ pid }: RedisServer): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  return children.trim().split(' ').filter(Boolean).map(Number)
+}
 
 /** Each that writes is refused, and has written nothing. */
 async function allRefused(store: Store, id: string, kept: unknown): Promise<void> {
@@ -114,6 +121,44 @@ for (const kind of [nodeRedis6, ioredis6]) {
     const record = await aSession(store, { n: 0 })
     await server.command('CONFIG SET min-replicas-to-write 1')
     await allRefused(store, record.id, record)
+  })
+
+  test(`a server that cannot save its data writes nothing: ${kind.name}`, one, async t => {
+    const server = await aServer(t)
+    const store = await aStore(t, kind, server)
+    const record = await aSession(store, { n: 0 })
+    for (const line of ['save "3600\\x201"', 'rdb-key-save-delay 10000000']) {
+      assert.match(await server.command(`CONFIG SET ${line}`), /^\+OK/)
+    }
+    await server.command('BGSAVE')
+    await until(async () => saversOf(server).length > 0)
+    for (const pid of saversOf(server)) process.kill(pid, 'SIGKILL')
+    await until(async () => /rdb_last_bgsave_status:err/.test(await server.command('INFO persistence')))
+    await allRefused(store, record.id, record)
+    await server.command('CONFIG SET stop-writes-on-bgsave-error no')
+    assert.deepEqual(await store.update(record.id, aChange(inc('n'))), {})
+  })
+
+  test(`a server that is still reading its file makes a change once or not: ${kind.name}`, one, async t => {
+    const server = await aServer(t, { appendonly: 'yes' })
+    const store = await aStore(t, kind, server)
+    const { id } = await aSession(store, { n: 0 })
+    for (let count = 0; count < 1000; count++) await aSession(store, { n: count })
+    await server.kill()
+    // Microseconds for each command in the file; it answers others once in 1024 of them.
+    const restarted = server.restart({ 'key-load-delay': '500' })
+    await until(async () => (await server.command('GET x')).startsWith('-LOADING'))
+    let isDone = false
+    while (!isDone) {
+      await store.update(id, aChange(inc('n'))).then(
+        () => {
+          isDone = true
+        },
+        error => assert.equal(error.outcome, 'none', String(error.cause)),
+      )
+    }
+    await restarted
+    assert.equal((await fieldsOf(store, id)).n, 1)
   })
 
   test(

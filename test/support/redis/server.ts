@@ -60,20 +60,21 @@ export class RedisServer {
   }
 
   /** Begins again, with what is on disk. A client that comes back too soon may have its port for a moment. */
-  async restart(): Promise<void> {
-    for (let tries = 1; !(await this.#begin()); tries++) {
+  async restart(settings: Settings = {}): Promise<void> {
+    for (let tries = 1; !(await this.#begin(settings)); tries++) {
       if (tries === 50) throw new Error(`${this.#program} does not start again`)
       await delay(100)
     }
   }
 
   /** Whether it answers. */
-  async #begin(): Promise<boolean> {
+  async #begin(more: Settings = {}): Promise<boolean> {
     const settings: Settings = {
       port: String(this.port),
       bind: this.host,
       dir: this.#folder,
       ...this.#settings,
+      ...more,
     }
     const args = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
     // A sentinel writes what it learns into its file.
