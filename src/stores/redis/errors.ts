@@ -36,3 +36,8 @@ export function redisError(error: unknown, effect: Effect, mayBeResent: boolean)
 export function isOfAnotherType(error: unknown): boolean {
   return error instanceof Error && /\bWRONGTYPE\b/.test(error.message)
 }
+
+/** Whether another node of a cluster has the key, or is about to: the one that was asked has done nothing. */
+export function isElsewhere(error: unknown): boolean {
+  return error instanceof Error && /^(?:MOVED|ASK) /.test(error.message)
+}

@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { StoreUnavailableError } from '../../errors.ts'
 import type { Commands, Ran, Wait } from './commands.ts'
-import { isOfAnotherType, redisError } from './errors.ts'
+import { isElsewhere, isOfAnotherType, redisError } from './errors.ts'
 import type { Step } from './head.ts'
 import type { Indexes } from './indexes.ts'
 import { type Reply, replyOf } from './replies.ts'
-import { ABSENT, CROWDED, DONE, LATE, REPEATED, type Script } from './scripts.ts'
+import { ABSENT, CROWDED, DONE, LATE, REPEATED, readSome, type Script } from './scripts.ts'
 
 /** Milliseconds; as the sessions have it, unless they say otherwise. */
 const DEFAULT_TIMEOUT = 5000
@@ -81,7 +81,12 @@ export class Sender {
   ): Promise<Ran> {
     const { losses } = this.#commands
     try {
-      return await this.#commands.run(script, key, args, wait)
+      return await this.#commands.run(script, key, args, wait).catch(async error => {
+        if (!wait || !isElsewhere(error)) throw error
+        // To another node of a cluster clients follow a command that goes alone, and learn who has the key now.
+        await this.#commands.run(readSome, key, ['_'])
+        return this.#commands.run(script, key, args, wait)
+      })
     } catch (error) {
       if (isOfAnotherType(error)) return { reply: ABSENT }
       throw redisError(error, 'unknown', this.#commands.losses !== losses)

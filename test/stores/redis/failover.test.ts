@@ -3,12 +3,19 @@ import { describe, type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { StoreUnavailableError } from '../../../src/errors.ts'
 import type { SessionId } from '../../../src/ids.ts'
+import type { SessionRecord } from '../../../src/store/record.ts'
 import type { Store } from '../../../src/store/store.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
-import { aChange, aSession, inc, push, recordOf } from '../../contract/records.ts'
-import { type Connected, kinds } from '../../support/redis/clients.ts'
+import { aChange, aSession, inc, push, recordOf, set } from '../../contract/records.ts'
+import { type Connected, type Kind, kinds } from '../../support/redis/clients.ts'
 import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
-import { startCluster, startSentinel, until } from '../../support/redis/topologies.ts'
+import {
+  type Cluster,
+  startCluster,
+  startMoving,
+  startSentinel,
+  until,
+} from '../../support/redis/topologies.ts'
 
 /** A primary that comes back empty would be an empty primary until it is told that it is none any more. */
 const durable = { appendonly: 'yes' }
@@ -115,6 +122,51 @@ describe('with a replica that has to confirm, a failover loses nothing acknowled
     })
   }
 })
+
+describe('changes follow a session to another node of a cluster, where replicas have to confirm as well', {
+  skip: withoutRedis,
+}, () => {
+  for (const kind of kinds) {
+    test(`after a planned failover: ${kind.name}`, async t => {
+      const cluster = await startCluster(true)
+      t.after(() => cluster.stop())
+      const [replica] = cluster.replicas
+      const { store, sessions } = await inCluster(t, kind, cluster)
+      await replica?.command('CLUSTER FAILOVER')
+      await until(async () => /role:master/.test((await replica?.command('INFO replication')) ?? ''))
+      for (const { id } of sessions) {
+        await until(async () => typeof (await store.update(id, aChange(set('is', 'there')))) === 'object')
+        assert.equal((await recordOf(store, id)).fields.is, 'there')
+      }
+    })
+
+    test(`while its slot moves nothing is done, and then all is: ${kind.name}`, async t => {
+      const cluster = await startCluster(true)
+      t.after(() => cluster.stop())
+      const { store, sessions } = await inCluster(t, kind, cluster)
+      const [{ id }] = sessions as [SessionRecord]
+      const moving = await startMoving(cluster, `session:${id}`)
+      await assert.rejects(store.update(id, aChange(inc('n'))), { outcome: 'none' })
+      await moving.finish()
+      assert.deepEqual(await store.update(id, aChange(inc('n'))), {})
+      assert.equal((await recordOf(store, id)).fields.n, 1)
+    })
+  }
+})
+
+/** Sessions on all nodes of a cluster, each with a replica that has to confirm. */
+async function inCluster(
+  t: TestContext,
+  kind: Kind,
+  cluster: Cluster,
+): Promise<{ store: Store; sessions: SessionRecord[] }> {
+  const connected = await kind.cluster(cluster.servers.map(({ port }) => port))
+  t.after(() => connected.close())
+  const store = redisStore({ client: connected.client, replicas: 1 })
+  const sessions: SessionRecord[] = []
+  for (let count = 0; count < 12; count++) sessions.push(await aSession(store, { n: 0 }))
+  return { store, sessions }
+}
 
 test('what was acknowledged survives the end of a server that appends it to its file', {
   skip: withoutRedis,

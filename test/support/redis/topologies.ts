@@ -86,6 +86,27 @@ function idIn(reply: string): string {
   return reply.split('\r\n')[1] ?? ''
 }
 
+/** Takes a key to another node, as it is while its slot moves there. `finish` gives that node the slot. */
+export async function startMoving({ primaries }: Cluster, key: string): Promise<{ finish(): Promise<void> }> {
+  const slot = numberIn(await (primaries[0] as RedisServer).command('CLUSTER KEYSLOT', key))
+  const has = await Promise.all(primaries.map(node => node.command('CLUSTER COUNTKEYSINSLOT', String(slot))))
+  const source = primaries[has.findIndex(reply => numberIn(reply) > 0)] as RedisServer
+  const target = primaries.find(node => node !== source) as RedisServer
+  const to = idIn(await target.command('CLUSTER MYID'))
+  await target.command(`CLUSTER SETSLOT ${slot} IMPORTING`, idIn(await source.command('CLUSTER MYID')))
+  await source.command(`CLUSTER SETSLOT ${slot} MIGRATING`, to)
+  await source.command('MIGRATE', target.host, String(target.port), key, '0 5000')
+  return {
+    async finish() {
+      for (const node of [target, source]) await node.command(`CLUSTER SETSLOT ${slot} NODE`, to)
+    },
+  }
+}
+
+function numberIn(reply: string): number {
+  return Number(reply.slice(1))
+}
+
 async function stopAll(servers: readonly RedisServer[]): Promise<void> {
   for (const server of servers) await server.stop()
 }
