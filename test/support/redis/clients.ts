@@ -18,6 +18,8 @@ export interface Kind {
   single(port: number, options?: object): Promise<Connected>
   cluster(ports: readonly number[], options?: object): Promise<Connected>
   sentinel(topology: Sentinel, options?: object): Promise<Connected>
+  /** Whether the client of sentinels finds the new primary each time; that of `redis` 5 may wait for the old one for ever. */
+  readonly followsSentinels: boolean
 }
 
 const host = '127.0.0.1'
@@ -29,6 +31,7 @@ function nodeRedis(name: string, library: typeof redis): Kind {
   return {
     name,
     isIoredis: false,
+    followsSentinels: name !== 'redis 5',
     async single(port, options = {}) {
       const client = library.createClient({ socket: { host, port, reconnectStrategy: 20 }, ...options })
       client.on('error', ignore)
@@ -63,6 +66,7 @@ function ofIoredis(name: string, library: typeof ioredis): Kind {
   return {
     name,
     isIoredis: true,
+    followsSentinels: true,
     async single(port, options = {}) {
       const client = new library.Redis({ host, port, retryStrategy: () => 20, ...options })
       client.on('error', ignore)
