@@ -155,7 +155,7 @@ describe('changes follow a session to another node of a cluster, where replicas 
       t.after(() => cluster.stop())
       const [replica] = cluster.replicas
       const { store, sessions } = await inCluster(t, kind, cluster)
-      await replica?.command('CLUSTER FAILOVER')
+      await replica?.command('CLUSTER FAILOVER TAKEOVER')
       await until(async () => /role:master/.test((await replica?.command('INFO replication')) ?? ''))
       for (const { id } of sessions) {
         await until(async () => typeof (await store.update(id, aChange(set('is', 'there')))) === 'object')
