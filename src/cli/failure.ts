@@ -4,7 +4,8 @@ import type { Censor } from './censor.ts'
 export function toldOf(error: unknown, censor: Censor): string {
   const messages: string[] = []
   for (let one: unknown = error; one instanceof Error && messages.length < 3; one = one.cause) {
-    const message = messageOf(one)
+    // What follows is for who has written the program, such as where modules were looked for.
+    const [message = ''] = messageOf(one).split('\n')
     if (message !== '' && !messages.some(known => known.includes(message))) messages.push(message)
   }
   return censor(messages.join(': ') || String(error))

@@ -80,8 +80,12 @@ function secretsIn(address: string): string[] {
   const at = rest.lastIndexOf('@')
   if (at >= 0) {
     const login = rest.slice(0, at)
-    const password = login.slice(login.indexOf(':') + 1)
-    secrets.push(login, password, decoded(password))
+    const colon = login.indexOf(':')
+    // A user alone is no secret.
+    if (colon >= 0) {
+      const password = login.slice(colon + 1)
+      secrets.push(login, password, decoded(password))
+    }
   }
   for (const [, name = '', value = ''] of rest.matchAll(/[?&]([^=&#]+)=([^&#]*)/g)) {
     if (secretOption.test(name)) secrets.push(value, decoded(value))

@@ -102,6 +102,10 @@ suite('of an address nothing is shown that may be secret:', () => {
   }
 })
 
+test('a user without a password is no secret', () => {
+  assert.equal(targetOf('postgres://a@localhost/shop').censor('a that'), 'a that')
+})
+
 test('keys gives a new key of 32 random bytes each time', async () => {
   const { printed } = await given(['keys'])
   assert.equal(Buffer.from(printed, 'base64url').length, 32)

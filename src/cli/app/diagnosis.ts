@@ -64,7 +64,7 @@ export async function examineApp(
         name: 'proxy',
         look: async () => (cookie ? proxyFound(isSecure, cookie, asked) : 'Nothing to look at'),
       },
-      { name: 'hsts', look: async () => hstsFound(isSecure, answer) },
+      { name: 'hsts', look: async () => hstsFound(url, answer) },
       {
         name: 'cache',
         look: async () => (cookie ? cacheFound(answer, cookie, asked) : 'Nothing to look at'),

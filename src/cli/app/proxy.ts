@@ -53,11 +53,33 @@ async function pretended(cookie: SetCookie, asked: Asked): Promise<readonly Faul
   return orFine(faults, 'Headers that a visitor sends in the name of a proxy count for nothing')
 }
 
+/** Whether only machines of one's own reach a host, as a proxy its app. */
+function isInside(hostname: string): boolean {
+  if (!hostname.includes('.')) return true
+  return /^(?:127|10|192\.168|172\.(?:1[6-9]|2\d|3[01]))\.|\.(?:local|localhost|internal|test)$/.test(
+    hostname,
+  )
+}
+
 /** Seconds: half a year. */
 const LONG = 180 * 24 * 60 * 60
 
-export function hstsFound(isSecure: boolean, { headers }: Answer): readonly Fault[] | string {
-  if (!isSecure) return 'Only a page over HTTPS has it'
+export function hstsFound(
+  { protocol, hostname }: URL,
+  { status, headers }: Answer,
+): readonly Fault[] | string {
+  if (protocol === 'http:') {
+    if (isInside(hostname)) return 'Only what visitors reach over HTTPS has it'
+    const isRedirected = status >= 300 && status < 400 && headers.location?.startsWith('https://')
+    if (isRedirected) return 'The page leads to HTTPS: give that address, to have the cookie looked at'
+    return [
+      {
+        severity: 'warning',
+        message: 'The page is given over plain HTTP, so that anybody on the way can read the cookie',
+        advice: 'Let the proxy redirect to HTTPS, and give that address here',
+      },
+    ]
+  }
   const header = headers['strict-transport-security']
   const maxAge = Number(/max-age="?(\d+)/i.exec(header ?? '')?.[1])
   if (maxAge >= LONG) return 'Browsers ask over HTTPS only'

@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
 import Koa from 'koa'
+import { hstsFound } from '../../../src/cli/app/proxy.ts'
 import Session, { type SessionOptions } from '../../../src/index.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
 import { KEY } from '../../support/app.ts'
@@ -171,6 +172,22 @@ suite('of an app behind TLS the doctor', { skip: withoutTLS }, () => {
 })
 
 suite('of an app over HTTP the doctor', () => {
+  test('finds a public page that does not lead to HTTPS', () => {
+    const at = (address: string, status: number, location?: string) =>
+      hstsFound(new URL(address), { status, headers: { ...(location && { location }) }, cookies: [] })
+    assert.match(JSON.stringify(at('http://shop.example/', 200)), /plain HTTP/)
+    assert.match(JSON.stringify(at('http://shop.example/', 301, 'http://www.shop.example/')), /plain HTTP/)
+    assert.match(String(at('http://shop.example/', 301, 'https://shop.example/')), /leads to HTTPS/)
+    for (const inside of [
+      'http://localhost:3000/',
+      'http://app:3000/',
+      'http://10.1.2.3/',
+      'http://[::1]:3000/',
+    ]) {
+      assert.equal(typeof at(inside, 200), 'string', inside)
+    }
+  })
+
   test('finds nothing wrong where it believes its proxy', async t => {
     assertWell(await diagnosed('--app', await overHTTP(t, { proxy: true })))
     assertWell(await diagnosed('--app', await overHTTP(t, { cookie: { secure: true } })))

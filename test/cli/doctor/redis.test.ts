@@ -69,6 +69,15 @@ suite('in Redis the doctor', { skip: withoutRedis }, () => {
     assertFound(await diagnosed(url, '--field', 'user_id'), 'indexes', 'warning', /no index by user_id/)
   })
 
+  test('finds an index that nobody has completed', async t => {
+    const { server, url } = await aServer(t)
+    const since = Date.now() - HOUR
+    await (await aClient(t, url)).hSet('session:indexes', 'user_id', `${since} 0`)
+    assertFound(await diagnosed(url), 'indexes', 'warning', /by user_id is not complete/)
+    await server.command('DEL session:indexes')
+    assertWell(await diagnosed(url), 'replicas')
+  })
+
   test('finds a server that writes nothing to disk, or too seldom', async t => {
     const nothing = await aServer(t, { appendonly: 'no', save: '' })
     assertFound(await diagnosed(nothing.url), 'durability', 'error', /writes nothing to disk/)

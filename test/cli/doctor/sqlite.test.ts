@@ -1,5 +1,14 @@
 import assert from 'node:assert/strict'
-import { chmodSync, existsSync, linkSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
@@ -11,6 +20,7 @@ import { aSession } from '../../contract/records.ts'
 import { root } from '../../support/documents.ts'
 import { theDatabase } from '../../support/sqlite/files.ts'
 import { assertFound, assertWell, diagnosed } from '../diagnosed.ts'
+import { given } from '../terminal.ts'
 
 const HOUR = 3_600_000
 
@@ -70,6 +80,17 @@ suite('in SQLite the doctor', () => {
     const findings = await diagnosed(path)
     assertFound(findings, 'rights', 'warning', /Others than its owner/)
     assertFound(findings, 'rights', 'error', /another name/)
+  })
+
+  const withoutRoot =
+    process.getuid?.() === 0 ? false : 'NOT TESTED: files of other users, which only root may make'
+  test('finds files that the app cannot write, and makes none itself', { skip: withoutRoot }, async t => {
+    const path = await aRightFile(t)
+    chownSync(path, 1234, 1234)
+    assertFound(await diagnosed(path), 'rights', 'error', /-reserve belongs to another user/)
+    const { code, told } = await given(['count', path])
+    assert.match(told, /belongs to user 1234, and you are user 0.*sudo -u '#1234'/)
+    assert.equal(code, 2)
   })
 
   test('finds that indexes are missing', async t => {
