@@ -23,7 +23,7 @@ export function devices(sessions: Sessions<Shop>, closing: AbortSignal): Router<
     <section class="devices" aria-labelledby="devices-title">
       <h1 id="devices-title">Your devices</h1>
       <p class="quiet">Each is a session with your name in it. A device that you sign out here is told at once.
-        <span class="live">This page is live.</span><span class="lost">The connection is lost; trying again.</span></p>
+        <span class="if-live">This page is live.</span><span class="if-offline">The connection is lost; trying again.</span></p>
       ${deviceList(found, id, csrf)}
       ${howItIsCoded(endingCode, 'The sessions of a user are found by an index. The next request of an ended one has no session.')}
     </section>`,

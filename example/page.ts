@@ -100,7 +100,9 @@ function account({ path, session: { user }, csrf }: Frame): Html {
 }
 
 function link(here: string, path: string, label: string): Html {
-  return html`<a href="${path}" ${here === path && html`aria-current="page"`}>${label}</a>`
+  // The race's results have addresses below its own.
+  const isHere = here === path || here.startsWith(`${path}/`)
+  return html`<a href="${path}" ${isHere && html`aria-current="page"`}>${label}</a>`
 }
 
 const leaf = html`<svg viewBox="0 0 24 24" aria-hidden="true">

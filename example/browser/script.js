@@ -142,7 +142,7 @@ function listen() {
     dataset.connection = 'live'
   })
   events.addEventListener('error', () => {
-    dataset.connection = 'lost'
+    dataset.connection = 'offline'
     // After an error page the browser does not try again by itself.
     if (events.readyState === EventSource.CLOSED) setTimeout(followDevices, 5000)
   })

@@ -22,7 +22,8 @@ suite('the race of the demo', { skip: withoutChromium }, () => {
         [ordinary, 200],
       ] as const) {
         assert.equal(await lane.locator('.bar .kept').count(), await keptBy(lane))
-        assert.equal(await lane.locator('.timeline .request').count(), 100)
+        assert.equal(await lane.locator('.bar rect:visible').count(), 100, 'kept or lost, each is drawn')
+        assert.equal(await lane.locator('.timeline .request:visible').count(), 100)
         const bytes = await lane.locator('tbody td:nth-child(5)').allTextContents()
         assert.equal(bytes.length, commands)
         assert.ok(bytes.every(text => Number(text) > 0))
