@@ -115,17 +115,16 @@ function legend({ ordinary }: Lanes): Html {
 }
 
 const measure = html`
-      <p class="quiet measure">Both sessions hold 6 kB beside their lines, as a shop's do, and are in databases of the same kind. Times
-        come from diagnostics channels, in one process that serves and sends all of this at once; bytes are the arguments and
-        answers of each call to the store, as BSON. The requests are the shop's own, over HTTP, since a browser opens six
-        connections to a host and no more.</p>`
+      <p class="quiet measure">Both sessions hold 6 kB beside their lines, as a shop's session may, in databases of the same kind. One
+        process sends and serves all requests, over HTTP: a browser opens at most six connections to a host. Bytes are the
+        arguments and the answer of each call to the store, as BSON.</p>`
 
 function figures({ requests, commands }: Lane): Html {
   const bytes = commands.reduce((sum, command) => sum + command.bytes, 0)
   return html`
           <dl>
             <div><dt>Commands</dt><dd>${commands.length}</dd></div>
-            <div><dt>To and from the store</dt><dd>${kilobytes(bytes)}</dd></div>
+            <div><dt>Store traffic</dt><dd>${kilobytes(bytes)}</dd></div>
             <div><dt>For each request</dt><dd>${kilobytes(bytes / requests.length)}</dd></div>
           </dl>`
 }
