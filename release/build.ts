@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildOptions, build } from 'esbuild'
@@ -33,6 +33,9 @@ const settings: BuildOptions = {
   assetNames: '[dir]/[name]',
   logLevel: 'warning',
 }
+
+// Of an older build there may be files that this one does not write.
+rmSync(folder, { recursive: true, force: true })
 
 const { metafile } = await build({
   ...settings,
