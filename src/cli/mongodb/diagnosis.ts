@@ -21,7 +21,7 @@ export function checksOfMongoDB(
   const { options } = new driver.MongoClient(address)
   const greeting = once(() => greet(client))
   return [
-    { name: 'connection', look: async () => connectionFound(client, await greeting()) },
+    { name: 'connection', look: async () => connectionFound(await versionOf(client), await greeting()) },
     { name: 'names', look: () => namesFound(client, collection) },
     { name: 'indexes', look: async () => indexesFound(await indexesOf(collection), names.collection, field) },
     { name: 'durability', look: () => writeConcernFound(client, options) },
@@ -49,8 +49,12 @@ function greet(client: MongoClient): Promise<Document> {
   return admin.command({ hello: 1 }).catch(() => admin.command({ isMaster: 1 }))
 }
 
-async function connectionFound(client: MongoClient, hello: Document): Promise<readonly Fault[] | string> {
+async function versionOf(client: MongoClient): Promise<string> {
   const { version } = await client.db('admin').command({ buildInfo: 1 })
+  return String(version)
+}
+
+export function connectionFound(version: string, hello: Document): readonly Fault[] | string {
   const faults: Fault[] = []
   if (hello.isWritablePrimary !== true && hello.ismaster !== true) {
     faults.push({
@@ -60,7 +64,7 @@ async function connectionFound(client: MongoClient, hello: Document): Promise<re
         'Name the replica set (replicaSet=…) and leave out directConnection, so that the driver finds the primary',
     })
   }
-  const [major = 0, minor = 0] = String(version).split('.').map(Number)
+  const [major = 0, minor = 0] = version.split('.').map(Number)
   if (major < MEASURING[0] || (major === MEASURING[0] && minor < MEASURING[1])) {
     faults.push({
       severity: 'warning',

@@ -40,7 +40,7 @@ export function checksOfRedis(
   ]
 }
 
-function infoIn(info: string): Info {
+export function infoIn(info: string): Info {
   return new Map(
     info.split(/\r?\n/).flatMap(line => {
       const colon = line.indexOf(':')
@@ -51,7 +51,7 @@ function infoIn(info: string): Info {
 
 const OLDEST = [6, 2] as const
 
-function connectionFound(infos: readonly Info[]): readonly Fault[] | string {
+export function connectionFound(infos: readonly Info[]): readonly Fault[] | string {
   const faults: Fault[] = []
   for (const info of infos) {
     const version = info.get('redis_version') ?? ''

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
 import type { Collection, Document } from 'mongodb'
+import { connectionFound } from '../../../src/cli/mongodb/diagnosis.ts'
 import { idOf, newSecret } from '../../../src/ids.ts'
 import { mongoStore } from '../../../src/index.ts'
 import { aSession } from '../../contract/records.ts'
@@ -39,6 +40,13 @@ suite('in MongoDB the doctor', { skip: withoutMongoDB }, () => {
     const findings = await diagnosed('mongodb://127.0.0.1:1/shop')
     assertFound(findings, 'connection', 'error', /ECONNREFUSED/)
     assert.equal(findings.length, 1)
+  })
+
+  test('finds a secondary, and a server that is too old to measure sessions', () => {
+    const secondary = JSON.stringify(connectionFound('7.0.14', { isWritablePrimary: false, secondary: true }))
+    assert.match(secondary, /leads to a secondary/)
+    assert.match(JSON.stringify(connectionFound('4.2.0', { ismaster: true })), /maxSize has no effect/)
+    assert.equal(connectionFound('4.4.0', { ismaster: true }), 'MongoDB 4.4.0')
   })
 
   test('finds a collection without sessions beside the one that has them', async t => {
@@ -96,6 +104,8 @@ suite('in MongoDB the doctor', { skip: withoutMongoDB }, () => {
 
   test('finds expired sessions that nobody removes', async t => {
     const collection = await aRightOne(t)
+    // The server would remove it now and then.
+    await collection.dropIndex('expires_1')
     const store = mongoStore({ collection })
     await aSession(store, {}, { expires: new Date(Date.now() - HOUR) })
     assertFound(await diagnosed(...named(collection)), 'expired', 'warning', /^Expired sessions .*: 1/)

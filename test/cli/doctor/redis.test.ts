@@ -1,5 +1,7 @@
+import assert from 'node:assert/strict'
 import { suite, type TestContext, test } from 'node:test'
 import { createClient } from 'redis'
+import { connectionFound, infoIn } from '../../../src/cli/redis/diagnosis.ts'
 import { idOf, newSecret } from '../../../src/ids.ts'
 import { aSession } from '../../contract/records.ts'
 import { RedisServer, type Settings, withoutRedis } from '../../support/redis/server.ts'
@@ -56,6 +58,13 @@ suite('in Redis the doctor', { skip: withoutRedis }, () => {
 
   test('finds that nothing answers', async () => {
     assertFound(await diagnosed('redis://127.0.0.1:1'), 'connection', 'error', /ECONNREFUSED/)
+  })
+
+  test('finds a server that is too old, or not ready', () => {
+    const told = (...lines: string[]) => connectionFound([infoIn(lines.join('\r\n'))])
+    assert.match(JSON.stringify(told('redis_version:6.0.16', 'role:master')), /lacks what the store needs/)
+    assert.match(JSON.stringify(told('redis_version:7.0.0', 'loading:1')), /still loading/)
+    assert.equal(told('redis_version:7.2.4', 'server_name:valkey', 'valkey_version:8.0.1'), 'Valkey 8.0.1')
   })
 
   test('finds a prefix without sessions beside the one that has them', async t => {
