@@ -37,10 +37,10 @@ export interface Terminal {
   ask(question: string): Promise<boolean>
 }
 
-export const OK = 0
-export const WARNING = 1
-export const FAILED = 2
-export const MISUSED = 64
+const OK = 0
+const WARNING = 1
+const FAILED = 2
+const MISUSED = 64
 
 /** What a command has come to. */
 interface Result {
@@ -53,10 +53,10 @@ interface Result {
 /** Follows a command line, and gives the exit code. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const isJSON = args.includes('--json')
-  const failed: Failed = { target: undefined, command: undefined }
+  const attempt: Attempt = { target: undefined, command: undefined }
   try {
     const given = argumentsIn(args)
-    failed.command = given.command
+    attempt.command = given.command
     if (given.options.version) {
       terminal.print(version())
       return OK
@@ -66,22 +66,22 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
       else terminal.tell(help)
       return given.options.help ? OK : MISUSED
     }
-    const { text, json, code } = await resultOf(given.command, given, terminal, failed)
-    const { command, target } = failed
+    const { text, json, code } = await resultOf(given.command, given, terminal, attempt)
+    const { command, target } = attempt
     terminal.print(isJSON ? jsonOf({ command, ...(target && { store: target.shown }), ...json }) : text)
     return code
   } catch (error) {
-    return failure(error, isJSON, terminal, failed)
+    return failure(error, isJSON, terminal, attempt)
   }
 }
 
-/** What is known by then of a command that fails. */
-interface Failed {
+/** What is known of a command so far: all that there is to tell if it fails. */
+interface Attempt {
   command: CommandName | undefined
   target: Target | undefined
 }
 
-function failure(error: unknown, isJSON: boolean, terminal: Terminal, { command, target }: Failed): number {
+function failure(error: unknown, isJSON: boolean, terminal: Terminal, { command, target }: Attempt): number {
   const censor: Censor = target?.censor ?? censorOf([])
   const message = toldOf(error, censor)
   const isMisuse = error instanceof UsageError
@@ -98,7 +98,7 @@ async function resultOf(
   command: CommandName,
   given: Arguments,
   terminal: Terminal,
-  failed: Failed,
+  attempt: Attempt,
 ): Promise<Result> {
   const { operands, options } = given
   switch (command) {
@@ -120,22 +120,22 @@ async function resultOf(
       return { text, json: { form, schema: text }, code: OK }
     }
     case 'doctor':
-      return examined(given, terminal, failed)
+      return examined(given, terminal, attempt)
     default:
-      return ofStore(command, given, terminal, failed)
+      return ofStore(command, given, terminal, attempt)
   }
 }
 
-/** Warnings are no failure: what is found is what was asked for. */
+/** By the worst that was found. */
 const codes: Readonly<Record<Severity, number>> = { ok: OK, note: OK, warning: WARNING, error: FAILED }
 
-async function examined(given: Arguments, terminal: Terminal, failed: Failed): Promise<Result> {
+async function examined(given: Arguments, terminal: Terminal, attempt: Attempt): Promise<Result> {
   const { app: address, field, cookie } = given.options
   const options = { field, cookie, ...doctorOptionsIn(given) }
   const app = address === undefined ? undefined : appOf(address)
   const isStoreGiven = given.operands.length > 0 || terminal.env[STORE_VARIABLE]
-  if (!app || isStoreGiven) failed.target = storeIn(given, 0, terminal.env).target
-  const diagnosis = await doctor(failed.target, app, options)
+  if (!app || isStoreGiven) attempt.target = storeIn(given, 0, terminal.env).target
+  const diagnosis = await doctor(attempt.target, app, options)
   const { severity, findings } = diagnosis
   return {
     text: diagnosisText(diagnosis),
@@ -148,13 +148,13 @@ async function ofStore(
   command: Exclude<CommandName, 'keys' | 'schema' | 'doctor'>,
   given: Arguments,
   terminal: Terminal,
-  failed: Failed,
+  attempt: Attempt,
 ): Promise<Result> {
   const { options } = given
   const isOfOne = command === 'show' || (command === 'end' && options.user === undefined)
   if (isOfOne && given.operands[0] !== undefined) idIn(given.operands[0])
   const { target, operands } = storeIn(given, isOfOne ? 1 : 0, terminal.env)
-  failed.target = target
+  attempt.target = target
   const [id = ''] = operands
   if (command === 'end' && !isOfOne && !options.yes && (!terminal.isInteractive || options.json)) {
     throw new UsageError('Nobody can be asked here: give --yes')
