@@ -20,8 +20,8 @@ export interface Held<S> {
   release(): void
 }
 
-/** Told, but not held. */
-const passing = new Set(['useTimeout', 'close', 'find', 'isJoinable'])
+/** Told, but not held: no request waits for them, or they are no call of the database. */
+const passing = new Set(['useTimeout', 'close', 'find', 'isJoinable', 'isIndexed'])
 
 /**
  * A store whose calls take effect and are answered when a test says so: so it decides which of two overlapping calls comes first,

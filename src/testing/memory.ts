@@ -1,7 +1,7 @@
 import { milliseconds } from '../duration.ts'
 import { isEnded, type SessionRecord, type Tombstone } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { memoryStore as storeInMemory } from '../stores/memory.ts'
+import { type MemoryStoreOptions, memoryStore as storeInMemory } from '../stores/memory.ts'
 
 /** A memory store whose clock a test moves. */
 export interface TestStore extends Store, AsyncDisposable {
@@ -18,15 +18,16 @@ export interface TestStore extends Store, AsyncDisposable {
 }
 
 /**
- * A memory store for a test that lets time pass.
+ * A memory store for a test that lets time pass. It takes the options of the other one.
  *
  *     store.advance('14 days')
  *
  * @throws {ConfigurationError} if the package `bson` is not installed.
  */
-export function memoryStore(): TestStore {
+export function memoryStore(options: MemoryStoreOptions = {}): TestStore {
+  const { clock = () => Date.now() } = options
   let passed = 0
-  const store = storeInMemory({ clock: () => Date.now() + passed })
+  const store = storeInMemory({ ...options, clock: () => clock() + passed })
   // The store runs ahead of `Date`. What it is given moves into its time, and what it gives moves back.
   const into = (date: Date) => new Date(date.getTime() + passed)
   const back = (date: Date) => new Date(date.getTime() - passed)

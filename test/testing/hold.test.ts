@@ -52,6 +52,27 @@ test('a change may have been made whose answer is late, or is lost', async t => 
   assert.deepEqual(await stored(), { n: 2 })
 })
 
+test('what the library asks a store beside its requests is not held', async t => {
+  const memory = memoryStore()
+  let isAsked = false
+  const isIndexed = async () => {
+    isAsked = true
+    return true
+  }
+  const { store, next, calls } = hold(Object.assign(memory, { isIndexed }))
+  const { sessions } = await anApp(t, { store }, routes)
+  // It looks for indexes where some sessions have been stored.
+  for (let count = 0; count < 10; count++) {
+    const signing = signedIn(sessions, {})
+    const call = await next()
+    assert.equal(call.method, 'insert')
+    await call.answer()
+    await signing
+  }
+  assert.ok(isAsked)
+  assert.deepEqual(calls, [])
+})
+
 test('once a test lets go, what waits is answered, and what comes is not held', async t => {
   const { calls, next, release, count } = await aHeldApp(t)
   const waiting = [count(), count()]

@@ -77,6 +77,18 @@ test('fake timers move the time of the store too', async t => {
   assert.equal(await store.load(id), undefined)
 })
 
+test('the store takes a clock as the other one does, and no option that there is not', async () => {
+  let now = 1_000_000
+  const store = memoryStore({ clock: () => now })
+  const { id } = await aSession(store, {}, { expires: new Date(now + 1000) })
+  now += 500
+  store.advance(499)
+  assert.ok(await store.load(id))
+  store.advance(1)
+  assert.equal(await store.load(id), undefined)
+  assert.throws(() => memoryStore({ clok: () => now } as never), ConfigurationError)
+})
+
 test('time passes forwards only', () => {
   for (const duration of [-1, 0, 'yesterday', Number.NaN]) {
     assert.throws(() => memoryStore().advance(duration), ConfigurationError)
