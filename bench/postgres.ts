@@ -32,7 +32,8 @@ function fields(bytes: number): Record<string, unknown> {
 
 interface App {
   readonly origin: string
-  readonly cookie: string
+  /** Of each client, in their turn. */
+  readonly cookies: readonly string[]
 }
 
 const closings: (() => unknown)[] = []
@@ -51,7 +52,12 @@ function aPool(options: PoolConfig): Pool {
   return pool
 }
 
-async function ours(data: Record<string, unknown>, options: PoolConfig, prepare = true): Promise<App> {
+async function ours(
+  data: Record<string, unknown>,
+  options: PoolConfig,
+  prepare = true,
+  clients = 1,
+): Promise<App> {
   const app = new Koa()
   app.keys = [KEY]
   const sessions = Session(app, { store: postgresStore({ pool: aPool(options), prepare }) })
@@ -66,8 +72,9 @@ async function ours(data: Record<string, unknown>, options: PoolConfig, prepare 
     await run[ctx.path.slice(1) as Act](ctx)
     ctx.body = 'ok'
   })
-  const { cookie } = await sessions.create(data)
-  return { origin: await listening(app), cookie }
+  const cookies: string[] = []
+  while (cookies.length < clients) cookies.push((await sessions.create(data)).cookie)
+  return { origin: await listening(app), cookies }
 }
 
 /** The same, as a statement each, prepared, on a session that has not expired. */
@@ -80,21 +87,21 @@ const statements: Record<Act, string> = {
   load: 'SELECT data FROM by_hand WHERE sid = $1 AND expire > now()',
 }
 
-async function byHand(data: Record<string, unknown>, options: PoolConfig): Promise<App> {
+async function byHand(data: Record<string, unknown>, options: PoolConfig, clients = 1): Promise<App> {
   const pool = aPool(options)
   await pool.query(
     'CREATE TABLE IF NOT EXISTS by_hand (sid text PRIMARY KEY, data jsonb, expire timestamptz)',
   )
   await pool.query('CREATE INDEX IF NOT EXISTS by_hand_expire ON by_hand (expire)')
-  const sid = crypto.randomUUID()
-  await pool.query(`INSERT INTO by_hand VALUES ($1, $2, now() + interval '1 day')`, [
-    sid,
-    JSON.stringify(data),
-  ])
   const app = new Koa()
   app.keys = [KEY]
   app.use(async ctx => {
     if (ctx.path === '/begin') {
+      const sid = crypto.randomUUID()
+      await pool.query(`INSERT INTO by_hand VALUES ($1, $2, now() + interval '1 day')`, [
+        sid,
+        JSON.stringify(data),
+      ])
       ctx.cookies.set('sid', sid, { signed: true })
     } else {
       const act = ctx.path.slice(1) as Act
@@ -105,14 +112,23 @@ async function byHand(data: Record<string, unknown>, options: PoolConfig): Promi
     ctx.body = 'ok'
   })
   const origin = await listening(app)
-  const begun = await fetch(`${origin}/begin`)
-  const cookie = begun.headers.getSetCookie().map(line => line.split(';')[0])
-  return { origin, cookie: cookie.join('; ') }
+  const cookies: string[] = []
+  while (cookies.length < clients) {
+    const begun = await fetch(`${origin}/begin`)
+    cookies.push(
+      begun.headers
+        .getSetCookie()
+        .map(line => line.split(';')[0])
+        .join('; '),
+    )
+  }
+  return { origin, cookies }
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: 64 })
 
-function ask({ origin, cookie }: App, act: Act): Promise<void> {
+function ask({ origin, cookies }: App, act: Act, client = 0): Promise<void> {
+  const cookie = cookies[client % cookies.length]
   return new Promise((resolve, reject) => {
     const asked = request(`${origin}/${act}`, { agent, headers: { cookie } }, answer => {
       if (answer.statusCode !== 200) reject(new Error(`${act}: ${answer.statusCode}`))
@@ -127,9 +143,9 @@ async function rate(app: App, act: Act, clients: number): Promise<{ rate: number
   const begun = performance.now()
   const end = begun + ROUND
   const shares = await Promise.all(
-    Array.from({ length: clients }, async () => {
+    Array.from({ length: clients }, async (_, client) => {
       let count = 0
-      for (; performance.now() < end; count++) await ask(app, act)
+      for (; performance.now() < end; count++) await ask(app, act, client)
       return count
     }),
   )
@@ -170,6 +186,12 @@ for (const [size, clients] of [
   ]
   await beside(`${size / 1024} KiB, one client`, one, other, clients)
   await beside(`${size / 1024} KiB, one client, unprepared`, unprepared, other, clients)
+}
+
+for (const size of [0, 64 * 1024]) {
+  const options = { max: 10 }
+  const one = await ours(fields(size), options, true, 64)
+  await beside(`${size / 1024} KiB, 64 clients`, one, await byHand(fields(size), options, 64), 64)
 }
 
 const [hot, hotByHand] = [await ours(fields(0), { max: 10 }), await byHand(fields(0), { max: 10 })]

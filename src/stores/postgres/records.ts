@@ -27,6 +27,14 @@ export function load(names: Names, id: SessionId): Statement {
   return { sql: standing(columns, names, key), parameters }
 }
 
+/** Rows of `load`, each with the session's id before it. */
+export function loadMany(names: Names, ids: readonly SessionId[]): Statement {
+  const parameters = new Parameters()
+  const key = `ANY(${parameters.texts(ids)})`
+  const columns = ['s.id', ...RECORD, ...fieldColumns(names, 'all', parameters)]
+  return { sql: standing(columns, names, key), parameters }
+}
+
 export function loadedIn(id: SessionId, row: Row | undefined): Loaded {
   if (!row) return undefined
   return tombstoneIn(row) ?? recordIn(id, row, 0)
@@ -50,6 +58,14 @@ export function read(names: Names, id: SessionId, paths: readonly Path[]): State
   const parameters = new Parameters()
   const key = parameters.text(id)
   const columns = [...STATE, ...fieldColumns(names, topsOf(paths), parameters)]
+  return { sql: standing(columns, names, key), parameters }
+}
+
+/** Rows of `read`, each with the session's id before it. */
+export function readMany(names: Names, ids: readonly SessionId[], paths: readonly Path[]): Statement {
+  const parameters = new Parameters()
+  const key = `ANY(${parameters.texts(ids)})`
+  const columns = ['s.id', ...STATE, ...fieldColumns(names, topsOf(paths), parameters)]
   return { sql: standing(columns, names, key), parameters }
 }
 

@@ -85,7 +85,7 @@ export const STATE = [
   `CASE WHEN s.ended IS NOT NULL THEN json_build_array(${milliseconds('s.ended')}, s.next)::text END`,
 ]
 
-/** A session that stands, or what is left of one. */
+/** A session that stands, or what is left of one. `id`: one, or `ANY` of a list. */
 export function standing(columns: readonly string[], names: Names, id: string): string {
   return `SELECT ${columns.join(', ')} FROM ${names.sessions} AS s WHERE s.id = ${id} AND s.expires > ${NOW}`
 }

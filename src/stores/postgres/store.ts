@@ -5,7 +5,7 @@ import { refuseUnknown } from '../../language/calloptions.ts'
 import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
-import type { Loaded, Read, Update } from '../../store/joining.ts'
+import { joined, type Loaded, type Read, type Update } from '../../store/joining.ts'
 import { otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Outcome, Store } from '../../store/store.ts'
 import { assertEncodable, bsonFor } from '../bson.ts'
@@ -26,7 +26,7 @@ import { Connection, type PostgreSQLPool } from './connection.ts'
 import type { Row } from './driver.ts'
 import { findSessions } from './finding.ts'
 import { type Names, namesOf, type TableOptions } from './names.ts'
-import { end, insert, load, loadedIn, read, readIn, tombstoneIn } from './records.ts'
+import { end, insert, load, loadedIn, loadMany, read, readIn, readMany, tombstoneIn } from './records.ts'
 import { look, seenIn, topOf } from './seen.ts'
 import { fieldsIn } from './select.ts'
 import { assertUsable, inspected, type Server, serverOf } from './server.ts'
@@ -70,7 +70,16 @@ export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDis
   const every = milliseconds('sweepEvery', options.sweepEvery ?? '1 minute')
   bsonFor('postgresStore')
   const connection = new Connection(options.pool, options.prepare)
-  return combined(new PostgreSQLStore(connection, names, options, every))
+  const store = new PostgreSQLStore(connection, names, options, every)
+  return joined({
+    ...combined(store),
+    loadMany: ids => store.loadMany(ids),
+    readMany: (ids, paths) => store.readMany(ids, paths),
+    // A statement for several changes would hold the rows of all until the last is changed.
+    isJoinable: () => false,
+    updateMany: updates =>
+      Promise.allSettled(updates.map(({ id, change, answer }) => store.update(id, change, answer))),
+  })
 }
 
 class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
@@ -107,6 +116,16 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
     const [row] = await this.#run(read(this.#names, id, paths), 'none')
     return readIn(row, paths)
+  }
+
+  async loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
+    const rows = await this.#run(loadMany(this.#names, ids), 'none')
+    return eachIn(rows, ids, loadedIn)
+  }
+
+  async readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<PromiseSettledResult<Read>[]> {
+    const rows = await this.#run(readMany(this.#names, ids, paths), 'none')
+    return eachIn(rows, ids, (_, row) => readIn(row, paths))
   }
 
   async update(id: SessionId, change: Update['change'], answer?: Answer): Promise<Outcome> {
@@ -249,6 +268,16 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   ): Promise<readonly Row[]> {
     return this.#connection.query(sql, parameters.values, effect, until)
   }
+}
+
+/** What was found for each of these sessions, in their order; a row that cannot be read is no other's concern. */
+function eachIn<T>(
+  rows: readonly Row[],
+  ids: readonly SessionId[],
+  resultOf: (id: SessionId, row: Row | undefined) => T,
+): Promise<PromiseSettledResult<T>[]> {
+  const found = new Map(rows.map(([id, ...row]) => [id, row]))
+  return Promise.allSettled(ids.map(async id => resultOf(id, found.get(id))))
 }
 
 /** The key of the session's user, where the swap may name another. */
