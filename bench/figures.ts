@@ -55,6 +55,15 @@ export class Figures {
     return this.all.filter(figure => figure.contender === contender && isOf(figure, wanted))
   }
 
+  /** How one is next to its baseline, in the same case. */
+  beside(
+    contender: string,
+    wanted: Case,
+    compare: (one: Figure, other: Figure) => number,
+  ): Spread | undefined {
+    return this.compared([contender, wanted], [baselineOf(contender, wanted), wanted], compare)
+  }
+
   /** What is measured next to what the baseline has in the same round, whatever the machine did meanwhile. */
   compared(
     [contender, wanted]: readonly [string, Case],
@@ -79,7 +88,12 @@ export const timesTheCPU = (one: Figure, other: Figure) => one.cpu / other.cpu
 export const moreCPU = (one: Figure, other: Figure) => one.cpu - other.cpu
 export const timesTheP99 = (one: Figure, other: Figure) => one.p99 / other.p99
 
-/** Next to what a contender is measured. */
-export function baselineOf({ act }: Case): string {
-  return act === 'untouched' ? 'Koa, driver connected' : 'by hand'
+/** Next to what a contender is measured: on the same store. */
+export function baselineOf(contender: string, { act }: Case): string {
+  return act === 'untouched' ? 'Koa, driver connected' : `by hand (${storeOf(contender)})`
+}
+
+/** `MongoDB` of `ours (MongoDB)`; empty for one that has none. */
+export function storeOf(contender: string): string {
+  return /\((.*)\)$/.exec(contender)?.[1] ?? ''
 }

@@ -14,8 +14,11 @@ import { shown } from './tables.ts'
 import type { TrafficOf } from './wire.ts'
 
 const OURS = 'ours (MongoDB)'
-const BY_HAND = 'by hand'
-const PEERS = ['koa-session', 'koa-generic-session', 'express-session', '@fastify/session']
+const BY_HAND = 'by hand (MongoDB)'
+const PEERS = ['koa-session', 'koa-generic-session', 'express-session', '@fastify/session'].map(
+  name => `${name} (MongoDB)`,
+)
+const STORES = ['Redis', 'PostgreSQL', 'SQLite', 'memory']
 
 /** What we promise ourselves, and whether this run shows it: medians of ratios within one round. */
 export function goals(figures: Figures, traffic: readonly TrafficOf[], kept: readonly Kept[]): string {
@@ -88,7 +91,16 @@ export function goals(figures: Figures, traffic: readonly TrafficOf[], kept: rea
       goal(`${act}, one client, ahead of ${peer}`, fast(at(act), peer), median => median > 1)
     }
   }
-  const ours = kept.filter(({ contender }) => contender === OURS).map(one => one.kept)
+  for (const store of STORES) {
+    const wanted = at('change', 16, large)
+    const beside = figures.beside(`ours (${store})`, wanted, timesAsFast)
+    goal(`change at 64 KiB, 16 clients, ${store}, at least 0.5 of by hand`, beside, median => median >= 0.5)
+    for (const peer of ['koa-session', 'express-session']) {
+      const ratio = figures.compared([`ours (${store})`, wanted], [`${peer} (${store})`, wanted], timesAsFast)
+      goal(`change at 64 KiB, 16 clients, ${store}, ahead of ${peer}`, ratio, median => median > 1)
+    }
+  }
+  const ours = kept.filter(({ contender }) => contender.startsWith('ours')).map(one => one.kept)
   if (ours.length > 0) {
     goal('200 of 200 overlapping increments kept', same(Math.min(...ours)), least => least === 200)
   }

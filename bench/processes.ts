@@ -3,30 +3,36 @@ import { once } from 'node:events'
 import type { AddressInfo, Server } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import type { Act } from './acts.ts'
+import type { Used } from './app.ts'
 import { folder } from './built.ts'
 import type { Measured, Order } from './load.ts'
 
 /** A contender's app in a process of its own. */
 export interface RunningApp {
   readonly port: number
-  /** Microseconds that its process has used so far. */
-  cpu(): Promise<number>
+  /** What its process has used so far; after a collection, if it is asked for and can be had. */
+  used(isCollected?: boolean): Promise<Used>
   /** The cookies of so many new sessions of this size. */
   visitors(count: number, bytes: number): Promise<string[]>
   stop(): Promise<void>
 }
 
-export async function startApp(name: string, uri: string): Promise<RunningApp> {
-  const child = start('app.ts', name, uri)
+/** `flags` are for Node.js. */
+export async function startApp(
+  name: string,
+  uri: string,
+  flags: readonly string[] = [],
+): Promise<RunningApp> {
+  const child = start('app.ts', [name, uri], flags)
   const [port] = (await answerOf(child)) as [number]
   const seeded = new Map<number, string[]>()
   return {
     port,
-    async cpu() {
+    async used(isCollected = false) {
       const answer = answerOf(child)
-      child.send('cpu')
-      const [microseconds] = (await answer) as [number]
-      return microseconds
+      child.send(isCollected ? 'collect' : 'tell')
+      const [used] = (await answer) as [Used]
+      return used
     },
     async visitors(count, bytes) {
       const cookies = seeded.get(bytes) ?? []
@@ -74,9 +80,9 @@ export async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-function start(file: string, ...args: string[]): ChildProcess {
+function start(file: string, args: string[] = [], flags: readonly string[] = []): ChildProcess {
   const path = fileURLToPath(new URL(file, import.meta.url))
-  return fork(path, args, { execArgv: [...profiling(args[0]), '--import', 'tsx'] })
+  return fork(path, args, { execArgv: [...flags, ...profiling(args[0]), '--import', 'tsx'] })
 }
 
 /** `PROFILE='ours (MongoDB)'` writes what that app spends its time on, to be opened in a browser's developer tools. */

@@ -1,17 +1,18 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { type Act, acts } from './acts.ts'
-import { baselineOf, type Case, type Figure, type Figures, spreadOf, timesAsFast } from './figures.ts'
+import { type Case, type Figure, type Figures, spreadOf, timesAsFast } from './figures.ts'
+import type { Memory } from './memory.ts'
 import type { Kept } from './processes.ts'
-import { kib, markdown, overlapTable, shown, trafficTable } from './tables.ts'
+import { casesOf, kib, markdown, memoryTable, overlapTable, shown, titleOf, trafficTable } from './tables.ts'
 import type { TrafficOf } from './wire.ts'
 
 export interface Results {
-  readonly server: string
+  readonly servers: string
   readonly rounds: number
   readonly figures: Figures
   readonly traffic: readonly TrafficOf[]
   readonly kept: readonly Kept[]
+  readonly memories: readonly Memory[]
   /** As the run prints them. */
   readonly goals: string
 }
@@ -20,31 +21,34 @@ const root = new URL('../', import.meta.url)
 
 /** Writes what a whole run has found into the README and docs/speed.md, between their marks. */
 export function publish(results: Results): void {
-  const { figures, kept, traffic, goals } = results
-  const measured = acts.filter(act => act !== 'increment')
-  const single = measured.map(act => at(act))
-  const many = (['read', 'change', 'blind', 'chain'] as const).map(act => at(act, 64))
-  const hot = (['read', 'increment'] as const).map(act => ({ ...at(act, 64), isHot: true }))
-  const sizes = [0, 4, 64, 256].flatMap(size => [at('change', 1, size * 1024), at('blind', 1, size * 1024)])
-  const loads = [1, 16, 64].flatMap(clients => [at('read', clients), at('change', clients)])
+  const { figures, kept, traffic, memories, goals } = results
   const machine = `${availableParallelism()} processors (${process.arch})`
-  const run = `From one run on ${results.server}, ${machine}, Node.js ${process.version}, ${results.rounds} rounds.`
+  const run = `From one run on ${results.servers}, ${machine}, Node.js ${process.version}, ${results.rounds} rounds.`
+  const many = { clients: 16, isHot: false }
+  const loaded = (['read', 'change', 'blind'] as const).flatMap(act =>
+    [0, 64 * 1024].map(bytes => ({ ...many, act, bytes })),
+  )
+  const others = casesOf(figures).filter(one => !loaded.some(other => titleOf(other) === titleOf(one)))
 
-  replace('README.md', [run, overlapTable(kept)])
+  replace('README.md', [run, '![Of 200 increments, kept](docs/bench-overlap.svg)', overlapTable(kept)])
   replace('docs/speed.md', [
     run,
-    'Requests per second, times as many as by hand (`untouched`: as Koa with the driver connected):',
-    '![Requests per second, one client](bench-speed.svg)',
-    table(figures, 'requests per second', single, speed),
-    '![Requests per second, 64 clients](bench-clients.svg)',
-    table(figures, 'requests per second', [...many, ...hot], speed),
+    '16 clients. Requests per second, times as many as by hand on the same store:',
+    '![Changing one field of a session of 64 KiB](bench-sizes.svg)',
+    '![Changing one field of a small session](bench-speed.svg)',
+    table(figures, 'requests per second', loaded, speed),
     'Microseconds of CPU of the app’s process for each request:',
-    '![CPU per request, one client](bench-cpu.svg)',
-    table(figures, 'µs of CPU', [...single, ...many], value('cpu', 0)),
-    '![CPU of changing one field, by the size of the session](bench-sizes.svg)',
-    table(figures, 'µs of CPU', sizes, value('cpu', 0)),
+    table(figures, 'µs of CPU', loaded, value('cpu', 0)),
     'The 99th percentile of the time to an answer, milliseconds:',
-    table(figures, 'p99, ms', loads, value('p99', 1)),
+    table(figures, 'p99, ms', loaded, value('p99', 1)),
+    ...(others.length > 0
+      ? [
+          'Other loads (`untouched`: times as many as Koa with the driver connected):',
+          table(figures, 'requests per second', others, speed),
+        ]
+      : []),
+    'Memory of a process that has started and answers nobody, and what a request allocates:',
+    memoryTable(memories),
     'Commands to the database, and bytes there and back, for each request:',
     trafficTable(traffic),
     overlapTable(kept),
@@ -55,8 +59,7 @@ export function publish(results: Results): void {
 
 type Cell = (figures: Figures, contender: string, wanted: Case) => string
 
-const speed: Cell = (figures, contender, wanted) =>
-  shown(figures.compared([contender, wanted], [baselineOf(wanted), wanted], timesAsFast), 2)
+const speed: Cell = (figures, contender, wanted) => shown(figures.beside(contender, wanted, timesAsFast), 2)
 
 function value(of: 'cpu' | 'p99', digits: number): Cell {
   return (figures, contender, wanted) => {
@@ -76,10 +79,6 @@ function table(figures: Figures, what: string, wanted: readonly Case[], cell: Ce
 function named({ act, bytes, clients, isHot }: Case): string {
   const size = bytes > 0 ? `, ${kib(bytes)}` : ''
   return `${act}${size}${clients > 1 ? `, ${clients} clients` : ''}${isHot ? ', one session' : ''}`
-}
-
-function at(act: Act, clients = 1, bytes = 0): Case {
-  return { act, bytes, clients, isHot: false }
 }
 
 function replace(file: string, parts: readonly string[]): void {

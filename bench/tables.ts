@@ -1,5 +1,4 @@
 import {
-  baselineOf,
   type Case,
   type Figures,
   moreCPU,
@@ -8,16 +7,14 @@ import {
   timesAsFast,
   timesTheP99,
 } from './figures.ts'
+import type { Memory } from './memory.ts'
 import type { Kept } from './processes.ts'
 import type { TrafficOf } from './wire.ts'
 
 /** A table for each case, in Markdown. */
 export function* speedTables(figures: Figures): Generator<string> {
   for (const wanted of casesOf(figures)) {
-    const baseline = baselineOf(wanted)
     const rows = figures.contenders(wanted).map(contender => {
-      const here = [contender, wanted] as const
-      const there = [baseline, wanted] as const
       const own = figures.of(contender, wanted)
       const [rate, cpu, p50, p99] = [
         own.map(({ rate }) => rate),
@@ -27,18 +24,18 @@ export function* speedTables(figures: Figures): Generator<string> {
       ].map(values => spreadOf(values).median) as [number, number, number, number]
       return [
         contender,
-        shown(figures.compared(here, there, timesAsFast), 2),
+        shown(figures.beside(contender, wanted, timesAsFast), 2),
         rate.toFixed(0),
         cpu.toFixed(1),
-        shown(figures.compared(here, there, moreCPU), 1),
+        shown(figures.beside(contender, wanted, moreCPU), 1),
         p50.toFixed(2),
         p99.toFixed(2),
-        shown(figures.compared(here, there, timesTheP99), 2),
+        shown(figures.beside(contender, wanted, timesTheP99), 2),
       ]
     })
     const head = [
       titleOf(wanted),
-      `times as fast as ${baseline}`,
+      wanted.act === 'untouched' ? 'times as fast as Koa, driver connected' : 'times as fast as by hand',
       'requests/s',
       'µs CPU',
       'more µs CPU',
@@ -50,19 +47,15 @@ export function* speedTables(figures: Figures): Generator<string> {
   }
 }
 
-/** How fast each contender is next to its baseline, in all that one client and 64 have asked for. */
+/** How fast each contender is next to its baseline. */
 export function summaryTable(figures: Figures): string {
-  const cases = casesOf(figures).filter(
-    ({ bytes, isHot, clients }) => bytes === 0 && !isHot && clients !== 16,
-  )
+  const cases = casesOf(figures).filter(({ isHot }) => !isHot)
   const names = [...new Set(figures.all.map(({ contender }) => contender))]
   const rows = names.map(name => [
     name,
-    ...cases.map(wanted =>
-      shown(figures.compared([name, wanted], [baselineOf(wanted), wanted], timesAsFast), 2),
-    ),
+    ...cases.map(wanted => shown(figures.beside(name, wanted, timesAsFast), 2)),
   ])
-  const head = cases.map(({ act, clients }) => (clients === 1 ? act : `${act}, ${clients} clients`))
+  const head = cases.map(titleOf)
   return markdown([['times as fast as by hand', ...head], ...rows])
 }
 
@@ -82,6 +75,20 @@ export function trafficTable(traffic: readonly TrafficOf[]): string {
   })
   const head = ['request', '', 'commands', ...sizes.map(bytes => `bytes moved, ${kib(bytes)}`)]
   return markdown([head, ...rows])
+}
+
+/** What a process takes that does nothing yet, and what a request allocates. */
+export function memoryTable(memories: readonly Memory[]): string {
+  const cases = [...new Set(memories.flatMap(({ allocated }) => Object.keys(allocated)))]
+  const rows = memories.map(({ contender, idle, allocated }) => [
+    contender,
+    (idle / 2 ** 20).toFixed(0),
+    ...cases.map(name => {
+      const bytes = allocated[name]
+      return bytes === undefined ? '' : (bytes / 1024).toFixed(1)
+    }),
+  ])
+  return markdown([['', 'idle process, MiB', ...cases.map(name => `KiB allocated, ${name}`)], ...rows])
 }
 
 export function overlapTable(kept: readonly Kept[]): string {

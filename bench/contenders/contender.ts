@@ -1,21 +1,26 @@
 import type { RequestListener } from 'node:http'
 import Koa from 'koa'
-import type { Collection } from 'mongodb'
 import type { Act } from '../acts.ts'
+
+/** Where an app keeps its sessions. */
+export interface Place {
+  /** Of the database server; empty where there is none. */
+  readonly uri: string
+  /** A name that no other contender has, of letters and underscores. */
+  readonly name: string
+}
 
 export interface Contender {
   /** What it cannot do. */
   readonly lacks?: readonly Act[]
-  /** Its app, on a collection that nobody else uses. */
-  start(collection: () => Collection<Stored>): Promise<RequestListener>
-}
-
-/** Documents of any kind whose `_id` is a text. */
-export interface Stored {
-  _id: string
+  /** Its app, on a place that nobody else uses. */
+  start(place: Place): Promise<RequestListener>
 }
 
 export const KEY = 'a key for the benchmark only, and long enough'
+
+/** How long sessions last, milliseconds. */
+export const DAY = 24 * 60 * 60 * 1000
 
 export type Handlers = Readonly<Record<string, (ctx: Koa.Context) => unknown>>
 

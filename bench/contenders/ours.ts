@@ -1,38 +1,10 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import type { MongoDBCollection, Store } from '../../src/index.ts'
+import type { RequestListener } from 'node:http'
+import type { Store } from '../../src/index.ts'
 import { anotherTheme, bytesAskedFor, type Fields, LINES, seeded } from '../acts.ts'
 import { library } from '../built.ts'
-import { type Contender, type Handlers, koaOf, untouched } from './contender.ts'
+import { type Handlers, koaOf, untouched } from './contender.ts'
 
-const { default: Session } = await library<typeof import('../../src/index.ts')>('index')
-
-export const mongodb: Contender = {
-  async start(collection) {
-    const store = Session.mongoStore({ collection: collection() as unknown as MongoDBCollection })
-    await store.ensureIndex?.()
-    return on(store)
-  },
-}
-
-export const memory: Contender = {
-  async start() {
-    const { memoryStore } = await library<typeof import('../../src/stores/memory.ts')>('stores/memory')
-    return on(memoryStore())
-  },
-}
-
-export const sqlite: Contender = {
-  async start() {
-    const { sqliteStore } = await library<{ sqliteStore(options: { path: string }): Store }>(
-      'stores/sqlite/store',
-    )
-    const path = await mkdtemp(join(tmpdir(), 'bench-'))
-    process.once('disconnect', () => rm(path, { recursive: true, force: true }))
-    return on(sqliteStore({ path: join(path, 'sessions') }))
-  },
-}
+export const { default: Session } = await library<typeof import('../../src/index.ts')>('index')
 
 interface Loaded extends Fields {
   set(path: string, value: unknown): PromiseLike<unknown>
@@ -65,7 +37,9 @@ const handlers: Handlers = {
   increment: async ctx => String((await ctx.session.inc('views')).views),
 }
 
-function on(store: Store) {
+/** The app with this library's sessions in a store. */
+export async function on(store: Store): Promise<RequestListener> {
+  await store.ensureIndex?.()
   return koaOf(handlers, app => {
     Session(app, { store })
   })
