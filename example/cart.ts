@@ -13,8 +13,11 @@ export const cart = new Router<State, ShopContext>()
 cart.post('/cart/:sku/add', async ctx => {
   const { sku, name } = productOf(ctx)
   const quantity = ['cart', 'quantities', sku] as const
-  // `!=` also holds for a line that is not there yet.
-  const added = await ctx.session.if(quantity, '!=', MOST).inc(quantity).addToSet('cart.skus', sku)
+  const added = await ctx.session
+    // It also holds for a line that is not there yet.
+    .if(quantity, '!=', MOST)
+    .inc(quantity)
+    .addToSet('cart.skus', sku)
   if (!added) await refuse(ctx, `${MOST} of ${name} is all we sell to one visitor`)
   goTo(ctx, '/')
 })
@@ -69,8 +72,9 @@ function shelf({ csrf, session }: View): Html {
           <h3>${name}</h3>
           <p class="from">${from}</p>
           <p>${about}</p>
-          <p class="price">${money(price)} <small>/ 100 g</small>${inCart(quantities[sku])}</p>
+          <p class="price">${money(price)} <small>/ 100 g</small></p>
           ${button(csrf, `/cart/${sku}/add`, 'Add', `Add ${name}`)}
+          ${inCart(quantities[sku])}
         </li>`,
       )}
       </ul>
@@ -78,10 +82,10 @@ function shelf({ csrf, session }: View): Html {
 }
 
 function inCart(quantity = 0): Html | false {
-  return quantity > 0 && html` <span class="in-cart">${quantity} in cart</span>`
+  return quantity > 0 && html`<span class="badge">${quantity} in cart</span>`
 }
 
-const addingCode = excerpt('cart.ts', 'const quantity', 3)
+const addingCode = excerpt('cart.ts', 'const quantity', 6)
 const orderingCode = excerpt('cart.ts', 'const ordered', 5)
 
 function basket({ csrf, session }: View): Html {
