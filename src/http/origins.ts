@@ -1,4 +1,5 @@
 import { ConfigurationError } from '../errors.ts'
+import { callOptions } from '../language/calloptions.ts'
 import { refusal } from '../session/tokens.ts'
 import { shown } from '../shown.ts'
 import type { Exchange } from './exchange.ts'
@@ -69,6 +70,18 @@ export function assertOrigin(exchange: Exchange, trusted: ReadonlySet<string>, m
       'origins allows other origins. Behind a proxy, set app.proxy = true and let the proxy send X-Forwarded-Host and ' +
       'X-Forwarded-Proto',
   )
+}
+
+/**
+ * For a request that the app hands on itself, to `load(request, options)`.
+ *
+ * @throws {InvalidCSRFTokenError} if a page of another site sent it.
+ */
+export function assertLoadable(exchange: Exchange, options: unknown): void {
+  const { origins } = callOptions('load', options, ['origins'])
+  const message =
+    'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
+  assertOrigin(exchange, trustedOrigins('load()', origins), message)
 }
 
 /** Host against host: whether TLS is ended before this process cannot be told here. */

@@ -3,7 +3,6 @@ import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { checkedId, isId } from '../ids.ts'
-import { callOptions } from '../language/calloptions.ts'
 import type { FieldNames, FieldValues } from '../language/types/operands.ts'
 import type { UserValue } from '../language/types/user.ts'
 import { nobody } from '../session/carrier.ts'
@@ -19,9 +18,9 @@ import type { Store } from '../store/store.ts'
 import { type TimedStore, timed } from '../store/timed.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
 import type { Framework } from './exchange.ts'
-import { assertOrigin, trustedOrigins } from './origins.ts'
+import { assertLoadable } from './origins.ts'
 import { Requests, type Using } from './requests.ts'
-import { type Eventual, isPromise, StoreSource } from './source.ts'
+import { type Eventual, isPromise, type StoreMaker, StoreSource } from './source.ts'
 import {
   assertRequest,
   type CreatedSession,
@@ -30,9 +29,6 @@ import {
   type WrittenCookie,
 } from './unsent-cookies.ts'
 import { byUser, type EndAllOptions, endOthers, exceptIn, type FoundSession } from './users.ts'
-
-/** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
-export type StoreMaker<Collection> = (collection: Collection) => Store
 
 /** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
 export class Sessions<
@@ -238,11 +234,8 @@ export class Sessions<
    */
   async load(request: IncomingMessage, options?: Pick<CSRFOptions, 'origins'>): Promise<LoadedSession<Data>> {
     assertRequest(request)
-    const { origins } = callOptions('load', options, ['origins'])
-    const message =
-      'The request came from another site: load(request, { origins }) takes the origins whose pages may send it'
     const { settings, keys, exchangeOf, contextOf } = this.#framework
-    assertOrigin(exchangeOf(contextOf(request)), trustedOrigins('load()', origins), message)
+    assertLoadable(exchangeOf(contextOf(request)), options)
     const visit = new Visit(readCookie(request, settings.key, keys()), this.#visit)
     visit.queue.close(error => this.#report(error, visit.id ?? ''))
     await visit.load()
@@ -260,12 +253,8 @@ export class Sessions<
       throw new ConfigurationError('csrf() makes the middleware: app.use(sessions.csrf())')
     }
     const { settings, exchangeOf, guarding } = this.#framework
-    const guard = csrfGuard(
-      options,
-      exchangeOf,
-      ctx => (ctx as Record<string, Tokens>)[settings.property] as Tokens,
-    )
-    return guarding(guard)
+    const tokensOf = (ctx: object) => (ctx as Record<string, Tokens>)[settings.property] as Tokens
+    return guarding(csrfGuard(options, exchangeOf, tokensOf))
   }
 
   /**

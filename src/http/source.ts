@@ -6,6 +6,9 @@ import { atMost } from './responses.ts'
 /** Something that is there, on its way, or comes of a function that is called again until it succeeds. */
 export type Eventual<T> = T | Promise<T> | (() => Promise<T>)
 
+/** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
+export type StoreMaker<Collection> = (collection: Collection) => Store
+
 /** Where one store comes from. */
 export class StoreSource {
   readonly #timeout: number
