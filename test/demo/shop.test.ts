@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, before, suite, test } from 'node:test'
+import { FormBrowser } from '../support/formbrowser.ts'
 import { theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { query, thePostgreSQL, withoutPostgreSQL } from '../support/postgres/database.ts'
 import { RedisServer, withoutRedis } from '../support/redis/server.ts'
@@ -30,7 +31,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('a browser without JavaScript signs in, fills a cart, orders and signs out', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/')
       assert.deepEqual(cartOf(await browser.submit('/cart/sencha/add')), ['1 Sencha € 8.50'])
       const anonymous = browser.cookie
@@ -69,7 +70,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('requests at the same time lose nothing and pass no limit', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/')
       await browser.submitAtOnce(7, '/cart/sencha/add')
       assert.deepEqual(cartOf(await browser.open('/')), ['7 Sencha € 59.50'])
@@ -82,7 +83,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('who sends an order twice at once orders once', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/sign-in')
       await browser.submit('/sign-in', { name: 'Ada' })
       await browser.submit('/cart/sencha/add')
@@ -93,7 +94,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('who sends the sign-in form twice is signed in, and told where the cart is', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/')
       await browser.submit('/cart/sencha/add')
       const anonymous = browser.cookie
@@ -112,9 +113,9 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('a form without its token is refused, and so is what the shop does not have', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/')
-      const another = new Browser(url)
+      const another = new FormBrowser(url)
       await another.open('/')
       for (const token of [undefined, '', 'x', another.token]) {
         assert.equal((await browser.post('/cart/sencha/add', { _csrf: token ?? [] })).status, 403)
@@ -130,7 +131,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('nobody signs out a device of somebody else', async () => {
-      const [ada, bob] = [new Browser(url), new Browser(url)]
+      const [ada, bob] = [new FormBrowser(url), new FormBrowser(url)]
       for (const [browser, name] of [
         [ada, 'Ada'],
         [bob, 'Bob'],
@@ -149,7 +150,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('of 100 requests at once the atomic session keeps 100, and the ordinary one fewer', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/race')
       const page = await (await browser.post('/race')).text()
       assert.match(page, /The atomic session kept 100 of 100/)
@@ -169,7 +170,7 @@ function visits(where: string, start: Start, skip: string | false): void {
     })
 
     test('who signs out during a slow request stays signed out of the atomic session alone', async () => {
-      const browser = new Browser(url)
+      const browser = new FormBrowser(url)
       await browser.open('/race')
       const page = await (await browser.post('/race/sign-out')).text()
       assert.match(page, /card atomic" data-alive="false"[\s\S]*refused with 401, <code>SESSION_ENDED/)
@@ -182,7 +183,7 @@ test('a cart in files outlives the shop’s process', async t => {
   const folder = await aFolder()
   t.after(folder.remove)
   const first = await startShop(folder.path)
-  const browser = new Browser(first.url)
+  const browser = new FormBrowser(first.url)
   await browser.open('/')
   await browser.submit('/cart/sencha/add')
   assert.deepEqual(await first.stop(), [0, null])
@@ -244,71 +245,4 @@ function cartOf(page: string): string[] {
 
 function numberIn(page: string, pattern: RegExp): number {
   return Number(pattern.exec(page)?.[1])
-}
-
-type Typed = Record<string, string | readonly string[]>
-
-/** Keeps its one cookie, and submits the forms of the page it shows as they are. */
-class Browser {
-  cookie = ''
-  #url: string
-  #page = ''
-
-  constructor(url: string) {
-    this.#url = url
-  }
-
-  /** The token of the page's first form. */
-  get token(): string {
-    return /name="_csrf" value="([^"]*)"/.exec(this.#page)?.[1] ?? ''
-  }
-
-  /** The same browser at another address. */
-  at(url: string): this {
-    this.#url = url
-    return this
-  }
-
-  /** Another browser, which has been nowhere. */
-  twin(): Browser {
-    return new Browser(this.#url)
-  }
-
-  async open(path: string): Promise<string> {
-    const response = await this.#fetch(path, {})
-    assert.equal(response.status, 200)
-    assert.match(response.headers.get('content-type') ?? '', /^text\/html/)
-    this.#page = await response.text()
-    return this.#page
-  }
-
-  async submit(action: string, typed: Typed = {}): Promise<string> {
-    const form = this.#page.split('<form').find(text => text.includes(`action="${action}"`))
-    assert.ok(form, `no form for ${action}`)
-    assert.match(form, / method="post"/)
-    const response = await this.post(action, typed)
-    assert.equal(response.status, 303)
-    return this.open(response.headers.get('location') ?? '')
-  }
-
-  async submitAtOnce(times: number, action: string): Promise<void> {
-    const responses = await Promise.all(Array.from({ length: times }, () => this.post(action)))
-    assert.deepEqual(new Set(responses.map(({ status }) => status)), new Set([303]))
-  }
-
-  /** With the page's token, whether or not the page has such a form. */
-  post(action: string, typed: Typed = {}, headers: Record<string, string> = {}): Promise<Response> {
-    const body = new URLSearchParams()
-    for (const [name, values] of Object.entries({ _csrf: this.token, ...typed })) {
-      for (const value of [values].flat()) body.append(name, value)
-    }
-    return this.#fetch(action, { method: 'POST', body, headers })
-  }
-
-  async #fetch(path: string, init: RequestInit): Promise<Response> {
-    const headers = { ...init.headers, ...(this.cookie && { Cookie: this.cookie }) }
-    const response = await fetch(this.#url + path, { ...init, headers, redirect: 'manual' })
-    for (const line of response.headers.getSetCookie()) this.cookie = line.split(';')[0] ?? ''
-    return response
-  }
 }
