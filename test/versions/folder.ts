@@ -24,9 +24,12 @@ export async function folderOf(pair: Pair, path: string, root: string, tarball: 
     await cp(join(root, name), join(path, name), { recursive: true })
   }
   const aliases = Object.entries(compilers).map(([name, version]) => [name, `npm:typescript@${version}`])
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string }
   const manifest = {
     private: true,
     type: 'module',
+    // What is tested as source says it to be its own.
+    version,
     dependencies: {
       'koa-atomic-session': `file:${tarball}`,
       ...(await importedBy(pair, path)),
