@@ -6,6 +6,7 @@ import type { Change, Guard, Operation } from '../language/change.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { describe, type Path, pathOf, quote } from '../language/paths.ts'
 import { copied, type Fields, literal } from '../language/values.ts'
+import { Followers, runFor } from './followers.ts'
 import { endOfLease, leaseName, newLease } from './leases.ts'
 import type { OnceOptions } from './types.ts'
 import type { Visit } from './visit.ts'
@@ -20,12 +21,6 @@ interface Asked {
   readonly lease: number
   readonly wait: number
 }
-
-/** What came of a run, for those of this process who wait for it. `'unknown'`: they have to see for themselves. */
-type Result = { readonly value: unknown } | { readonly error: unknown } | 'unknown'
-
-/** What those of this process wait for who want the same: by the store of the sessions, and by session and path. */
-const runs = new WeakMap<object, Map<string, Promise<Result>>>()
 
 /** Milliseconds between two looks at a lease that another process holds: growing, so that many who wait ask the store rarely. */
 const FIRST_PAUSE = 50
@@ -47,8 +42,7 @@ export async function once(
       const value = valueAt(await visit.excerpt([asked.path]), asked.path)
       if (isGood(asked, value)) return copied(value)
     }
-    const { owner, key } = visit.runAs(asked.path)
-    const running = runs.get(owner)?.get(key)
+    const running = runFor(visit, asked.path)
     if (!running) return copied(await new Run(visit, asked, until).value())
     const result = await atMost(until, running)
     if (result === 'unknown') continue
@@ -109,41 +103,6 @@ async function atMost<T>(until: number, promise: Promise<T>): Promise<T | 'unkno
   return Promise.race([promise, over]).finally(() => clearTimeout(timer))
 }
 
-/**
- * Those of this process who wait for one run. Whoever comes after a step of the store has begun is not told what it gave: that may
- * be older than what they know.
- */
-class Followers {
-  readonly #key: string
-  readonly #running: Map<string, Promise<Result>>
-  #tell: (result: Result) => void = () => {}
-  #isOver = false
-
-  constructor(owner: object, key: string) {
-    this.#key = key
-    this.#running = runs.get(owner) ?? new Map()
-    runs.set(owner, this.#running)
-    this.next()
-  }
-
-  /** How to tell those who have come until now. Whoever comes later waits for the next step. */
-  next(): (result: Result) => void {
-    const tell = this.#tell
-    const result = new Promise<Result>(resolve => {
-      this.#tell = resolve
-    })
-    this.#running.set(this.#key, result)
-    return tell
-  }
-
-  /** How to tell those who have come until now. Whoever comes later begins a run of their own. */
-  last(): (result: Result) => void {
-    if (!this.#isOver) this.#running.delete(this.#key)
-    this.#isOver = true
-    return this.#tell
-  }
-}
-
 /** What one step of the store told; nothing, if it did not take the lease. */
 interface Seen {
   readonly value: unknown
@@ -162,11 +121,10 @@ class Run {
   #isTooLong = false
 
   constructor(visit: Visit, asked: Asked, until: number) {
-    const { owner, key } = visit.runAs(asked.path)
     this.#visit = visit
     this.#asked = asked
     this.#until = until
-    this.#followers = new Followers(owner, key)
+    this.#followers = new Followers(visit, asked.path)
     this.#name = leaseName(asked.path)
   }
 

@@ -47,12 +47,13 @@ async function answerOf(
   t: TestContext,
   app: Koa<Koa.DefaultState, SessionContext<Signed>>,
   cookie = '',
+  path = '/',
 ): Promise<unknown> {
   const server = app.listen(0, '127.0.0.1')
   t.after(() => server.close())
   await event(server, 'listening')
   const { port } = server.address() as AddressInfo
-  return (await fetch(`http://127.0.0.1:${port}/`, { headers: { cookie } })).json()
+  return (await fetch(`http://127.0.0.1:${port}${path}`, { headers: { cookie } })).json()
 }
 
 /** A session, as requests of several processes see it. */
@@ -415,6 +416,81 @@ test('for a visitor without a session the value is produced and stored with the 
   assert.deepEqual(await answerOf(t, app), { order: 'undefined tea' })
   assert.equal(inserted.mock.callCount(), 1)
   assert.equal(updated.mock.callCount(), 0)
+})
+
+test('who has the cookie of before a sign-in is not told what is produced in the session after it', async t => {
+  const { app, sessions } = anApp()
+  const { id, cookie } = await signedIn(sessions, { hits: 1 })
+  const signed = gate()
+  const held = gate()
+  app.use(async ctx => {
+    const own = ctx.session.once('order', () => held.opened.then(() => 'tea for ada'))
+    await ctx.session.get('hits')
+    await ctx.session.regenerate({ keep: ['order'], set: { user: 'ada' } })
+    signed.open()
+    ctx.body = { order: await own, ...(await ctx.session()) }
+  })
+  const answer = answerOf(t, app, cookie)
+  await signed.opened
+  const other = assert.rejects(
+    sessions.open(id).once('order', () => 'nothing'),
+    SessionEndedError,
+  )
+  held.open()
+  assert.deepEqual(await answer, { order: 'tea for ada', user: 'ada' })
+  await other
+})
+
+test('a job whose session is gone is not told what a visitor of before produces in a new one', async t => {
+  const { app, sessions } = anApp()
+  const { id, cookie } = await signedIn(sessions, { user: 'ada' })
+  await sessions.end(id)
+  const begun = gate()
+  const held = gate()
+  app.use(async ctx => {
+    const produce = () => {
+      begun.open()
+      return held.opened.then(() => 'tea')
+    }
+    ctx.body = { order: await ctx.session.once('order', produce) }
+  })
+  const answer = answerOf(t, app, cookie)
+  await begun.opened
+  const other = assert.rejects(
+    sessions.open(id).once('order', () => 'nothing'),
+    SessionEndedError,
+  )
+  held.open()
+  assert.deepEqual(await answer, { order: 'tea' })
+  await other
+})
+
+test('a visitor who may follow to the session of after is not told that a job could not', async t => {
+  const { app, sessions, store } = anApp()
+  const { id, cookie } = await signedIn(sessions, { user: 'ada' })
+  const asked = gate()
+  app.use(async ctx => {
+    if (ctx.path === '/renew') ctx.body = { ...(await ctx.session.regenerate({ keep: true, grace: '10s' })) }
+    else {
+      const order = ctx.session.once('order', () => 'tea')
+      asked.open()
+      ctx.body = { order: await order }
+    }
+  })
+  await answerOf(t, app, cookie, '/renew')
+  const held = hold(store)
+  sessions.store = held.store
+  const job = assert.rejects(
+    sessions.open(id).once('order', () => 'nothing'),
+    SessionEndedError,
+  )
+  const looked = await held.next()
+  const answer = answerOf(t, app, cookie)
+  await asked.opened
+  await looked.answer()
+  held.release()
+  await job
+  assert.deepEqual(await answer, { order: 'tea' })
 })
 
 /** One caller: which process serves it, how many turns it comes late, how long its provider takes, and whether that fails. */
