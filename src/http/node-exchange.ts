@@ -59,8 +59,10 @@ export abstract class NodeExchange implements Exchange {
     res.writeHead = looking as typeof writeHead
   }
 
+  /** A response of HTTP/2 does not tell, and its stream does. */
   get isClosed(): boolean {
-    return this.#res.closed
+    const res: { readonly closed?: boolean; readonly stream?: { readonly destroyed: boolean } } = this.#res
+    return res.closed ?? res.stream?.destroyed ?? false
   }
 
   onceClosed(done: () => void): void {
