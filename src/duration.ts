@@ -2,7 +2,7 @@ import parse from 'parse-duration'
 import { ConfigurationError } from './errors.ts'
 import { shown } from './shown.ts'
 
-/** Beyond it, dates and timers come to the end of what they can count. */
+/** A longer duration could exceed the range of dates. */
 const CENTURY = 100 * 366 * 24 * 60 * 60 * 1000
 
 const words = /^(?:\d+(?:\.\d+)?\s*[a-z]+[\s,]*)+$/i
@@ -20,7 +20,7 @@ export function milliseconds(name: string, duration: number | string): number {
   return Math.round(ms)
 }
 
-/** Word by word, because `parse-duration` passes over what it does not know: '3 bananas 2 days' is not two days. */
+/** Word by word, because `parse-duration` ignores words that it does not know: '3 bananas 2 days' is not two days. */
 function spoken(text: string): number {
   if (!words.test(text)) return Number.NaN
   return (text.match(word) ?? []).reduce((sum, part) => sum + (parse(part) ?? Number.NaN), 0)

@@ -1,4 +1,4 @@
-/** What this library throws on purpose. Tell errors apart by `code`; a message may change in any release. */
+/** The base class of this library's errors. Tell them apart by `code`: a message may change in any release. */
 export abstract class SessionError extends Error {
   /** Stable across releases. */
   abstract readonly code: `SESSION_${string}`
@@ -14,8 +14,8 @@ export abstract class SessionError extends Error {
 }
 
 /**
- * An option of `Session` or of a call, or the way the library is set up, cannot work. Thrown at start, or at the first use of
- * what is missing or wrong.
+ * An option of `Session` or of a method, or the setup of the app, cannot work. Thrown at start, or when the wrong or missing part
+ * is first used.
  */
 export class ConfigurationError extends SessionError {
   override readonly name = 'ConfigurationError'
@@ -24,15 +24,15 @@ export class ConfigurationError extends SessionError {
 }
 
 /**
- * A path or a value that a session cannot hold, a field that was read before the session was loaded, or assigned to, or what is
- * no session's id. It was refused before anything was sent.
+ * A path or a value that a session cannot hold, a field that was read before the session was loaded, an assignment to a field, or
+ * a value that is not a session's id. It was refused before anything was sent to the store.
  */
 export class FieldError extends SessionError {
   override readonly name = 'FieldError'
   readonly code = 'SESSION_FIELD'
-  /** 400 where a session's id was asked for, since ids come from forms and addresses; else the program let it through. */
+  /** 400 for a wrong session id, since ids come from forms and URLs. 500 otherwise, as it is a mistake in the program. */
   readonly status: 400 | 500
-  /** The path as it was given, or as far as it could be read; `undefined` where none was. */
+  /** The path as it was given, or the part that could be read; `undefined` if none was given. */
   readonly path: string | undefined
 
   constructor(message: string, path?: string, status: 400 | 500 = 500) {
@@ -47,7 +47,7 @@ export class CommandError extends SessionError {
   override readonly name = 'CommandError'
   readonly code = 'SESSION_COMMAND'
   readonly status = 500
-  /** The path whose operation was refused, where the store tells. */
+  /** The path of the refused operation, if the store reports it. */
   readonly path: string | undefined
 
   constructor(message: string, path?: string, options?: ErrorOptions) {
@@ -73,9 +73,9 @@ export class InvalidCSRFTokenError extends SessionError {
   readonly code = 'SESSION_CSRF'
   readonly status = 403
   /**
-   * Which proof was missed, for the developer; no message tells the visitor. `'cross-site'`: `Sec-Fetch-Site`. `'origin'`:
-   * `Origin`, which an older browser sent alone. `'token'`: neither was sent, and there was no valid token. `cause` has
-   * what was compared, and what to do.
+   * Which check failed. It is for the developer; the message for the visitor does not contain it. `'cross-site'`:
+   * `Sec-Fetch-Site`. `'origin'`: `Origin`, which an older browser sent alone. `'token'`: neither header was sent, and there was no
+   * valid token. `cause` says what was compared, and what to do.
    */
   readonly reason: 'cross-site' | 'origin' | 'token'
 
@@ -123,14 +123,14 @@ export class StoreUnavailableError extends SessionError {
 }
 
 /**
- * Another request has taken over what this one was producing by `once`, since its lease had ended. Nothing was written: `value`
- * is what is stored now.
+ * The lease of `once` ended before `produce` was done, and another request took over. The result was not written; `value` is the
+ * field's stored value.
  */
 export class LeaseLostError extends SessionError {
   override readonly name = 'LeaseLostError'
   readonly code = 'SESSION_LEASE_LOST'
   readonly status = 409
-  /** What is stored now, or `undefined`. No log shows it. */
+  /** The stored value, or `undefined`. It is not enumerable, so that logs do not show it. */
   declare readonly value: unknown
 
   constructor(path: string, value: unknown, options?: ErrorOptions) {
@@ -144,7 +144,7 @@ export class IdTakenError extends Error {
   override readonly name = 'IdTakenError'
 }
 
-/** Every kind of `SessionError` that there is: a `switch` over `code` tells them apart for the compiler too. */
+/** The union of all `SessionError` classes: with it, a `switch` over `code` narrows the type. */
 export type AnySessionError =
   | CommandError
   | ConfigurationError

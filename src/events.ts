@@ -3,8 +3,8 @@ import { IdTakenError, type InvalidCSRFTokenError, SessionError } from './errors
 import type { SessionId } from './ids.ts'
 
 /**
- * What happened to a session. Published on the channel `koa-atomic-session:lifecycle` of `node:diagnostics_channel`;
- * nobody pays who does not listen. Ids are hashes, and no event holds a value of a session.
+ * What happened to a session. Published on the channel `koa-atomic-session:lifecycle` of `node:diagnostics_channel`. It costs
+ * nothing without a subscriber. Ids are hashes, and no event contains a session's values.
  */
 export type LifecycleEvent =
   | { readonly type: 'created' | 'ended' | 'expired' | 'unknown id'; readonly id: SessionId }
@@ -12,11 +12,11 @@ export type LifecycleEvent =
   | { readonly type: 'bad signature' | 'ambiguous cookie' }
   | { readonly type: 'CSRF failed'; readonly reason: InvalidCSRFTokenError['reason'] }
   | { readonly type: 'store error' | 'not adopted'; readonly error: unknown }
-  /** This process makes no calls but now and then, until one is answered; `error` is what the last one failed with. */
+  /** This process now sends only an occasional trial call, until one succeeds. `error` is the error of the last call. */
   | { readonly type: 'store down'; readonly error: unknown }
   | { readonly type: 'store back' }
 
-/** One call to the store. Published on the tracing channel `koa-atomic-session:store`, whose `asyncEnd` has all of it. */
+/** One call to the store. Published on the tracing channel `koa-atomic-session:store`; it is complete at `asyncEnd`. */
 export interface StoreCall {
   readonly method:
     | 'insert'
@@ -29,23 +29,23 @@ export interface StoreCall {
     | 'count'
     | 'sweep'
     | 'ensureIndex'
-  /** Not of `find`, `count`, `sweep` and `ensureIndex`, which are about no session in particular. */
+  /** Absent for `find`, `count`, `sweep` and `ensureIndex`, which do not concern one session. */
   readonly id?: SessionId
   /** The operators of an update, such as `['$set', '$inc']`. */
   readonly operators: readonly string[]
   /**
-   * How many changes of the session went to the store together with this one, as one step, itself among them. Each is a call of
-   * its own here. Absent where it went alone.
+   * The number of changes that were sent to the store together as one step, including this one. Each of them is a `StoreCall` of
+   * its own. Absent if the change was sent alone.
    */
   changes?: number
-  /** How long the call took, milliseconds, once it has ended; `find`, without what was done with each session meanwhile. */
+  /** How long the call took, in milliseconds, once it has ended. For `find`, without the time that the caller spent on results. */
   milliseconds?: number
   /**
-   * What became of it: `load`, `read`, `find` and `count` have `found` a session, the rest of an `ended` one, or none
-   * (`absent`); others were `applied`, `refused` because a guard or the revision did not hold, or came to an `ended` or `absent` session.
+   * For `load`, `read`, `find` and `count`: `found`, `ended` (a tombstone was found) or `absent`. For the others: `applied`,
+   * `refused` (a guard or the revision did not hold), `ended` or `absent`.
    */
   readonly result?: 'found' | 'applied' | 'refused' | 'ended' | 'absent'
-  /** Instead of a result, without what the store's driver said. */
+  /** The error, if the call failed. It does not contain the driver's message. */
   readonly error?: unknown
 }
 
@@ -58,8 +58,8 @@ export function publish(event: LifecycleEvent): void {
 }
 
 /**
- * An error as events have it. What a driver says may quote what is stored: so of a cause, or of an error that is none of ours,
- * nothing is told but its name and code.
+ * An error as events contain it. A driver's message may quote stored values: so a cause, or an error that is not this library's, is
+ * reduced to its name and code.
  */
 export function errorOfEvent(error: unknown): unknown {
   if (!(error instanceof SessionError || error instanceof IdTakenError)) {
@@ -79,7 +79,7 @@ export function errorOfEvent(error: unknown): unknown {
   return copy
 }
 
-/** Words, as kinds of errors are named by; whatever else somebody may have put there is not told. */
+/** A plain word, as error names and codes are. Anything else might contain data, so it is left out. */
 const word = /^[\w.-]{1,50}$/
 
 function kindOf(error: unknown): { readonly name?: string; readonly code?: string | number } {

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { FieldError } from './errors.ts'
 
-/** SHA-256 of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
+/** The SHA-256 hash of the cookie's secret, in hex. Safe to log: no cookie can be made from it. */
 export type SessionId = string
 
 /** What the visitor's cookie carries. Never stored, never logged. */
@@ -15,14 +15,14 @@ export interface NewId {
 
 const idShape = /^[0-9a-f]{64}$/
 
-/** 160 bits: OWASP asks for 128 of a CSPRNG, which a UUID does not have. */
+/** 160 bits. OWASP asks for 128 bits from a CSPRNG; a UUID has fewer. */
 const SECRET_BYTES = 20
 
 export function newSecret(): Secret {
   return randomBytes(SECRET_BYTES).toString('hex')
 }
 
-/** Of a text that nobody can guess. */
+/** Derives a secret from a text that nobody can guess. */
 export function secretFrom(text: string): Secret {
   return hash('sha256', text, 'hex').slice(0, 2 * SECRET_BYTES)
 }
@@ -36,13 +36,13 @@ export function isId(id: unknown): id is SessionId {
   return typeof id === 'string' && idShape.test(id)
 }
 
-/** An id that came from outside, such as from a form of "your devices": a string and nothing else reaches the store. */
+/** Checks an id that came from outside, such as from a form: only a string may reach the store, never a query operator. */
 export function checkedId(id: unknown): SessionId {
   if (isId(id)) return id
   throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id', 400)
 }
 
-/** The id of a session, given by itself or by the session. */
+/** The id, given as a string or as a loaded session. */
 export function idFrom(session: unknown): SessionId {
   if (typeof session === 'function' || (isObject(session) && 'then' in session && !('id' in session))) {
     throw new FieldError('That is no session yet: load it first, as in await ctx.session()', 'id')

@@ -50,7 +50,7 @@ export type Sessions<Data = DefaultData, User extends string = string> = KoaSess
   User
 >
 
-/** The function itself, with the rest of the module as its properties, so that `require()` gives both. */
+/** The function, with the module's other exports as its properties, so that `require()` gives both. */
 const Session = Object.assign(
   sessionWith((collection: MongoDBCollection) => mongoStore({ collection })),
   errors,

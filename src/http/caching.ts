@@ -9,12 +9,12 @@ export function varyBy(exchange: Exchange, ...names: string[]): void {
   if (added.length > 0) exchange.setResponseHeader('Vary', [...lines, ...added].join(', '))
 }
 
-/** `Cache-Control`, those for some caches only (RFC 9213), and what came before these ("Edge Architecture Specification"). */
+/** `Cache-Control`, its forms for certain caches (RFC 9213), and `Surrogate-Control` ("Edge Architecture Specification"). */
 const cacheField = /(?:^|-)cache-control$|^surrogate-control$/
 
 /**
- * Makes sure that no cache gives the response to somebody else: whatever allows one to store it becomes `no-store` (RFC 9111,
- * 7.3). `Expires` and `Pragma` need nothing, since `Cache-Control` comes before them.
+ * Makes sure that no cache gives the response to another visitor: each header that allows a shared cache to store it becomes
+ * `no-store` (RFC 9111, 7.3). `Expires` and `Pragma` can stay, since `Cache-Control` overrides them.
  */
 export function keepFromSharedCaches(exchange: Exchange): void {
   const names = exchange.responseHeaderNames()
@@ -26,7 +26,7 @@ export function keepFromSharedCaches(exchange: Exchange): void {
   }
 }
 
-/** `private="set-cookie"` is not `private`: with it, caches may share the rest, and some know only the word. */
+/** `private="set-cookie"` does not count as `private`: with it, a cache may share the rest of the response. */
 function isUnshared(lines: readonly string[]): boolean {
   const directives = lines
     .join(',')
@@ -38,5 +38,5 @@ function isUnshared(lines: readonly string[]): boolean {
   return directives.includes('private') || directives.includes('no-store')
 }
 
-/** What is not closed counts to the end. */
+/** A quoted string; without a closing quote it extends to the end. */
 const quoted = /"(?:\\.|[^"\\])*(?:"|\\?$)/g

@@ -2,11 +2,11 @@ import { ConfigurationError } from '../errors.ts'
 import { type Advice, refuseUnknown } from '../language/calloptions.ts'
 import { shown } from '../shown.ts'
 
-/** The session cookie's attributes (RFC 6265bis, 4.1.2). `HttpOnly` is always there: no script needs the session's id. */
+/** The session cookie's attributes (RFC 6265bis, 4.1.2). `HttpOnly` is always set: no script needs the session's secret. */
 export interface CookieOptions {
   /** @default '/' */
   path?: string
-  /** The hosts the cookie is sent to; without it, the one that set it. */
+  /** The domain whose hosts get the cookie. Without it, only the host that set the cookie gets it. */
   domain?: string
   /**
    * Which requests from other sites carry the cookie. `'none'` needs `secure: true`.
@@ -14,14 +14,14 @@ export interface CookieOptions {
    */
   sameSite?: 'strict' | 'lax' | 'none'
   /**
-   * Whether the cookie is sent over TLS only. Without it, as the request that created the session was.
+   * Whether browsers send the cookie over TLS only. By default: yes if the request that set the cookie came over TLS.
    */
   secure?: boolean
-  /** Whether the cookie is kept apart for each embedding site (CHIPS). Needs `secure: true`. */
+  /** Whether browsers keep a separate cookie for each embedding site (CHIPS). Needs `secure: true`. */
   partitioned?: boolean
   /**
-   * Whether the cookie outlives the browser's own session. With `false` it does so only for sessions that were given
-   * another `maxAge` than the option's by `touch(maxAge)`: "remember me".
+   * Whether the cookie survives closing the browser. With `false`, only the cookies of sessions whose `touch(maxAge)` set another
+   * `maxAge` than the option survive ("remember me").
    * @default true
    */
   persistent?: boolean
@@ -49,24 +49,24 @@ export const cookieAttributes = [
 const lifetime = 'the cookie lives as long as its session: see maxAge, an option of Session(app, { maxAge })'
 const name = "the cookie's name is the option key: Session(app, { key })"
 
-/** What is the same of every cookie here. */
+/** Attributes that are the same for every session cookie. */
 export const fixedAttributes: Advice = {
   httpOnly: 'the cookie is always HttpOnly, so leave it out',
   signed: 'the cookie is always signed, with app.keys, so leave it out',
   overwrite: 'the cookie is sent at most once in a response, so leave it out',
 }
 
-/** What cookies have elsewhere. */
+/** What other libraries take as a cookie's option. */
 const advice: Advice = { ...fixedAttributes, maxAge: lifetime, expires: lifetime, key: name, name }
 const booleans = ['secure', 'partitioned', 'persistent'] as const
 
-/** RFC 9110's token, which RFC 6265 has a cookie's name be. */
+/** A token (RFC 9110): RFC 6265 requires one as a cookie's name. */
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-/** No `<` either, which Koa's cookies refuse. */
+/** Without `<`: Koa's cookies refuse it. */
 const pathShape = /^\/[\x20-\x3a\x3d-\x7e]*$/
 const domainShape = /^\.?[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?(?:\.[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?)*$/i
 
-/** Fills in defaults, and refuses what a browser would refuse or what would be sent otherwise than meant. */
+/** Fills in defaults. Refuses attributes that a browser would refuse, or that would be sent other than they were meant. */
 export function cookieSettings(options: CookieOptions = {}): CookieSettings {
   if (typeof options !== 'object' || options === null)
     throw wrong('cookie', options, 'give an object of attributes, such as { secure: true }')
@@ -98,8 +98,8 @@ export function cookieSettings(options: CookieOptions = {}): CookieSettings {
 }
 
 /**
- * The cookie's name, checked against its attributes as browsers do (RFC 6265bis, 4.1.3: prefixes count in any case).
- * Without a name, the safest that the attributes allow.
+ * The cookie's name, checked against its attributes as browsers do (RFC 6265bis, 4.1.3: the case of a prefix does not matter).
+ * Without a given name: the safest that the attributes allow.
  */
 export function cookieName(key: unknown, { path, domain, secure }: CookieSettings): string {
   const bound = path === '/' && domain === undefined

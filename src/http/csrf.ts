@@ -8,14 +8,14 @@ import { assertOrigin, trustedOrigins } from './origins.ts'
 
 export interface CSRFOptions {
   /**
-   * Other origins whose pages may change things here: scheme, host and port, such as `'https://admin.example.com'` or, of
-   * an app or a browser extension, `'capacitor://localhost'`. Compared whole.
+   * Other origins whose pages may send requests that change something: scheme, host and port, such as
+   * `'https://admin.example.com'`, or `'capacitor://localhost'` for a mobile app. The whole origin is compared.
    * @default []
    */
   origins?: readonly string[]
   /**
-   * Paths that are let through unchecked, such as `'/webhooks/payments'`, because something else authenticates their
-   * requests. Compared whole with the request's path.
+   * Paths that are not checked, such as `'/webhooks/payments'`, because something else authenticates their requests. The whole
+   * path is compared.
    * @default []
    */
   exempt?: readonly string[]
@@ -25,9 +25,9 @@ const names = ['origins', 'exempt'] satisfies (keyof CSRFOptions)[]
 const safeMethods = new Set(['GET', 'HEAD', 'OPTIONS'])
 
 /**
- * Makes what throws for requests that another site made a visitor's browser send. Safe methods pass; for the others browsers tell by
- * `Sec-Fetch-Site` (Fetch Metadata), older ones by `Origin`; where neither is sent, a token decides, from the header
- * `x-csrf-token` or the field `_csrf` of a parsed body.
+ * Makes a function that throws for requests which another site made a visitor's browser send. Safe methods pass. For the others,
+ * `Sec-Fetch-Site` (Fetch Metadata) decides, or in older browsers `Origin`. If neither is sent, a token decides: from the header
+ * `x-csrf-token`, or from the field `_csrf` of a parsed body.
  */
 export function csrfGuard<Context>(
   options: CSRFOptions | undefined,
@@ -40,7 +40,7 @@ export function csrfGuard<Context>(
 
   return ctx => {
     const exchange = exchangeOf(ctx)
-    // Nothing of the request's origin decides here, so nothing is said of it to caches.
+    // The response does not depend on the request's origin, so `Vary` needs no change.
     if (safeMethods.has(exchange.method) || exempt.has(exchange.path)) return
     if (!exchange.headersSent) varyBy(exchange, 'Sec-Fetch-Site', 'Origin')
     try {
@@ -52,7 +52,7 @@ export function csrfGuard<Context>(
       if (!isVouchedFor) sessionIn(ctx).assertCSRF(tokenOf(exchange))
     } catch (error) {
       if (error instanceof InvalidCSRFTokenError) {
-        // An error is answered with no other headers than the error's own.
+        // Koa drops the headers that are set, and sends only those of the error.
         error.headers = { Vary: exchange.responseHeader('Vary').join(', ') }
       }
       throw error
@@ -60,7 +60,7 @@ export function csrfGuard<Context>(
   }
 }
 
-/** Never from the query or from a cookie, which other sites can set or leak. */
+/** Not from the query or a cookie: a query can leak to other sites, and other sites can set a cookie. */
 function tokenOf(exchange: Exchange): unknown {
   const header = exchange.requestHeader('x-csrf-token')
   if (header !== '') return header

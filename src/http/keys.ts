@@ -7,21 +7,21 @@ import type { Verified } from '../session/carrier.ts'
 
 type Key = string | Uint8Array
 
-/** OWASP: a key for HMAC-SHA-256 has at least 32 bytes; Koa's own examples fall short, so this only warns. */
+/** OWASP: a key for HMAC-SHA-256 has at least 32 bytes. Koa's own examples are shorter, so a short key only causes a warning. */
 const SHORT = 32
 
-/** In base64. */
+/** Characters of a SHA-256 signature in base64. */
 const SHA256_LENGTH = 43
 
-/** The keys of an app: they sign, and tell which of them has signed. */
+/** The keys of an app: they sign, and find the key that made a signature. */
 export class Keys {
   readonly #keygrip: Keygrip
   readonly #given: unknown
-  /** As the list was, since an app may alter its own, and the bytes of a key too. */
+  /** A copy of the list: the app may change its list, and the bytes of a key, in place. */
   readonly #list: readonly Key[]
   /**
-   * Cookies by their values, so that the requests of one page do not each verify the same one. Not for a Keygrip, whose keys may
-   * change unseen.
+   * Verified cookies by their values, so that the requests of one page do not verify the same cookie again. Not for a Keygrip: its
+   * keys may change unnoticed.
    */
   readonly recentlyVerified: RecentlyVerified | undefined
 
@@ -44,8 +44,8 @@ export class Keys {
   }
 
   /**
-   * The place of the key that signed, or -1. Nearly always it is the first: comparing here spares the two HMACs under a
-   * random key by which Keygrip compares.
+   * The index of the key that signed, or -1. It is nearly always 0. Comparing with the first key here saves the two HMACs that
+   * Keygrip's own comparison takes.
    */
   signerOf(data: string, signature: string): number {
     const first = Buffer.from(this.sign(data))
@@ -55,7 +55,7 @@ export class Keys {
   }
 }
 
-/** Cookies of one generation; the last two generations are remembered. */
+/** The number of cookies in one generation. The last two generations are remembered. */
 const GENERATION = 1000
 
 class RecentlyVerified {
@@ -75,7 +75,7 @@ class RecentlyVerified {
   }
 }
 
-/** The app's keys as they are at each use, since an app may set them after its sessions. */
+/** The app's keys at each use: an app may set them after `Session(app)`, or change them. */
 export function keysOf(app: { readonly keys?: unknown }): () => Keys {
   let keys: Keys | undefined
   return () => {
@@ -115,7 +115,8 @@ function isSame(known: Key, given: unknown): boolean {
 }
 
 function keygripWith(keys: readonly Key[]): Keygrip {
-  // By itself it encodes so too, but has to replace characters for that. Bytes are keys to it as well, whatever its types say.
+  // Keygrip makes base64url from base64 by replacing characters; asking for it at once is faster. Its types omit it, and keys of
+  // bytes, but both work.
   return new Keygrip(keys as string[], 'sha256', 'base64url' as 'base64')
 }
 

@@ -18,81 +18,83 @@ import {
 } from './cookie-options.ts'
 
 /**
- * What `Session(app, options)` takes. Wrong options are refused at once, naming the option. `User` is the option `user`, as a
- * type, and `Context` what the framework's handlers get.
+ * The options of `Session(app, options)`. A wrong option throws a `ConfigurationError` at once, which names it. `User` is the type
+ * of the option `user`; `Context` is the type of the framework's `ctx`.
  */
 export interface SessionOptions<Data = DefaultData, User extends string = string, Context = never> {
   /**
-   * The cookie's name: a token (RFC 6265, 4.1.1). Names with `__Host-` or `__Secure-` need the attributes that these
-   * prefixes stand for.
+   * The cookie's name: a token (RFC 6265, 4.1.1). A name that begins with `__Host-` or `__Secure-` needs the attributes that
+   * browsers require with this prefix.
    * @default 'sid'; with `cookie.secure: true`, `'__Host-sid'`
    */
   key?: string
   /**
-   * How long a session lives after its last use: milliseconds, or words such as `'1 month'` and `'2h'`. Browsers keep
-   * no cookie longer than 400 days (RFC 6265bis, 5.5), whatever is set here.
+   * How long a session lives after its last use: milliseconds, or words such as `'1 month'` and `'2h'`. Browsers delete a cookie
+   * after at most 400 days (RFC 6265bis, 5.5), even if `maxAge` is longer.
    * @default '14 days'
    */
   maxAge?: number | string
   /**
-   * How long a session lives after its creation, however much it is used. No extending passes it.
+   * How long a session lives after its creation, however much it is used: milliseconds, or words such as `'90 days'`.
    * @default none
    */
   absoluteMaxAge?: number | string
   /**
-   * Using a session whose cookie is older than this extends it. For one that `touch(maxAge)` gave a shorter life
-   * than `maxAge`, it is shorter in proportion.
+   * A request extends the session if its cookie is older than this: milliseconds, or words such as `'1h'`. For a session whose
+   * `touch(maxAge)` set a shorter life, it is shorter in proportion.
    * @default a tenth of `maxAge`, at most a day
    */
   touchAfter?: number | string
-  /** Where sessions live, or a promise of it. Setting `sessions.collection` sets a MongoDB store instead. */
+  /** The store that holds the sessions, or a promise of it. For MongoDB, `sessions.collection` can be set instead. */
   store?: Store | Promise<Store>
   /**
-   * The longest one call to the store may take, connecting included; then the request is answered with 503.
+   * How long one call to the store may take, connecting included: milliseconds, or words such as `'5s'`. A longer call fails with
+   * `StoreUnavailableError`, and the request is answered with 503.
    * @default '5s'
    */
   timeout?: number | string
   /**
-   * The largest that a change may make a session's fields, bytes of BSON: a change that would is refused (413). What
-   * makes them smaller always works. With MongoDB the server measures, once `ensureIndex()` has found that it can (4.4
-   * or newer); until then only each single value is held to it.
+   * The maximum size of a session's fields, in bytes of BSON. A change that would exceed it fails with 413; a change that makes
+   * them smaller always works. With MongoDB the server measures, once `ensureIndex()` has found that it can (4.4 or newer); until
+   * then only each single value is limited.
    * @default 1 MiB
    */
   maxSize?: number
   /**
-   * The field that names the session's user, such as `'user_id'`: `ensureIndex` indexes it, and `find` and `endAll` look
-   * there.
+   * The field that holds the id of the session's user, such as `'user_id'`. `ensureIndex` indexes it; `find` and `endAll` search
+   * by it.
    * @default none
    */
   user?: UserPath<Data, User>
   /**
-   * What a visitor without a session brings along from another library's, as fields; nothing, if there is none. Asked
-   * only when the session is used. What it gives is stored as a session of ours at once. It should end the other one by
-   * what it gives to `onceStored`, or that would come back after ours has ended. It cannot use `ctx.session` itself.
-   * Of what it gives, fields that a session cannot hold stay behind. If the rest is larger than `maxSize`, the other
-   * session stays as it is, and the event `not adopted` tells.
+   * Takes over the sessions of another library. It is called for a visitor without a session of this library, when the session is
+   * first used. It returns the fields of the visitor's other session, or nothing if there is none. The fields are stored at once as
+   * a new session; fields that a session cannot hold are left out. The function passed to `onceStored` should end the other session:
+   * otherwise that one would be adopted again after the new session has ended. `adopt` cannot use `ctx.session` itself. If the
+   * fields are larger than `maxSize`, nothing is adopted, and the event `not adopted` reports it.
    * @default none
    */
   adopt?: (ctx: Context, onceStored: OnceStored) => Adopted | Promise<Adopted>
   /** The session cookie's attributes. */
   cookie?: CookieOptions
   /**
-   * The property of `ctx` that holds the session, so that one app can have several kinds.
+   * The property of `ctx` that holds the session. With different properties, one app can have several kinds of sessions.
    * @default 'session'
    */
   property?: string
 }
 
 /**
- * Takes what ends the other session, and clears its cookie: called once ours is stored, so that at every moment one of
- * them is there. If it fails, ours is taken back, and the request fails. `key` names the other session and no
- * other visitor's, such as its id: then requests that bring it at once make one session of it; without, each its own.
+ * Registers `end`, which ends the other session and clears its cookie. It is called after the new session has been stored, so that
+ * one of the two exists at every moment. If `end` fails, the new session is removed, and the request fails. `key` identifies the
+ * other session, such as its id: then concurrent requests with that session share one new session. Without `key`, each of them
+ * makes a new session.
  */
 export type OnceStored = (end: () => unknown, key?: string | undefined) => void
 
 export type Adopted = Record<string, unknown> | null | undefined
 
-/** Of sessions of any type. */
+/** The options of sessions of any type. */
 type AnyOptions = Omit<SessionOptions, 'user'> & { readonly user?: unknown }
 
 /** Options with defaults filled in; requests see these. */
@@ -129,7 +131,7 @@ const stored = 'a session is stored when a command changes it, and only then, so
 const extended = 'a session that is used is extended; touchAfter says how often'
 const keys = 'the keys that sign are app.keys'
 
-/** What other libraries call an option, and what belongs elsewhere here. */
+/** Names of options in other libraries, and options that this library takes in another place. */
 const advice: Advice = {
   ...Object.fromEntries(
     cookieAttributes.map(name => [name, `it belongs under cookie: Session(app, { cookie: { ${name}: … } })`]),
@@ -189,7 +191,7 @@ function assertOptions(options: unknown): void {
   }
 }
 
-/** Node's timers count to 2³¹ - 1. */
+/** A timer of Node.js takes at most 2³¹ - 1 milliseconds. */
 function timeout(duration: number | string): number {
   const ms = milliseconds('timeout', duration)
   if (ms < 2 ** 31) return ms
@@ -219,7 +221,7 @@ function lifetimes(options: AnyOptions): Lifetimes & { touchAfter: number } {
 }
 
 function bytes(maxSize: unknown): number {
-  // Beyond 15 MiB MongoDB's own limit, of 16 MiB a document, would come first.
+  // MongoDB limits a document to 16 MiB; above 15 MiB its own error could come first.
   if (Number.isSafeInteger(maxSize) && (maxSize as number) >= 1 && (maxSize as number) <= 15 * MEBIBYTE) {
     return maxSize as number
   }

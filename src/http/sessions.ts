@@ -30,7 +30,7 @@ import {
 } from './unsent-cookies.ts'
 import { byUser, type EndAllOptions, endOthers, exceptIn, type FoundSession } from './users.ts'
 
-/** What `Session(app)` returns: where sessions live, and what is done with them outside of their visitors' requests. */
+/** What `Session(app)` returns: the sessions' store, and what can be done with sessions outside of their visitors' requests. */
 export class Sessions<
   Data = DefaultData,
   Collection = unknown,
@@ -40,10 +40,10 @@ export class Sessions<
 > {
   readonly #makeStore: StoreMaker<Collection>
   readonly #framework: Framework<Context, Middleware>
-  /** The one that is there at each call, held to the timeout. */
+  /** Calls the store that is set at that moment, with the timeout. */
   readonly #store: TimedStore
   readonly #visit: SessionSettings
-  /** A failure, and of which session it is. */
+  /** Reports an error; `of` is the id of its session. */
   readonly #report: (error: unknown, of: string) => void
   /** @internal */
   readonly requests: Requests<Context>
@@ -68,9 +68,9 @@ export class Sessions<
   }
 
   /**
-   * The MongoDB collection that holds the sessions, a promise of one, or a function that connects and gives one: it is
-   * called when a session is first needed, and again after it has failed. It may be set after the app has been put
-   * together; until then, requests that use their session are answered with 503.
+   * The MongoDB collection that holds the sessions, a promise of it, or a function that connects and returns it. The function is
+   * called when a session is first needed, and again after it has failed. `collection` may be set after the app has started;
+   * until then, requests that use their session are answered with 503.
    */
   get collection(): Eventual<Collection> | undefined {
     return this.#collection
@@ -88,7 +88,7 @@ export class Sessions<
     this.#collection = collection
   }
 
-  /** Where the sessions live, or a promise of it; `undefined` until a function given as `collection` has been called. */
+  /** The store, or a promise of it. `undefined` until one is set, and until a function given as `collection` has been called. */
   get store(): Store | Promise<Store> | undefined {
     return this.#source?.present
   }
@@ -103,11 +103,10 @@ export class Sessions<
   }
 
   /**
-   * Prepares the store's indexes; for MongoDB, the TTL index by which expired sessions are removed, and the index by
-   * user. Call it each time the app starts: what is there already is left alone. Each is made whatever becomes of the other.
+   * Prepares the store's indexes. For MongoDB these are the TTL index, which removes expired sessions, and the index by user; if one
+   * fails, the other is still created. Call it each time the app starts: an existing index is left as it is.
    *
-   * @throws {ConfigurationError} if an index is in the way that has other options, which is never dropped, or if MongoDB
-   * refuses one.
+   * @throws {ConfigurationError} if an existing index has other options (it is never dropped), or if MongoDB refuses to create one.
    * @throws {StoreUnavailableError}
    */
   async ensureIndex(): Promise<void> {
@@ -115,7 +114,7 @@ export class Sessions<
   }
 
   /**
-   * How many sessions there are, of all visitors: those that have neither ended nor expired.
+   * The number of all visitors' sessions that have neither ended nor expired.
    *
    * @throws {ConfigurationError} where the store cannot count sessions.
    */
@@ -124,8 +123,9 @@ export class Sessions<
   }
 
   /**
-   * Removes expired sessions from the store, and resolves to how many it removed. Stores do that by themselves, by a timer or, as
-   * MongoDB does, in the database: 0 then. Call it from a scheduled job where no process lives for long, as in serverless functions.
+   * Removes expired sessions from the store, and resolves to the number removed. Most stores also do this on a timer. MongoDB
+   * removes them itself, so the result is 0. Call it from a scheduled job if no process of the app runs for long, as in
+   * serverless functions.
    *
    * @throws {StoreUnavailableError}
    */
@@ -134,8 +134,8 @@ export class Sessions<
   }
 
   /**
-   * The sessions of a user, as the option `user` names the field. (Where the compiler takes other values than that field's, name
-   * it in the type: `Session<Data, 'user_id'>(…)`.)
+   * The sessions of a user: those whose field, named by the option `user`, has this value. For the compiler to check the value's
+   * type, name the field in the type too: `Session<Data, 'user_id'>(…)`.
    *
    * @throws {ConfigurationError} without that option, or where the store cannot find sessions.
    */
@@ -143,19 +143,19 @@ export class Sessions<
     const [path, value] = byUser(this.#framework.settings.user, user)
     for await (const record of this.#store.find(path, value)) {
       const { id, created, expires, fields } = record
-      // Somebody else's, under a name that no session of ours can have: nobody can come with it, or end it by it.
+      // Not stored by this library: no cookie can lead to such an id, and `end` does not take it.
       if (!isId(id)) continue
       yield { id, created, expires, fields: plain(fields) as SessionFields<Data> }
     }
   }
 
   /**
-   * Ends all sessions of a user but `except`, a session or its id: "sign out everywhere else". Effective on the next
-   * request of any process. Resolves to how many were ended.
+   * Ends all sessions of a user except `except`, a session or its id: "sign out everywhere else". It takes effect at the next
+   * request in any process. Resolves to the number of sessions ended.
    *
-   * @throws {FieldError} for an `except` that is no stored session and no id.
-   * @throws {StoreUnavailableError} once all others have been ended, where some could not be; and where there are always
-   * more, since somebody keeps signing in.
+   * @throws {FieldError} if `except` is neither a stored session nor an id.
+   * @throws {StoreUnavailableError} if some sessions could not be ended (all others have been), or if new sessions keep coming
+   * because somebody keeps signing in.
    */
   async endAll(user: User, options?: EndAllOptions): Promise<number> {
     const except = exceptIn(options)
@@ -167,9 +167,9 @@ export class Sessions<
   }
 
   /**
-   * Ends the session of this id, whoever's it is. Ending one that does not exist is not an error.
+   * Ends the session with this id, of any user. Ending a session that does not exist is not an error.
    *
-   * @throws {FieldError} (400) for what cannot be an id.
+   * @throws {FieldError} (400) if `id` cannot be an id.
    */
   async end(id: SessionId): Promise<void> {
     await this.#store.delete(checkedId(id))
@@ -177,11 +177,11 @@ export class Sessions<
   }
 
   /**
-   * A session by its id, for jobs and admin pages: with the commands of `ctx.session`, but no cookie. Using it does not
-   * extend it.
+   * A session by its id, for jobs and admin pages. It has the commands of `ctx.session`, but no cookie. Using it does not extend
+   * its life.
    *
-   * @throws {FieldError} (400) for what cannot be an id.
-   * @throws {SessionEndedError} from whatever is done with it, if there is no such session.
+   * @throws {FieldError} (400) if `id` cannot be an id.
+   * @throws {SessionEndedError} from each method of the returned session, if the session does not exist.
    */
   open(id: SessionId): SessionHandle<Data> {
     const visit = new Visit(nobody, this.#visit, checkedId(id))
@@ -191,8 +191,8 @@ export class Sessions<
   }
 
   /**
-   * Stores a new session with these fields, for tests that begin with a visitor who is signed in, and for jobs. `cookie`, its
-   * name and its value, is what a request sends as its header `Cookie`; whoever has it is the visitor.
+   * Stores a new session with these fields, for jobs and for tests that begin with a signed-in visitor. `cookie` is the value of the
+   * request header `Cookie`: `name=value`. Everyone who has it can act as the visitor.
    *
    *     const { cookie } = await sessions.create({ user_id: 'ada' })
    *     await fetch(url, { headers: { cookie } })
@@ -210,7 +210,7 @@ export class Sessions<
     return { id, cookie: `${cookie.name}=${cookie.value}` }
   }
 
-  /** @internal As `create`, with what a browser is told of the cookie. */
+  /** @internal As `create`, with the cookie's attributes. */
   async createWithCookie(
     fields: unknown,
     options: unknown,
@@ -222,14 +222,14 @@ export class Sessions<
   }
 
   /**
-   * The session of a request that Koa does not serve, such as a WebSocket's upgrade: loaded, and read-only as to its
-   * cookie. Commands work on a session that exists; one that does not cannot be made.
+   * Loads the session of a request that Koa does not serve, such as the upgrade of a WebSocket. Commands work on an existing
+   * session. No cookie can be set, so no new session can be stored.
    *
-   * Browsers send the cookie with every page's upgrade, so a request that a page of another origin sent is refused. One of a
-   * program that is no browser, which sends neither `Sec-Fetch-Site` nor `Origin`, is not.
+   * Browsers send the cookie with an upgrade from any page, so a request from a page of another origin is refused. A request
+   * with neither `Sec-Fetch-Site` nor `Origin` does not come from a browser, and is not refused.
    *
-   * @throws {ConfigurationError} for what is no request of Node, such as a `Request` of fetch.
-   * @throws {InvalidCSRFTokenError} (403) for a request of another origin than this host's and those of `origins`.
+   * @throws {ConfigurationError} if `request` is not a Node.js request, such as a `Request` of fetch.
+   * @throws {InvalidCSRFTokenError} (403) if the request's origin is neither this host's nor one of `origins`.
    * @throws {StoreUnavailableError}
    */
   async load(request: IncomingMessage, options?: Pick<CSRFOptions, 'origins'>): Promise<LoadedSession<Data>> {
@@ -243,10 +243,10 @@ export class Sessions<
   }
 
   /**
-   * Middleware that refuses requests which another site made a visitor's browser send. Use it after a body parser, so
-   * that it sees the field `_csrf`, and before what changes things.
+   * Middleware that refuses requests which another site made a visitor's browser send. Use it after a body parser, so that it can
+   * read the field `_csrf`, and before the handlers that change something.
    *
-   * @throws {ConfigurationError} for an origin or a path that is none.
+   * @throws {ConfigurationError} if an origin or a path in the options is not valid.
    */
   csrf(options?: CSRFOptions): Middleware {
     if (!(this instanceof Sessions)) {
@@ -258,22 +258,22 @@ export class Sessions<
   }
 
   /**
-   * For the end of the process: waits for the requests that use their session, streamed bodies and those whose visitors
-   * have gone included, and then for the store calls under way, each at most for `timeout`. From then on calls are
-   * refused with `StoreUnavailableError`, until another store is set. Lets go of what the store opened; a connection that
-   * the app opened is the app's to close, afterwards.
+   * For the end of the process. Waits for the requests that use their session, including streamed responses and requests whose
+   * visitors have disconnected, and then for the running store calls; each wait takes at most `timeout`. After that, calls reject
+   * with `StoreUnavailableError` until another store is set. Closes what the store itself opened; the app closes its own
+   * connection afterwards.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
   }
 
-  /** `await using sessions = Session(app)` closes them at the end of the scope. */
+  /** For `await using sessions = Session(app)`: calls `close` at the end of the scope. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** Of the store that is there now: another may be set meanwhile, and is not closed. */
+  /** Closes the store that is set now: another one, set meanwhile, must stay open. */
   async #close(): Promise<void> {
     const store = this.#store
     const source = this.#source

@@ -6,7 +6,7 @@ import type { Path } from '../language/paths.ts'
 import { literal } from '../language/values.ts'
 import type { DefaultData, SessionFields } from '../session/types.ts'
 
-/** A session as `find` gives it: a picture of a moment. */
+/** A session as `find` found it. It does not change when the stored session does. */
 export interface FoundSession<Data = DefaultData> {
   /** What `end`, `open` and `except` take. */
   readonly id: SessionId
@@ -16,16 +16,16 @@ export interface FoundSession<Data = DefaultData> {
 }
 
 export interface EndAllOptions {
-  /** The session that goes on, or its id. */
+  /** The session that is not ended, or its id. */
   readonly except?: SessionId | { readonly id: SessionId | undefined } | undefined
 }
 
-/** How often sessions are looked for anew: each time some have come while others were ended. */
+/** How often to search again: each time new sessions may have been created while others were ended. */
 const MAX_PASSES = 10
 
 /**
- * Ends the sessions that `find` finds, all but one, until two passes have found none: one may have been given a new id while the first was
- * under way. One that cannot be ended does not keep the others. Resolves to how many were ended.
+ * Ends the sessions that `find` finds, except one, until two passes in a row have found none: a session may be regenerated during a
+ * pass. A session that cannot be ended does not stop the others from being ended. Resolves to the number ended.
  */
 export async function endOthers(
   except: SessionId | undefined,
@@ -53,14 +53,14 @@ export async function endOthers(
   return ended
 }
 
-/** Where a user's sessions are told from others': the option `user` names the field. */
+/** The path and the value by which a user's sessions are found. */
 export function byUser(path: Path | undefined, user: unknown): [Path, unknown] {
   if (path === undefined) {
     throw new ConfigurationError(
       "find() and endAll() need the option user: the field that names a session's user",
     )
   }
-  // Which an absent field equals too: everybody who is not signed in.
+  // An absent field equals null: every visitor who is not signed in would match.
   if (user === null || user === undefined) throw new FieldError('null and undefined are no user', path)
   return [path, literal(user, path)]
 }

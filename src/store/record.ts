@@ -6,32 +6,32 @@ import type { Fields } from '../language/values.ts'
 export interface SessionRecord {
   readonly id: SessionId
   readonly created: Date
-  /** From this instant on the session does not exist, whether or not its record is still there. */
+  /** From this instant on the session does not exist, even if its record is still stored. */
   readonly expires: Date
-  /** The absolute limit. `expires` is never later: who inserts a record, or moves its end, sees to it. */
+  /** The absolute limit. `expires` is never later: the callers of `insert` and `update` make sure of it. */
   readonly absolute?: Date
   /** The idle lifetime, milliseconds. */
   readonly maxAge: number
-  /** Moves with every write. */
+  /** The revision. Every write increments it. */
   readonly rev: number
   readonly fields: Fields
 }
 
-/** What `destroy` and `regenerate` leave for a while, so that late requests are told from new visitors. */
+/** What `destroy` and `regenerate` leave for a while, so that a late request with the old cookie is not taken for a new visitor. */
 export interface Tombstone {
   readonly ended: Date
-  /** Only after `regenerate`; with `grace` it lets who holds the old secret derive the new one. */
+  /** Only after `regenerate`. With `grace`, a request with the old secret can derive the new secret from it. */
   readonly next?: string
 }
 
-/** The form of a record that is readable in the database, and of what is left of one that has ended. */
+/** Versions of the stored form: of a record, and of a tombstone. */
 export const FORM = 2
 export const ENDED_FORM = -2
 
 /** A record as stores with named columns or keys write it; readable in the database. */
 export interface StoredRecord {
   _id: SessionId
-  /** Whose it is: what has another is none of ours. */
+  /** Marks records of this library: a record with another value is not one of them. */
   v: typeof FORM
   created: Date
   expires: Date
@@ -60,7 +60,7 @@ export function lifeAfter(life: Life, change: Change): Life {
   return { expires: Math.max(life.expires, expires.getTime()), maxAge: life.maxAge }
 }
 
-/** What an update has to say of a record's lifetime: that it is another than the change goes by, so that its end stays. */
+/** The record's idle lifetime, if it differs from the one that the change assumes. Then the change must not move `expires`. */
 export function otherLifetime(
   { whileMaxAge }: Change,
   maxAge: number,
