@@ -23,17 +23,17 @@ export function fieldColumns(names: Names, wanted: Wanted, parameters: Parameter
   }
   return wanted.map(name => {
     const key = parameters.text(name)
-    const value = `SELECT '${LARGE}' || encode(f.v, 'hex') FROM ${names.fields} AS f WHERE f.id = s.id AND f.name = ${key}`
+    const value = `SELECT '${LARGE}' || encode(f.v, 'base64') FROM ${names.fields} AS f WHERE f.id = s.id AND f.name = ${key}`
     return `CASE WHEN s.large ? ${key} THEN (${value}) ELSE (s.small -> ${key})::text END`
   })
 }
 
 /**
- * The large fields as `name:bytes,…` in hexadecimal: clients differ in how they read lists of bytes, and JSON would take the
- * server ten times as long.
+ * The large fields as `name:bytes,…`, names in hexadecimal and bytes in Base64: clients differ in how they read lists of bytes,
+ * and JSON would take the server ten times as long.
  */
 function largeColumn(names: Names, isWanted: string, condition = ''): string {
-  const field = `encode(convert_to(f.name, 'UTF8'), 'hex') || ':' || encode(f.v, 'hex')`
+  const field = `encode(convert_to(f.name, 'UTF8'), 'hex') || ':' || encode(f.v, 'base64')`
   return (
     `CASE WHEN ${isWanted} THEN (SELECT string_agg(${field}, ',') FROM ${names.fields} AS f ` +
     `WHERE f.id = s.id AND s.large ? f.name${condition}) END`
@@ -63,7 +63,7 @@ function eachIn<T>(
       const text = row[at + index]
       if (typeof text !== 'string') continue
       const isLarge = text.startsWith(LARGE)
-      fields.push([name, isLarge ? ofBytes(Buffer.from(text.slice(1), 'hex')) : ofJSON(JSON.parse(text))])
+      fields.push([name, isLarge ? ofBytes(Buffer.from(text.slice(1), 'base64')) : ofJSON(JSON.parse(text))])
     }
     return Object.fromEntries(fields)
   }
@@ -74,7 +74,7 @@ function eachIn<T>(
   }
   for (const field of typeof large === 'string' ? large.split(',') : []) {
     const [name = '', bytes = ''] = field.split(':')
-    fields.push([Buffer.from(name, 'hex').toString(), ofBytes(Buffer.from(bytes, 'hex'))])
+    fields.push([Buffer.from(name, 'hex').toString(), ofBytes(Buffer.from(bytes, 'base64'))])
   }
   return Object.fromEntries(fields)
 }
