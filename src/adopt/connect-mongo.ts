@@ -1,7 +1,7 @@
 import { isPast } from './other-session.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
-/** What is asked of the collection; one of the official driver is one. */
+/** The methods of a collection that are used. A collection of the official driver has them. */
 export interface ConnectMongoCollection {
   findOne(filter: object): Promise<object | null>
   deleteOne(filter: object): Promise<unknown>

@@ -1,13 +1,13 @@
 import type { ExpressSessionStore } from './stored-session.ts'
 
-/** What is asked of PostgreSQL; a `Pool` of `pg` is one. */
+/** The method of a pool that is used. A `Pool` of `pg` has it. */
 export interface ConnectPgSimplePool {
   query(text: string, values: unknown[]): Promise<{ readonly rows: readonly unknown[] }>
 }
 
 export interface ConnectPgSimpleOptions {
   pool: ConnectPgSimplePool
-  /** @default the first of the connection's `search_path` that has the table */
+  /** @default the first schema in the connection's `search_path` that has the table */
   schemaName?: string
   /** @default 'session' */
   tableName?: string
@@ -19,7 +19,7 @@ export function connectPgSimple(options: ConnectPgSimpleOptions): ExpressSession
   const table = [schemaName, tableName].flatMap(name => (name === undefined ? [] : [quoted(name)])).join('.')
   return {
     async load(id) {
-      // By the app's clock in whole seconds, as connect-pg-simple writes and asks.
+      // By the app's clock in whole seconds, as in connect-pg-simple.
       const now = Math.ceil(Date.now() / 1000)
       const asked = `SELECT sess FROM ${table} WHERE sid = $1 AND expire >= to_timestamp($2)`
       const { rows } = await pool.query(asked, [id, now])

@@ -5,7 +5,7 @@ export interface ConnectRedisOptions {
   client: AdoptingRedisClient
   /** @default 'sess:' */
   prefix?: string
-  /** The `serializer` that connect-redis was given. What it throws means: no session. */
+  /** The `serializer` that connect-redis was given. If it throws, there is no session. */
   serializer?: { parse(text: string): unknown }
 }
 

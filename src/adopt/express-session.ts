@@ -2,11 +2,11 @@ import type { Adopter, OtherCookie } from './other-session.ts'
 import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
 
 export interface ExpressSessionOptions extends OtherCookie, ExpressSessionStore {
-  /** The option `secret` of express-session: one that signed, or all that may have. */
+  /** The option `secret` of express-session: one secret, or a list of all that may have signed a cookie. */
   secret: string | readonly string[]
 }
 
-/** Sessions of express-session: in a store, by the id in a cookie that is signed as express-session does. */
+/** Adopts sessions of express-session: they are in a store, under the id in its signed cookie. */
 export function expressSession(options: ExpressSessionOptions): Adopter {
   const secrets = secretsIn(options.secret, 'expressSession', 'express-session')
   return storedSession({ key: 'connect.sid', ...options }, options, value =>

@@ -2,7 +2,7 @@ import type { Adopter, OtherCookie } from './other-session.ts'
 import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
 
 export interface FastifySessionOptions extends OtherCookie, ExpressSessionStore {
-  /** The option `secret` of @fastify/session: one that signed, all that may have, or what verifies. */
+  /** The option `secret` of @fastify/session: one secret, a list of all that may have signed a cookie, or a signer. */
   secret: string | readonly string[] | FastifySigner
   /**
    * The option `cookiePrefix`, such as `'s:'` where the sessions were express-session's before.
@@ -13,12 +13,12 @@ export interface FastifySessionOptions extends OtherCookie, ExpressSessionStore 
   algorithm?: string
 }
 
-/** What @fastify/session calls a signer, as far as it is needed here. */
+/** A signer of @fastify/session: the method that is used. */
 export interface FastifySigner {
   unsign(value: string): { readonly valid: boolean; readonly value: string | null }
 }
 
-/** Sessions of @fastify/session: in a store, which may be one for express-session, by the id in a signed cookie. */
+/** Adopts sessions of @fastify/session: they are in a store, also one made for express-session, under the id in a signed cookie. */
 export function fastifySession(options: FastifySessionOptions): Adopter {
   const { secret, cookiePrefix = '', algorithm = 'sha256' } = options
   const unsigned = isSigner(secret)

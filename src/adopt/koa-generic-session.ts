@@ -1,19 +1,20 @@
 import { type Adopter, clear, type OtherCookie, signedReader, withoutCookie } from './other-session.ts'
 
-/** What koa-generic-session calls a store, as far as it is needed here; koa-redis is one. */
+/** A store of koa-generic-session, such as koa-redis: the methods that are used. */
 export interface KoaGenericSessionStore {
   get(key: string): unknown
   destroy(key: string): unknown
 }
 
 export interface KoaGenericSessionOptions extends OtherCookie {
+  /** The keys that signed the other library's cookies, if they are not those of this app. */
   keys?: readonly string[]
   store: KoaGenericSessionStore
   /** @default 'koa:sess:' */
   prefix?: string
 }
 
-/** Sessions of koa-generic-session: in a store, by the id in a signed cookie. */
+/** Adopts sessions of koa-generic-session: they are in a store, under the id in a signed cookie. */
 export function koaGenericSession(options: KoaGenericSessionOptions): Adopter {
   const { store, prefix = 'koa:sess:' } = options
   const cookie = { key: 'koa.sid', ...options }

@@ -3,7 +3,7 @@ import { type AdoptingRedisClient, parsedAt } from './redis.ts'
 
 export interface KoaRedisOptions {
   client: AdoptingRedisClient
-  /** The `unserialize` that koa-redis was given. What it throws means: no session. */
+  /** The `unserialize` that koa-redis was given. If it throws, there is no session. */
   unserialize?: (text: string) => unknown
 }
 

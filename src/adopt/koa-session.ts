@@ -2,7 +2,7 @@ import type Koa from 'koa'
 import { isPlain } from '../language/values.ts'
 import { type Adopter, attempted, clear, isPast, type OtherCookie, signedReader } from './other-session.ts'
 
-/** What koa-session calls a store, as far as it is needed here. */
+/** A store of koa-session: the methods that are used. */
 export interface KoaSessionStore {
   get(key: string, maxAge: number, options: { readonly rolling: boolean; readonly ctx: Koa.Context }): unknown
   destroy(key: string, options: { readonly ctx: Koa.Context }): unknown
@@ -11,15 +11,15 @@ export interface KoaSessionStore {
 export interface KoaSessionOptions extends OtherCookie {
   /** The keys that signed the other library's cookies, if they are not those of this app. */
   keys?: readonly string[]
-  /** How a cookie's value becomes data, if koa-session had an `encode` of its own. What it throws means: no session. */
+  /** The `decode` of koa-session, if it was given one. If it throws, there is no session. */
   decode?: (value: string) => unknown
-  /** The store of koa-session, if the cookie holds only a key of it. */
+  /** The store of koa-session, if it was given one. */
   store?: KoaSessionStore
 }
 
 const DAY = 24 * 60 * 60 * 1000
 
-/** Sessions of koa-session 7 and older: in a signed cookie `key`, or in an external store. */
+/** Adopts sessions of koa-session 7 and older: they are in a signed cookie, or in a store. */
 export function koaSession(options: KoaSessionOptions = {}): Adopter {
   const { decode = decoded, store } = options
   const cookie = { key: 'koa.sess', ...options }
@@ -28,7 +28,7 @@ export function koaSession(options: KoaSessionOptions = {}): Adopter {
     const value = read(ctx, cookie.key)
     if (!value) return undefined
     const data = store ? await store.get(value, DAY, { rolling: false, ctx }) : attempted(() => decode(value))
-    // A cookie that is its own data names no session: two visitors may have the same.
+    // Without a store the cookie is the data, which is no key of one session: two visitors may have equal data.
     onceStored(async () => {
       if (data) await store?.destroy(value, { ctx })
       clear(ctx, cookie, `${cookie.key}.sig`)

@@ -5,13 +5,12 @@ import type { OnceStored } from '../http/options.ts'
 import { type Fields, isPlain } from '../language/values.ts'
 
 /**
- * For the option `adopt`: what a visitor brings from another library's session, as fields. What a session of ours cannot
- * hold stays behind, and so does the other library's own. Once ours is stored the other session is ended, and its cookie
- * cleared.
+ * A function for the option `adopt`. It returns the fields of the visitor's session of another library, without that library's own
+ * data. Once the new session is stored, the other session is ended and its cookie is cleared.
  */
 export type Adopter = (ctx: Koa.Context, onceStored: OnceStored) => Promise<Fields | undefined>
 
-/** The other library's cookie; `path` and `domain` as that one was set with, or it cannot be cleared. */
+/** The other library's cookie. Without the `path` and `domain` that it was set with, it cannot be cleared. */
 export interface OtherCookie {
   key?: string
   /** @default '/' */
@@ -49,20 +48,20 @@ export function clear(
   }
 }
 
-/** Of data whose `cookie` says when it ends, and belongs to the other library. */
+/** The data without its property `cookie`, which is the other library's; `undefined` if that says the session has expired. */
 export function withoutCookie(data: unknown): Fields | undefined {
   if (!isPlain(data)) return undefined
   const { cookie, ...rest } = data
   return isPlain(cookie) && isPast(cookie.expires) ? undefined : rest
 }
 
-/** Milliseconds, a date, or one in words; what is none of them is no end at all. */
+/** `end` is milliseconds, a date, or a date as text. Any other value means that there is no end. */
 export function isPast(end: unknown): boolean {
   const isTime = typeof end === 'number' || typeof end === 'string' || types.isDate(end)
   return isTime && new Date(end).getTime() <= Date.now()
 }
 
-/** `undefined` for what cannot be read: such a session is none. */
+/** `undefined` if it throws: a session that cannot be read counts as none. */
 export function attempted(read: () => unknown): unknown {
   try {
     return read()

@@ -1,10 +1,10 @@
-/** What is asked of a client of Redis: one of `redis`, `ioredis` or `iovalkey` is one, also of a cluster. */
+/** The methods of a Redis client that are used. Clients of `redis`, `ioredis` and `iovalkey` have them, also for a cluster. */
 export interface AdoptingRedisClient {
   get(key: string): Promise<unknown>
   del(key: string): Promise<unknown>
 }
 
-/** What a key holds, as `parse` reads it; nothing, if that cannot be read. */
+/** The parsed value of a key; `undefined` if it is absent or cannot be parsed. */
 export async function parsedAt(
   client: AdoptingRedisClient,
   key: string,

@@ -2,14 +2,14 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import { ConfigurationError } from '../errors.ts'
 import { type Adopter, attempted, clear, type OtherCookie, withoutCookie } from './other-session.ts'
 
-/** Where another library keeps its sessions. */
+/** The store of another library's sessions. */
 export interface ExpressSessionStore {
-  /** The session of an id, as an object or as JSON; nothing, if there is none or it has expired. */
+  /** The session with this id, as an object or as JSON; `undefined` or `null` if there is none or it has expired. */
   load(id: string): unknown
   destroy(id: string): unknown
 }
 
-/** Sessions in a store, by the id that `idIn` finds in the cookie's value. */
+/** Adopts sessions in a store, by the id that `idIn` finds in the cookie's value. */
 export function storedSession(
   cookie: OtherCookie & { key: string },
   store: ExpressSessionStore,
@@ -29,7 +29,7 @@ export function storedSession(
   }
 }
 
-/** The secrets as a list. An empty one is anybody's. */
+/** The secrets as a list. An empty secret is refused: anybody could sign with it. */
 export function secretsIn(secret: unknown, adopter: string, library: string): string[] {
   const secrets = [secret].flat()
   const isSecret = (one: unknown): one is string => typeof one === 'string' && one !== ''

@@ -5,7 +5,7 @@ import type { Brought } from '../session/takeover.ts'
 import type { Adopted, OnceStored } from './options.ts'
 import type { SessionCookie } from './set-cookie.ts'
 
-/** What `adopt` brings along, as the request's visit takes it over. */
+/** Calls `adopt`, and gives its result in the form that the visit takes over. */
 export async function broughtBy<Context extends object>(
   adopt: (ctx: Context, onceStored: OnceStored) => Adopted | Promise<Adopted>,
   ctx: Context,
@@ -26,7 +26,7 @@ export async function broughtBy<Context extends object>(
   return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
 }
 
-/** The session waits for what `adopt` gives, so `adopt` would wait for itself. */
+/** `ctx` without its session: the session waits for `adopt`, so `adopt` would wait for itself. */
 function sessionless<Context extends object>(ctx: Context, property: string): Context {
   return Object.create(ctx, {
     [property]: {
@@ -39,7 +39,7 @@ function sessionless<Context extends object>(ctx: Context, property: string): Co
   })
 }
 
-/** What a session of ours can hold; keys that begin with `_`, the other library's own among them, it cannot. */
+/** The fields that a session can hold. Names that begin with `_` are left out: other libraries keep their own data there. */
 function fieldsOf(data: Fields): Fields {
   const fields: Fields = {}
   for (const [name, value] of Object.entries(data)) {

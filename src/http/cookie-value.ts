@@ -6,16 +6,16 @@ import type { TokenKey } from '../session/tokens.ts'
 import type { Keys } from './keys.ts'
 
 /**
- * Secret, issue time and maxAge (milliseconds, base 36, as all times here); what only some have, each after its letter: the
- * absolute limit, the pending successor, and the key of older tokens; signature.
+ * Secret, issue time and maxAge. Then the optional parts, each after a letter: the absolute limit (a), the pending successor (h)
+ * and the key of older tokens (t). Then the signature. All times are milliseconds in base 36.
  */
 const shape =
   /^(?<secret>[0-9a-f]{40})\.(?<issued>[0-9a-z]{1,11})\.(?<maxAge>[0-9a-z]{1,11})(?:\.a-(?<absolute>[0-9a-z]{1,11}))?(?:\.h-(?<pendingSuccessor>[0-9a-z]{1,11}\.[0-9a-f]{32}))?(?:\.t-(?<tokens>[0-9a-f]{40}))?\.(?<signature>[\w-]{43})$/
 
-/** A browser sends at most a few cookies of one name; what is beyond these is an attack. */
+/** A browser sends at most a few cookies of one name. More than this is an attack. */
 const MAX_CANDIDATES = 4
 
-/** What a request's cookies say of its session: the one of our name that verifies. Of two that do, neither is believed. */
+/** The content of the session cookie: the cookie of this name that verifies. If two for different sessions verify: none. */
 export function presentedIn(cookie: string | undefined, key: string, keys: Keys): Verified | undefined {
   if (!cookie?.includes(key)) return undefined
   let found: Verified | undefined
@@ -26,7 +26,7 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keys)
       publish({ type: 'ambiguous cookie' })
       return undefined
     }
-    // The same session's, once set with other attributes: the younger is what it was last told.
+    // Two cookies of the same session, set with different attributes: the newer one counts.
     if (!found || one.issued > found.issued) found = one
   }
   return found
@@ -65,7 +65,7 @@ function verified(value: string, key: string, keys: Keys): Verified | undefined 
   return one
 }
 
-/** What a cookie of this name says, as its text. */
+/** The cookie's value, signed. */
 export function cookieValue(
   { secret, issued, maxAge, absolute, pendingSuccessor, tokens }: Presented,
   key: string,
@@ -79,26 +79,26 @@ export function cookieValue(
   return `${payload}.${keys.sign(signed(key, payload))}`
 }
 
-/** A part of a header keeps all of the header in memory. */
+/** Copied, because a substring keeps the whole header in memory. */
 function copied(text: string): string {
   return Buffer.from(text).toString()
 }
 
-/** The name is signed too: another app's cookie, or another of ours, is not this one. */
+/** The name is signed too, so that a cookie is not valid under another name. */
 function signed(key: string, payload: string): string {
   return `${key}=${payload}`
 }
 
 /**
- * A secret that follows from what is given, for who has the keys: in JSON, so that no two lists are one text; with the
- * cookie's name, so that two kinds of session never share one; and hashed, so that what is signed has no `=`, as all has that
- * is signed for cookies.
+ * A secret that only an owner of the keys can derive from these inputs. JSON, so that no two lists have the same text. With the
+ * cookie's name, so that two kinds of session never share a secret. Hashed, so that the signed text has no `=` and cannot be taken
+ * for a signed cookie, which always has one.
  */
 export function derived(keys: Keys, key: string, ...from: Parameters<Derive>): Secret {
   return secretFrom(keys.sign(`derived ${hash('sha256', JSON.stringify([key, ...from]), 'hex')}`))
 }
 
-/** Exact name, spaces and tabs around it aside, no decoding (RFC 6265bis, 5.6.3). */
+/** By the exact name, without spaces and tabs around it, and without decoding (RFC 6265bis, 5.6.3). */
 function valuesOf(key: string, header: string): string[] {
   const values: string[] = []
   for (const pair of header.split(';')) {
@@ -110,7 +110,7 @@ function valuesOf(key: string, header: string): string[] {
   return values
 }
 
-/** Not `trim()`, which also takes what no browser does, such as a no-break space. */
+/** Not `trim()`, which also removes characters that browsers keep, such as a no-break space. */
 function trimmed(text: string): string {
   let start = 0
   let end = text.length

@@ -1,7 +1,7 @@
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import type { Exchange } from './exchange.ts'
 
-/** What is alike for all frameworks that have Node's own request and response. */
+/** The part that is the same for all frameworks on Node's own request and response. */
 export abstract class NodeExchange implements Exchange {
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
@@ -43,7 +43,7 @@ export abstract class NodeExchange implements Exchange {
     this.#res.setHeader(name, value)
   }
 
-  /** What is given to `writeHead` is set before, so that it is looked at too. */
+  /** Headers passed to `writeHead` are set first, so that `look` sees them too. */
   beforeHeadersLeave(look: () => void): void {
     const res = this.#res
     const { writeHead } = res
@@ -70,7 +70,7 @@ export abstract class NodeExchange implements Exchange {
   }
 }
 
-/** As `writeHead` takes them: by name, as names and values by turns, or in pairs. */
+/** Sets headers in each form that `writeHead` takes: an object, a flat list of names and values, or a list of pairs. */
 function setAll(res: ServerResponse, headers: OutgoingHttpHeaders | unknown[]): void {
   if (!Array.isArray(headers)) {
     for (const [name, value] of Object.entries(headers)) res.setHeader(name, value as string)

@@ -4,16 +4,16 @@ import { refusal } from '../session/tokens.ts'
 import { shown } from '../shown.ts'
 import type { Exchange } from './exchange.ts'
 
-/** A host as RFC 9110, 7.2 has it: without a user. */
+/** A host as in RFC 9110, 7.2: without user information. */
 const hostShape = /^(?:[\w.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?$/i
 
-/** Browsers send `null` for their pages, as they do for sandboxed ones. */
+/** Browsers send the origin `null` for pages of these schemes, as for sandboxed pages. */
 const opaque = /^(?:null$|(?:about|blob|data|file|javascript):)/i
 
 /**
- * The origins that an app trusts beside its own.
+ * The origins that an app trusts in addition to its own.
  *
- * @throws {ConfigurationError} for what is no origin as browsers send it (RFC 6454, 6.2; URL Standard, "host serializer").
+ * @throws {ConfigurationError} if one is not in the form in which browsers send it (RFC 6454, 6.2; URL Standard, "host serializer").
  */
 export function trustedOrigins(call: string, list: unknown = []): ReadonlySet<string> {
   if (!Array.isArray(list)) {
@@ -39,7 +39,7 @@ function faultOf(text: string): string | undefined {
   return sent === text ? undefined : `give ${shown(sent)}, which is what browsers send`
 }
 
-/** Scheme, host and port in the form that browsers give them. `URL#origin` has it for some schemes only. */
+/** Scheme, host and port in the form in which browsers send them. `URL#origin` works for some schemes only. */
 function serialised(text: string): string | undefined {
   if (!URL.canParse(text)) return undefined
   const { protocol, host } = new URL(text)
@@ -47,8 +47,8 @@ function serialised(text: string): string | undefined {
 }
 
 /**
- * Whether the browser says that a page which may do so sent the request; `false` if it says nothing, as programs that are no
- * browsers do. `Sec-Fetch-Site` counts first, where the origin is not one of those trusted.
+ * `true` if the headers show that a page of this app or of a trusted origin sent the request. `false` if neither header was sent,
+ * as by programs other than browsers. For an origin that is not trusted, `Sec-Fetch-Site` counts before `Origin`.
  *
  * @throws {InvalidCSRFTokenError} with this message, if a page of another site sent it.
  */
@@ -73,7 +73,7 @@ export function assertOrigin(exchange: Exchange, trusted: ReadonlySet<string>, m
 }
 
 /**
- * For a request that the app hands on itself, to `load(request, options)`.
+ * Checks the origin of a request that the app passes to `load(request, options)`.
  *
  * @throws {InvalidCSRFTokenError} if a page of another site sent it.
  */
@@ -84,10 +84,10 @@ export function assertLoadable(exchange: Exchange, options: unknown): void {
   assertOrigin(exchange, trustedOrigins('load()', origins), message)
 }
 
-/** Host against host: whether TLS is ended before this process cannot be told here. */
+/** Compares the hosts. An `https` origin is allowed on a plain connection, since a proxy may have ended TLS. */
 function isOwn(origin: string, exchange: Exchange): boolean {
   const { host, givenHost, isSecure } = exchange
-  // A framework may take what stands behind an @ for the host, and no browser sends one.
+  // A framework may take the part after an @ for the host. No browser sends an @.
   if (!hostShape.test(host) || givenHost.includes('@') || !URL.canParse(origin)) return false
   const { host: ofOrigin, origin: whole, protocol } = new URL(origin)
   if (whole !== origin || (protocol !== 'https:' && protocol !== 'http:')) return false

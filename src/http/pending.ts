@@ -12,8 +12,8 @@ export class Pending {
   readonly #done: () => void
 
   /**
-   * `handle` is what the app calls it, such as `ctx.session`. `isOver`: the handler is done already. `done` is called once
-   * nothing more will be done for the response.
+   * `handle` is the session's name in messages, such as `ctx.session`. `isOver`: the handler has already returned. `done` is called
+   * once the handler's work for the response is over.
    */
   constructor(exchange: Exchange, visit: Visit, handle: string, isOver: boolean, done: () => void) {
     this.handle = handleOf(visit, handle)
@@ -24,14 +24,14 @@ export class Pending {
     else if (exchange.headersSent) this.#reportFailures()
   }
 
-  /** Resolves once no call that the request has made is under way. */
+  /** Resolves once no call of the request is running. */
   settled(): Promise<void> {
     return this.#visit.queue.settled()
   }
 
   /**
-   * The handler is done: resolves once all its changes are acknowledged, or rejects with the first failure that nobody handled;
-   * the others are reported. Then the response may leave.
+   * For a handler that has returned. Resolves once all its changes are acknowledged, or rejects with the first error that was not
+   * handled; the other errors are reported. After that the response may be sent.
    */
   async answered(): Promise<void> {
     const { queue } = this.#visit
@@ -40,17 +40,17 @@ export class Pending {
     do {
       await queue.settled()
       await this.#visit.finish().catch(error => unfinished.push(error))
-      // Something may have been begun while the store was asked.
+      // The app may have begun another call meanwhile.
       if (queue.isPending) continue
       failures.push(...queue.failures(), ...unfinished.splice(0))
       for (const other of failures.splice(1)) this.#exchange.report(other)
-      // Or by a listener that was told of a failure.
+      // A listener for errors may have begun one too.
     } while (queue.isPending)
     this.#close()
     if (failures.length > 0) throw failures[0]
   }
 
-  /** The handler failed: rejects with its error once the response may leave. Other failures are reported. */
+  /** For a handler that has thrown. Rejects with its error once the response may be sent. Other errors are reported. */
   async failed(error: unknown): Promise<never> {
     const { queue } = this.#visit
     do {
@@ -68,7 +68,7 @@ export class Pending {
     this.#done()
   }
 
-  /** No response can fail for them from now on. */
+  /** From now on the response cannot fail, so errors are reported. */
   #reportFailures(): void {
     this.#visit.queue.close(onceOfAKind(error => this.#exchange.report(error)))
   }

@@ -9,15 +9,15 @@ import { Pending } from './pending.ts'
 import { Responses } from './responses.ts'
 import { SessionCookie } from './set-cookie.ts'
 
-/** How a request uses its session; `over`: not at all, and its handler is done. */
+/** How a request uses its session. `over`: its handler has returned without using it. */
 type Use = Pending | 'unused' | 'over'
 
-/** Where a request's context keeps its use of each kind of session. */
+/** A request's context, which stores its use of each kind of session under a symbol. */
 export type Using = { [used: symbol]: Use | undefined }
 
-/** The requests of an app. Each gets its session when it first asks for it. */
+/** The requests of an app. A request's session is made when it is first used. */
 export class Requests<Context extends Using> {
-  /** The responses of those that use their session. */
+  /** The responses of requests that use their session. */
   readonly responses = new Responses()
   readonly #used = Symbol('used')
   readonly #framework: Framework<Context, unknown>
@@ -36,7 +36,7 @@ export class Requests<Context extends Using> {
   /** Runs the handler of a request, and holds its response until all changes made for it are acknowledged. */
   serve(ctx: Using, handler: () => Promise<unknown>): Promise<unknown> {
     const used = this.#used
-    // An app that is mounted twice may run within itself: the outer run waits for what this one does.
+    // An app that is mounted twice may run inside itself: then the outer run waits for the calls of this one.
     if (ctx[used]) return handler().finally(() => typeof ctx[used] === 'object' && ctx[used].settled())
     ctx[used] = 'unused'
     return handler().then(
@@ -55,7 +55,7 @@ export class Requests<Context extends Using> {
 
   #begin(ctx: Context, use: 'unused' | 'over' | undefined): Pending {
     const { settings, keys, exchangeOf, handle, unseen, adopt } = this.#framework
-    // A listener that is told of an error cannot help where it was raised.
+    // An error listener is exempt: it cannot choose in which request the error was raised.
     if (!use && !isReporting()) throw new ConfigurationError(unseen)
     const exchange = exchangeOf(ctx)
     const cookie = new SessionCookie(exchange, settings, keys())

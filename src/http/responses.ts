@@ -2,12 +2,12 @@ import { EventEmitter, once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import type { Exchange } from './exchange.ts'
 
-/** The responses of requests that use their session, until nobody works at them and they have been sent or broken off. */
+/** The responses of requests that use their session, each until its handler is done and it has been sent or aborted. */
 export class Responses {
   readonly #underWay = new Set<() => void>()
   readonly #ends = new EventEmitter()
 
-  /** Gives what is to be called once nobody works at it: who does may go on long after a visitor has gone. */
+  /** Returns the function to call once the handler is done: a handler may run on long after its visitor has disconnected. */
   add(exchange: Exchange): () => void {
     let awaited = exchange.isClosed ? 1 : 2
     const done = () => {
@@ -20,7 +20,7 @@ export class Responses {
     return done
   }
 
-  /** Waits for those under way now, no longer than so many milliseconds. */
+  /** Waits for the responses that are open now, for at most `ms` milliseconds. */
   async ended(ms: number): Promise<void> {
     await atMost(ms, this.#endOf([...this.#underWay]))
   }
@@ -32,7 +32,7 @@ export class Responses {
   }
 }
 
-/** Waits for `work`, but no longer than so many milliseconds. */
+/** Waits for `work`, for at most `ms` milliseconds. */
 export async function atMost(ms: number, work: Promise<unknown>): Promise<void> {
   const enough = new AbortController()
   await Promise.race([work, setTimeout(ms, undefined, enough)]).finally(() => enough.abort())

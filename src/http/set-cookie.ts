@@ -7,13 +7,13 @@ import type { Exchange } from './exchange.ts'
 import type { Keys } from './keys.ts'
 import { MAX_DAYS, type Settings } from './options.ts'
 
-/** The session's cookie of one request and its response: read once, sent at most once, as the headers leave. */
+/** The session cookie of one request and its response. It is set at most once, just before the headers are sent. */
 export class SessionCookie implements Carrier {
   readonly #exchange: Exchange
   readonly #settings: Settings
   readonly #keys: Keys
   #line: string | undefined
-  /** What `adopt` has set: the other library's cookie must go when ours comes, whatever else becomes of the request. */
+  /** The `Set-Cookie` lines of `adopt`, which clear the other library's cookie: they must be sent together with this cookie. */
   readonly #adopting: string[] = []
 
   constructor(exchange: Exchange, settings: Settings, keys: Keys) {
@@ -58,7 +58,7 @@ export class SessionCookie implements Carrier {
   }
 
   #set(value: string, expires: Date | undefined): void {
-    // What is stored by now is stored; only its visitor cannot be told any more.
+    // Too late to set the cookie. The change has been stored all the same.
     if (!this.canCarry()) return
     const { key, cookie } = this.#settings
     const { isSecure } = this.#exchange
@@ -66,7 +66,7 @@ export class SessionCookie implements Carrier {
     this.#line = setCookie(key, value, expires, { ...cookie, secure: cookie.secure ?? isSecure })
   }
 
-  /** The app has done its part: what it has set whole, and what Koa drops when it answers an error, is put back here. */
+  /** Adds the cookie, and lines that were lost: the app may have replaced `Set-Cookie`, and Koa drops it when it answers an error. */
   #look(): void {
     const exchange = this.#exchange
     varyBy(exchange, 'Cookie')
@@ -83,7 +83,7 @@ function nameIn(line: string): string {
   return line.slice(0, line.indexOf('=')).trim()
 }
 
-/** Names, values and attributes are safe: they are ours, or were checked as options. */
+/** Nothing needs escaping: the value is made here, and the name and attributes were checked as options. */
 function setCookie(
   name: string,
   value: string,
@@ -102,12 +102,12 @@ function setCookie(
   ].join('; ')
 }
 
-/** When the cookie of a session that ends at `expires` ends itself; `undefined`: with the browser's own session. */
+/** When the cookie of a session that ends at `expires` expires; `undefined`: when the browser is closed. */
 export function expiryOf({ maxAge }: Presented, expires: Date, settings: Settings): Date | undefined {
   return settings.cookie.persistent || maxAge !== settings.maxAge ? latest(expires) : undefined
 }
 
-/** When the cookie ends: in whole seconds, as cookies count, and not before its session. */
+/** In whole seconds, as cookies count, rounded up so that the cookie does not end before its session. */
 function latest(expires: Date): Date {
   const last = Date.now() + MAX_DAYS * 24 * 60 * 60 * 1000
   return new Date(Math.min(Math.ceil(expires.getTime() / 1000) * 1000, last))
@@ -115,7 +115,7 @@ function latest(expires: Date): Date {
 
 const warned = new WeakSet<Settings>()
 
-/** Over plain HTTP, as far as Koa knows: `forwarded` is what a proxy says that Koa was not told to trust, or its visitor. */
+/** For a request over plain HTTP, as far as Koa knows. `forwarded` is the value of a header that Koa was not told to trust. */
 function warnOfProxy(settings: Settings, forwarded: string): void {
   const { key, cookie } = settings
   const isByTLS = /^https[ \t]*(?:,|$)/i.test(forwarded)

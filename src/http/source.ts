@@ -3,10 +3,10 @@ import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
 import type { Store } from '../store/store.ts'
 import { atMost } from './responses.ts'
 
-/** Something that is there, on its way, or comes of a function that is called again until it succeeds. */
+/** A value, a promise of it, or a function that returns such a promise and is called again until it succeeds. */
 export type Eventual<T> = T | Promise<T> | (() => Promise<T>)
 
-/** Makes a store of what `sessions.collection` is given; the MongoDB store's maker. */
+/** Makes a store from the value of `sessions.collection`. */
 export type StoreMaker<Collection> = (collection: Collection) => Store
 
 /** Where one store comes from. */
@@ -14,7 +14,7 @@ export class StoreSource {
   readonly #timeout: number
   #store: Eventual<Store>
   #connecting: Promise<Store> | undefined
-  /** A connection outlives the request that first needs it, and belongs to none. */
+  /** The async context for connecting: a connection outlives the request that first needs it. */
   readonly #context = new AsyncResource('koa-atomic-session:connection')
 
   constructor(store: Eventual<Store>, timeout: number) {
@@ -24,19 +24,19 @@ export class StoreSource {
     else if (typeof store === 'object') store.useTimeout?.(timeout)
   }
 
-  /** The store, or a promise of it, where it has come or been asked for. Looking asks for nothing. */
+  /** The store, or a promise of it, or `undefined` before it was first needed. Does not connect. */
   get present(): Store | Promise<Store> | undefined {
     return typeof this.#store === 'function' ? this.#connecting : this.#store
   }
 
-  /** The store, for who needs it now. */
+  /** The store. Connects if needed. */
   ready(): Store | Promise<Store> {
     const store = this.#store
     if (isPromise<Store>(store)) return store.catch(unconnected)
     return typeof store === 'function' ? this.#connected(store) : store
   }
 
-  /** Lets go of what the store opened; of one that is on its way, once it has come. Waits no longer than the timeout. */
+  /** Closes the store; one that is still connecting, once it is connected. Waits for at most the timeout. */
   async close(): Promise<void> {
     const { present } = this
     if (present) await atMost(this.#timeout, letGo(present))
@@ -55,7 +55,7 @@ export class StoreSource {
     return this.#connecting.catch(unconnected)
   }
 
-  /** Once the store is there, calls need not wait for a promise. A failure is told to each request that needs it. */
+  /** Keeps the store once it is connected, so that calls need not wait for a promise. A failure rejects in `ready`. */
   #keepOnceReady(promise: Promise<Store>): void {
     promise.then(
       store => {

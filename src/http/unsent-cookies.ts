@@ -9,7 +9,7 @@ import type { Keys } from './keys.ts'
 import type { Settings } from './options.ts'
 import { expiryOf } from './set-cookie.ts'
 
-/** The cookie of a request whose response is not ours to write: read, never set. */
+/** The cookie of a request whose response this library does not write: it is read, never set. */
 export function readCookie(request: IncomingMessage, key: string, keys: Keys): Carrier {
   return {
     ...nobody,
@@ -18,7 +18,7 @@ export function readCookie(request: IncomingMessage, key: string, keys: Keys): C
   }
 }
 
-/** What `create` has made. */
+/** What `create` returns. */
 export interface CreatedSession {
   /** What `end`, `open` and `except` take. */
   readonly id: SessionId
@@ -26,7 +26,7 @@ export interface CreatedSession {
   readonly cookie: string
 }
 
-/** A cookie, and what a browser is told of it. */
+/** A cookie with its attributes. */
 export interface WrittenCookie {
   readonly name: string
   readonly value: string
@@ -35,7 +35,7 @@ export interface WrittenCookie {
   readonly attributes: CookieSettings
 }
 
-/** The cookie of a session that is made outside of any request, and what was written into it. */
+/** The cookie of a session that is created outside of a request. `written` returns it. */
 export function newCookie(settings: Settings, keys: Keys): Carrier & { written(): WrittenCookie } {
   const { key: name, cookie: attributes } = settings
   let written: WrittenCookie = { name, value: '', expires: undefined, attributes }
@@ -51,7 +51,7 @@ export function newCookie(settings: Settings, keys: Keys): Carrier & { written()
   }
 }
 
-/** By its headers, since what has none would pass for a visitor without a cookie. */
+/** Checks the headers: an object without them would be taken for a visitor without a cookie. */
 export function assertRequest(request: unknown): asserts request is IncomingMessage {
   const headers = typeof request === 'object' && request !== null && 'headers' in request && request.headers
   if (

@@ -3,7 +3,7 @@ import { ConfigurationError } from '../errors.ts'
 import { describe } from '../language/paths.ts'
 
 /**
- * Other libraries take their arguments in another order, or are made without the app.
+ * Catches arguments in another library's order, and a missing app.
  *
  * @throws {ConfigurationError} unless `Session` was given an app and, after it, no other app.
  */
@@ -18,14 +18,14 @@ export function assertArguments(app: unknown, options: unknown): void {
   if (isApp(options)) throw new ConfigurationError('Session(app, options) takes one app, and was given two')
 }
 
-/** By what is used of it, since a program may well have two copies of Koa. */
+/** Checks the members that are used, not the class: a program may have two copies of Koa. */
 function isApp(value: unknown): boolean {
   if (typeof value !== 'object' || value === null) return false
   const { middleware, context, callback } = value as Partial<Koa>
   return Array.isArray(middleware) && typeof context === 'object' && typeof callback === 'function'
 }
 
-/** What Koa sets on each `ctx`, which its prototype does not show; and `then`, which would make a promise of it. */
+/** Properties that Koa sets on each `ctx`, so that its prototype does not show them; and `then`, which would make it a promise. */
 const koaOwn = new Set([
   'app',
   'req',
@@ -38,7 +38,7 @@ const koaOwn = new Set([
   'then',
 ])
 
-/** Whether a session cannot be at this property of `ctx`: something else is. */
+/** Whether this property of `ctx` is already used. */
 export function isTaken(app: Koa, property: string): boolean {
   return property in app.context || koaOwn.has(property)
 }

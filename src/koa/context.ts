@@ -3,7 +3,7 @@ import { NodeExchange } from '../http/node-exchange.ts'
 import { whileReporting } from '../session/reports.ts'
 import { answerable } from './thrown.ts'
 
-/** What Koa serves, as the sessions see it. */
+/** A request and its response in Koa. */
 export class KoaExchange extends NodeExchange {
   readonly #ctx: Koa.Context
 
@@ -28,7 +28,7 @@ export class KoaExchange extends NodeExchange {
     return this.#ctx.host
   }
 
-  /** What Koa reads the host from. */
+  /** The header from which Koa reads the host. */
   get givenHost(): string {
     const { app, req } = this.#ctx
     const { httpVersionMajor, headers } = req

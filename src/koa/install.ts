@@ -15,12 +15,15 @@ import { type AnyApp, claimKey, Mounting, useAround } from './mounting.ts'
 
 declare module 'koa' {
   interface DefaultContext {
-    /** The visitor's session: call it to load it, or call its commands on it. */
+    /** The visitor's session: `await ctx.session()` loads it, and its methods change it without loading. */
     readonly session: SessionHandle<DefaultData>
   }
 }
 
-/** What `Session(app, options)` takes. Wrong options are refused at once, naming the option. `User` is the option `user`, as a type. */
+/**
+ * The options of `Session(app, options)`. A wrong option throws a `ConfigurationError` at once, which names it. `User` is the type
+ * of the option `user`.
+ */
 export type SessionOptions<Data = DefaultData, User extends string = string> = OptionsFor<
   Data,
   User,
@@ -28,13 +31,13 @@ export type SessionOptions<Data = DefaultData, User extends string = string> = O
 >
 
 /**
- * For an app whose sessions are typed by themselves, not through `SessionData`:
+ * The type of `ctx` for an app that gives its sessions' type to `Session`, not through `SessionData`:
  *
  *     const app = new Koa<Koa.DefaultState, SessionContext<Cart>>()
  *     const sessions = Session<Cart>(app)
  *
- * With the option `property`, its value is the second argument: `SessionContext<Cart, 'cartSession'>`. An app that has several
- * kinds of session has `SessionContext<Account> & SessionContext<Cart, 'cartSession'>`.
+ * With the option `property`, give its value as the second argument: `SessionContext<Cart, 'cartSession'>`. An app with several
+ * kinds of session uses `SessionContext<Account> & SessionContext<Cart, 'cartSession'>`.
  */
 export type SessionContext<Data, Property extends string = 'session'> = {
   readonly [P in Property]: SessionHandle<Data>
@@ -48,13 +51,13 @@ export type KoaSessions<Data, Collection, User extends string> = Sessions<
   Koa.Middleware
 >
 
-/** Makes `Session(app, options)`, given what makes a store of a collection. */
+/** Makes the function `Session(app, options)`. `makeStore` makes a store from a collection. */
 export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   /**
-   * Gives every request of `app` a session, at `ctx.session`, and holds each response until the changes made for it are
-   * acknowledged. Call it before other middleware is used.
+   * Gives every request of `app` a session, at `ctx.session`. Each response is held back until the request's changes are
+   * acknowledged. Call it before `app.callback()` and `app.listen()`.
    *
-   * @throws {ConfigurationError} for options that cannot work.
+   * @throws {ConfigurationError} if an option is not valid.
    */
   return function Session<Data extends ValidData<Data> = DefaultData, User extends string = string>(
     app: AnyApp,
@@ -96,7 +99,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     Object.defineProperty(app.context, settings.property, property)
 
     const mounting = new Mounting(settings.key, settings.property, property)
-    // First of all, whenever this is called: a change made by any middleware is waited for.
+    // Before all other middleware, even what was used earlier: a change by any of them is waited for.
     const first = (ctx: Koa.Context, next: Koa.Next): Promise<unknown> =>
       ctx.app === app ? requests.serve(ctx, next) : mounting.inside(ctx, () => requests.serve(ctx, next))
     const last: Koa.Middleware = (ctx, next) => (ctx.app === app ? next() : mounting.outside(ctx, next))
@@ -106,7 +109,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   }
 }
 
-/** Koa and the app report failures too. */
+/** Notes when an error is being reported: also errors that Koa or the app report by `app.emit('error', …)`. */
 function noteReports(app: AnyApp): void {
   const { emit } = app
   const noting = (event: string | symbol, ...args: unknown[]): boolean =>

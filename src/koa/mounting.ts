@@ -1,13 +1,13 @@
 import type Koa from 'koa'
 import { ConfigurationError } from '../errors.ts'
 
-/** Any app, of whatever state and context. */
+/** An app with any types of state and context. */
 // biome-ignore lint/suspicious/noExplicitAny: a Koa app is invariant in both
 export type AnyApp = Koa<any, any>
 
 const keysIn = new WeakMap<AnyApp, Set<string>>()
 
-/** Two kinds of session under one cookie's name would each undo what the other gives. */
+/** Two kinds of session with one cookie name would overwrite each other's cookie. */
 export function claimKey(app: AnyApp, key: string): void {
   const taken = keysIn.get(app) ?? new Set()
   if (taken.has(key)) {
@@ -18,13 +18,13 @@ export function claimKey(app: AnyApp, key: string): void {
   keysIn.set(app, taken.add(key))
 }
 
-/** The cookies of the mounted apps that a request has come through, and whose they are. */
+/** The cookie names of the mounted apps that a request has passed, with their owners. */
 const claimed = Symbol('claimed')
 type MountedContext = Koa.Context & { [claimed]?: Map<string, Mounting>; [outside: symbol]: unknown }
 
 /**
- * Sessions of an app that is mounted in another. Its middleware runs with the other app's contexts, so they have these
- * sessions while it runs, and what they had before outside of it.
+ * Sessions of an app that is mounted in another app. Its middleware gets the outer app's `ctx`. So this property of `ctx` is the
+ * mounted app's session while that app runs, and what it was before outside of it.
  */
 export class Mounting {
   readonly #key: string
@@ -52,7 +52,7 @@ export class Mounting {
     }
   }
 
-  /** Runs what comes after the mounted app. */
+  /** Runs the middleware that comes after the mounted app. */
   async outside(ctx: MountedContext, run: () => Promise<unknown>): Promise<void> {
     const own = this.#swap(ctx, ctx[this.#outside] as PropertyDescriptor | undefined)
     try {
@@ -73,7 +73,7 @@ export class Mounting {
     ctx[claimed] = taken.set(this.#key, this)
   }
 
-  /** Gives what there was. */
+  /** Replaces the property, and returns the descriptor that it had. */
   #swap(ctx: Koa.Context, descriptor: PropertyDescriptor | undefined): PropertyDescriptor | undefined {
     const before = Object.getOwnPropertyDescriptor(ctx, this.#property)
     const isSwapped = descriptor
@@ -86,7 +86,7 @@ export class Mounting {
   }
 }
 
-/** Has `first` and `last` run around all other middleware of the app, whenever that is used. */
+/** Makes `first` and `last` run before and after all other middleware of the app, including middleware added later. */
 export function useAround(app: AnyApp, first: Koa.Middleware, last: Koa.Middleware): void {
   app.middleware.unshift(first)
   app.middleware.push(last)

@@ -1,8 +1,8 @@
 import { format } from 'node:util'
 
 /**
- * What Koa can answer: it sets `status` on an error, or `headerSent`, writes out what is none, and does nothing where nothing
- * is thrown. What it fails at it never answers, and the cookie of what was stored would be lost.
+ * An error that Koa can answer. Koa sets `status` or `headerSent` on an error, formats a thrown value that is not an error, and
+ * ignores a thrown `undefined`. If one of these fails, Koa sends no answer at all, and the cookie would be lost.
  */
 export function answerable(thrown: unknown, isSent: boolean): unknown {
   try {
@@ -16,12 +16,12 @@ export function answerable(thrown: unknown, isSent: boolean): unknown {
     if (takesStatus && (isOpen || !isSent)) return thrown
     return Object.assign(new Error(message, { cause: thrown }), { name, code, status, expose, headers })
   } catch {
-    // Nor by who logs it, so it is not even the cause.
+    // A logger could not read it either, so it is not the cause.
     return new Error('What was thrown cannot be read')
   }
 }
 
-/** As Koa asks, since an error of another realm is one too. */
+/** As Koa checks: an error of another realm counts too. */
 function isError(
   thrown: unknown,
 ): thrown is Error & Record<'code' | 'status' | 'statusCode' | 'expose' | 'headers', unknown> {

@@ -1,28 +1,27 @@
 import { publish } from '../events.ts'
 
-/** So many calls in a row have to fail: one that is slow by itself must not shut all others out. */
+/** How many calls in a row must fail: a single slow call must not block all others. */
 const FAILURES = 3
 
-/** Milliseconds. What failed sooner made nobody wait, and an app is better served by the store's own error. */
+/** Milliseconds. A faster failure kept nobody waiting, and the store's own error is more useful to the app. */
 const SLOW = 100
 
-/** Milliseconds between two calls that ask a store that is down whether it is back. */
+/** The shortest time between two trial calls to a store that is down, in milliseconds. */
 const SHORTEST_PAUSE = 500
 
 /**
- * Whether a store is worth asking, by what became of this process's own calls. After some failures in a row it is taken
- * to be down: then only one call in a while is made, to find out whether it is back, and any answer shows that it is.
- * It has no timer: an app that asks nothing learns nothing, and is kept alive by nothing.
+ * A circuit breaker, driven by this process's own calls. After `FAILURES` timeouts in a row the store counts as down. Then only an
+ * occasional trial call is made, and any answer closes the breaker. It has no timer, so it keeps no process alive.
  */
 export class Breaker {
-  /** So that those which never come back are few at any time, also where each waits for long. */
+  /** Between two trial calls. It grows with the timeout, so that few trial calls wait at any time. */
   readonly pause: number
   readonly #slow: number
   #answers = 0
   #failures = 0
   #isOpen = false
   #openedAt = 0
-  /** When the next call may be made to a store that is down, and how many such are under way. */
+  /** When the next trial call may be made, and how many are running. */
   #next = 0
   #asking = 0
 
@@ -31,7 +30,7 @@ export class Breaker {
     this.#slow = Math.min(SLOW, timeout / 2)
   }
 
-  /** To be handed back by a call that fails. */
+  /** How many calls were answered so far. A call notes it at its start, for `failed`. */
   get answers(): number {
     return this.#answers
   }
@@ -45,7 +44,7 @@ export class Breaker {
     return true
   }
 
-  /** The store answered, if only to refuse. */
+  /** The store answered, even if it refused. */
   answered(): void {
     this.#answers++
     this.#failures = 0
@@ -54,20 +53,20 @@ export class Breaker {
     publish({ type: 'store back' })
   }
 
-  /** A call ended before the store could show whether it is there: refused by this library or by the driver. */
+  /** A call was refused by this library or by the driver, which says nothing about the store. */
   unanswered(begun: number): void {
     if (this.#isOpen && begun >= this.#openedAt) this.#asking--
   }
 
-  /** A call failed for want of the store; `answers` is how many there had been when it was begun. */
+  /** A call failed because the store is unavailable. `begun` and `answers` are the values at its start. */
   failed(error: unknown, begun: number, answers: number): void {
     const now = performance.now()
     if (this.#isOpen) {
-      // A visitor who is alone would otherwise be the one who asks, and waits in vain, each time.
+      // Otherwise, if one visitor is alone, each of their requests would be a trial call and time out.
       if (begun >= this.#openedAt && --this.#asking === 0) this.#next = now + this.pause
       return
     }
-    // Others were answered meanwhile: it was the call's fault.
+    // Other calls were answered meanwhile, so the store is not down.
     if (answers !== this.#answers || now - begun < this.#slow) return
     if (++this.#failures < FAILURES) return
     this.#isOpen = true

@@ -7,46 +7,46 @@ import type { Outcome, Store } from './store.ts'
 import { tracedCall } from './tracing.ts'
 
 /**
- * A store that can apply several changes of one session in one step. `combined` makes use of it. `Told` is what one step tells
- * the next about the session.
+ * A store that can apply several changes of one session in one step, for `combined`. `Told` is the type of a hint about the session
+ * that one step gives to the next.
  */
 export interface CombinableStore<Told = unknown> extends Store {
   /**
-   * `update` of each of these changes of one session, one or more, in their order and in one step. Each has an outcome of its
-   * own, exactly the one that it would have alone after those before it. A rejection means the same for each of them.
+   * Applies these changes of one session (at least one), in their order and in one step. Each has its own outcome: exactly the one
+   * of `update`, called after the changes before it. If the promise rejects, every change has failed with that error.
    */
   updateTogether(id: SessionId, updates: readonly Update[], hints: Hints<Told>): Promise<Together<Told>>
 }
 
 export interface Hints<Told> {
   /**
-   * What the step before told. It is from before the changes were made, and other processes write too: so nothing is
-   * applied, refused or answered by it unless the store has compared it with what is stored, in the same step or later.
+   * The hint of the step before. It may be out of date, since other processes write too. So a store must not apply, refuse or
+   * answer by it, unless it compares it with the stored session, in the same step or later.
    */
   readonly told?: Told
-  /** When the first of the callers gives up, by `performance.now()`. After it the store begins nothing anew. */
+  /** When the first caller's timeout ends, by `performance.now()`. After it the store starts no new attempt. */
   readonly until: number
 }
 
 export interface Together<Told> {
-  /** One for each change, in their order. */
+  /** The result of each change, in their order. */
   readonly results: readonly PromiseSettledResult<Outcome>[]
   readonly told?: Told
 }
 
-/** So many changes go together at most: they are worked out in one turn of the event loop, in which nobody else is served. */
+/** The most changes in one step: they are computed in one turn of the event loop, which blocks other requests. */
 const MAX_CHANGES = 100
 
-/** So many paths of all changes together, unless one change alone has more. */
+/** The most paths of all changes in one step, unless a single change has more. */
 const MAX_TOGETHER_PATHS = 1000
 
-/** Milliseconds; as the sessions have it, unless they say otherwise. */
+/** Milliseconds, until `useTimeout` is called: the default of the option `timeout`. */
 const DEFAULT_TIMEOUT = 5000
 
 /**
- * The store, with concurrent changes of one session combined. A change goes out at once unless another of its session is under
- * way in this process. What comes meanwhile goes out together, as one step, when that one is answered. So where a store compares
- * and sets, the changes of one process never compete with each other.
+ * The store, with concurrent changes of one session combined. A change is sent at once, unless this process is already changing the
+ * same session. Changes that come meanwhile are sent together, as one step, when that one is answered. So in a store that compares
+ * and sets, the changes of one process never conflict with each other.
  */
 export function combined<Told>(store: CombinableStore<Told>): Store & AsyncDisposable {
   const combiner = new Combiner(store)
@@ -77,30 +77,30 @@ interface Waiting {
   readonly update: Update
   readonly since: number
   readonly call: StoreCall | undefined
-  /** The async context of the caller: another request's answer sends the change. */
+  /** The caller's async context: the change is sent when another request's change is answered. */
   readonly context: AsyncResource
   readonly resolve: (outcome: Outcome) => void
   readonly reject: (error: unknown) => void
 }
 
-/** The changes of one session. It is there while a step is under way. */
+/** The changes of one session. It exists while a step is running. */
 interface Line {
   waiting: Waiting[]
-  /** The step under way; one that has taken too long is no longer waited for. */
+  /** The number of the running step. A step that has taken too long is no longer waited for. */
   step: number
-  /** When it went out, by `performance.now()`. */
+  /** When it was sent, by `performance.now()`. */
   begun: number
   timer: NodeJS.Timeout | undefined
 }
 
-/** Nobody is told when it is collected, which would cost as much as all the rest. */
+/** Emits no event when it is garbage-collected: that would cost as much as all the rest. */
 const unwatched = { requireManualDestroy: true }
 
 class Combiner<Told> {
   timeout = DEFAULT_TIMEOUT
   readonly #store: CombinableStore<Told>
   readonly #lines = new Map<SessionId, Line>()
-  /** The timers': they would keep what the async context of one request holds. */
+  /** The async context of the timers: they must not keep one request's context in memory. */
   readonly #context = new AsyncResource('koa-atomic-session:combining')
 
   constructor(store: CombinableStore<Told>) {
@@ -153,7 +153,7 @@ class Combiner<Told> {
 
   /** A step is over: the next one goes out. */
   #answered(id: SessionId, line: Line, step: number, told: Told | undefined): void {
-    // Others went out meanwhile, without waiting for it any longer.
+    // If a later step was sent meanwhile, this one is no longer waited for.
     if (line.step === step) this.#next(id, line, told)
   }
 
@@ -169,17 +169,17 @@ class Combiner<Told> {
     }
     line.begun = performance.now()
     if (line.waiting.length > 0) this.#watch(line)
-    // One step has one context: that of the first of those it is sent for.
+    // One step can have one context only: that of its first change.
     first.context.runInAsyncScope(this.#send, this, id, line, together, told)
   }
 
-  /** A step hangs, as on a connection that is gone: whoever waits still has half of their time. */
+  /** A step hangs, for example on a lost connection. The changes that wait still have half of their timeout. */
   #overtake = (line: Line): void => {
     const [first] = line.waiting
     if (first) this.#next(first.update.id, line, undefined)
   }
 
-  /** Those that go together next, without those whose callers have given up. */
+  /** Takes the changes for the next step. Rejects those whose timeout has ended. */
   #taken(line: Line): Waiting[] {
     const late = performance.now() - this.timeout
     const together: Waiting[] = []
@@ -195,7 +195,7 @@ class Combiner<Told> {
         together.push(one)
       }
       taken++
-      // It may move the end into the past: whether the session is there for the next change is for the store to say.
+      // This change may move `expires` into the past. Whether the session still exists for the next change, the store must decide.
       if (one.update.change.maxAge !== undefined) break
     }
     line.waiting = line.waiting.slice(taken)
@@ -236,13 +236,13 @@ function pathsIn({ change, answer }: Update): number {
   return change.guards.length + change.operations.length + (answer?.paths.length ?? 0)
 }
 
-/** Where some are missing, nobody knows whose the others are. */
+/** If one is missing, it is unknown which change each of the others belongs to. */
 function checked<Told>({ results }: Together<Told>, count: number): readonly PromiseSettledResult<Outcome>[] {
   if (results?.length === count) return results
   throw new ConfigurationError('A store that combines changes must give one result for each')
 }
 
-/** One for each caller, who may add to it. */
+/** An error object for each caller, since a caller may add properties to it. */
 function ownError(error: unknown): unknown {
   if (!(error instanceof StoreUnavailableError)) return error
   return new StoreUnavailableError(error.message, error.outcome, { cause: error.cause })

@@ -3,7 +3,7 @@ import type { Change } from '../language/change.ts'
 import { quote } from '../language/paths.ts'
 import { bsonVersion, type Fields, isBSON, isContainer } from '../language/values.ts'
 
-/** What a store is given to encode: values, each with the path that it is known by. */
+/** The values that a store has to encode, each with its path. */
 export type Given = readonly (readonly [path: string, value: unknown])[]
 
 export function givenBy({ guards, operations }: Change): Given {
@@ -15,8 +15,8 @@ export function givenIn(fields: Fields): Given {
 }
 
 /**
- * The error of whoever gave a value of another major version of `bson` than the store encodes with, which refuses it; nothing
- * where there is none.
+ * The error for a BSON value that was made by another major version of `bson` than the store's, which cannot encode it. `undefined`
+ * if there is none.
  */
 export function foreignValue(given: Given, major: number): FieldError | undefined {
   for (const [path, value] of given) {

@@ -1,12 +1,12 @@
 import type { Path } from '../language/paths.ts'
 import type { Store } from './store.ts'
 
-/** So many sessions are stored before anybody looks: an app may ask for its indexes when it has begun to serve. */
+/** How many inserts come before a check: an app may call `ensureIndex` after it has begun to serve. */
 const INSERTS = 10
 
 /**
- * Looks whether a store has its indexes where nobody has asked for them: without, all works, and ever more slowly. Another
- * process may have asked, so a store that cannot look is not judged.
+ * Warns if a store has no indexes and this process has not called `ensureIndex`: without indexes everything works, but ever more
+ * slowly. Another process may have called it, so a store that cannot check causes no warning.
  */
 export class IndexWatch {
   readonly #user: Path | undefined
@@ -17,7 +17,7 @@ export class IndexWatch {
     this.#user = user
   }
 
-  /** Somebody sees to the indexes. */
+  /** The app calls `ensureIndex`, so no check is needed. */
   stop(): void {
     this.#isOver = true
   }
@@ -29,7 +29,7 @@ export class IndexWatch {
         if (!isIndexed && !this.#isOver) warn(this.#user)
         this.#isOver = true
       },
-      // Another time.
+      // The check failed; it is repeated later.
       () => {},
     )
   }

@@ -7,10 +7,10 @@ import type { SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Excerpt, Outcome, Store } from './store.ts'
 
 /**
- * A store that can carry out several calls in one round trip. `joined` makes use of it.
+ * A store that can do several calls in one round trip, for `joined`.
  *
- * Each of several calls has an outcome of its own, exactly the one that it would have alone: what one of them meets is no
- * other's concern. In one call no two are about the same session.
+ * Each of the calls has its own result, exactly the one that it would have alone: if one fails, the others are not affected. No two
+ * of them concern the same session.
  */
 export interface JoinableStore extends Store {
   /** `load` of each, in their order. */
@@ -19,10 +19,10 @@ export interface JoinableStore extends Store {
   /** `read` of the same paths of each, in their order. */
   readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<readonly PromiseSettledResult<Read>[]>
 
-  /** `update` of each, in their order; only of those that `isJoinable` allows. */
+  /** `update` of each, in their order. It is called only with updates that `isJoinable` allows. */
   updateMany(updates: readonly Update[]): Promise<readonly PromiseSettledResult<Outcome>[]>
 
-  /** Whether the outcome of this update can be told from those of others. */
+  /** Whether `updateMany` can tell the outcome of this update. */
   isJoinable(update: Update): boolean
 }
 
@@ -36,25 +36,25 @@ export interface Update {
   readonly answer: Answer | undefined
 }
 
-/** So many calls of a kind are under way before others wait for one of them. */
+/** How many calls of a kind may run before others wait. */
 const MAX_UNDER_WAY = 2
 
-/** Nearly all reads of an app are of a few lists of paths, which its text names; some a visitor may have named. */
+/** How many lists of paths are remembered. Most are in the app's code and are few, but a visitor's input may be part of a path. */
 const MAX_LISTS = 100
 
-/** Longer lists are not remembered, and reads of them not joined: no app's text names so much. */
+/** Characters. A longer list is not remembered, and its reads are not joined. */
 const MAX_LIST_LENGTH = 2000
 
-/** Few enough that the last of them need not wait for much. */
+/** The most calls in one round trip: few enough that the last does not wait long. */
 const MAX_TOGETHER = 64
 
-/** How long a call waits at most, milliseconds: next to a database far away it is nothing, and behind a call that hangs enough. */
+/** How long a call waits at most, in milliseconds: little compared to a distant database, and short behind a call that hangs. */
 const PATIENCE = 1
 
 /**
- * The store, with calls of concurrent requests joined. A call goes out at once unless others are under way; what comes
- * meanwhile goes out together when one of them is answered. So nothing waits where there is nothing to wait for, and the
- * busier the store, the more go together. Every call is sent after it was made, so it sees all that was acknowledged before.
+ * The store, with calls of concurrent requests joined. A call is sent at once, unless two others of its kind are running. Calls that
+ * come meanwhile are sent together when one of those is answered. So the busier the store, the more calls are joined. Every call is
+ * sent after it was made, so it sees all changes acknowledged before.
  */
 export function joined(store: JoinableStore): Store & AsyncDisposable {
   const loads = new Joiner(
@@ -108,12 +108,12 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
   }
 }
 
-/** Nobody is told when it is collected, which would cost as much as all the rest. */
+/** Emits no event when it is garbage-collected: that would cost as much as all the rest. */
 const unwatched = { requireManualDestroy: true }
 
 interface Waiting<Call, Result> {
   readonly call: Call
-  /** The async context of whoever makes the call: who sends it may be another request, or a timer. */
+  /** The caller's async context: another request or a timer may send the call. */
   readonly context: AsyncResource
   readonly resolve: (result: Result) => void
   readonly reject: (error: unknown) => void
@@ -124,7 +124,7 @@ class Joiner<Call, Result> {
   readonly #alone: (call: Call) => Promise<Result>
   readonly #together: (calls: readonly Call[]) => Promise<readonly PromiseSettledResult<Result>[]>
   readonly #idOf: (call: Call) => SessionId
-  /** By session, of which each comes in its turn: many calls to one do not hold up those to others. */
+  /** By session, which take turns: many calls for one session do not delay those for others. */
   readonly #waiting = new Map<SessionId, Waiting<Call, Result>[]>()
   #underWay = 0
   #timer: NodeJS.Timeout | undefined
@@ -174,7 +174,7 @@ class Joiner<Call, Result> {
       this.#timer = undefined
     }
     const [first] = next
-    // One command has one context: that of the first of those it is sent for.
+    // One command can have one context only: that of its first call.
     first?.context.runInAsyncScope(this.#sendIn, this, first, next)
   }
 
@@ -185,7 +185,7 @@ class Joiner<Call, Result> {
     }
     this.#tracked(() => this.#together(next.map(({ call }) => call))).then(
       results => {
-        // Where some are missing, nobody knows whose the others are.
+        // If one is missing, it is unknown which call each of the others belongs to.
         const areAll = results?.length === next.length
         for (const [index, one] of next.entries()) settle(one, areAll ? results[index] : undefined)
       },
@@ -195,7 +195,7 @@ class Joiner<Call, Result> {
     )
   }
 
-  /** One call to each session; who has more comes again after all others. */
+  /** Takes one call of each session. A session with more calls goes to the end of the queue. */
   #next(): Waiting<Call, Result>[] {
     const next: Waiting<Call, Result>[] = []
     const again: [SessionId, Waiting<Call, Result>[]][] = []
@@ -210,7 +210,7 @@ class Joiner<Call, Result> {
   }
 }
 
-/** A store may be a user's own, and throw where it should reject: who sends may be a timer, where nobody would catch it. */
+/** Turns an exception into a rejection: a user's own store may throw, and inside a timer nobody would catch that. */
 async function begun<T>(send: () => Promise<T>): Promise<T> {
   return await send()
 }

@@ -9,23 +9,23 @@ import type { SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
 import { isTraced, ofCall, traced, tracedEach } from './tracing.ts'
 
-/** A store that says so if it cannot do what not every store can. */
+/** A store with the optional methods too: they throw, or do nothing, if the store behind does not have them. */
 export type TimedStore = Store & Required<Pick<Store, 'find' | 'count' | 'sweep' | 'ensureIndex'>> & Limits
 
 interface Limits {
   /** How long each call may take, milliseconds. */
   readonly timeout: number
-  /** Begins anew: what is known of a former store, or that it was closed, says nothing of the present one. */
+  /** Resets all state, for a new store: failures or the closing of the old one do not concern it. */
   renew(): void
-  /** Refuses calls to the present store, once `requests` have ended; resolves once those under way have settled. */
+  /** Refuses calls to the current store once `requests` has resolved. Resolves once the running calls have settled. */
   drain(requests?: Promise<void>): Promise<void>
 }
 
 type Effect = StoreUnavailableError['outcome']
 
 /**
- * The store as a request sees it: each call waits at most `ms`, the wait for the store itself included, is refused while
- * the store is known to be down, and is traced. `user` is the field that names a session's user.
+ * The store as a request sees it. Each call waits at most `ms` milliseconds, connecting included, is refused while the circuit
+ * breaker is open, and is traced. `user` is the field that holds a session's user.
  */
 export function timed(store: () => Store | Promise<Store>, ms: number, user?: Path): TimedStore {
   let line = new Line(store, ms)
@@ -118,13 +118,13 @@ class Line {
     while (this.#underWay > 0) await new Promise<void>(resolve => this.#waiting.push(resolve))
   }
 
-  /** As long as it takes, as building an index may; and asked also of a store that is known to be down. */
+  /** Calls the store without a timeout, since building an index may take long, and even if the breaker is open. */
   async unhurried<T>(call: (store: Store) => Promise<T>): Promise<T> {
     if (this.#isClosed) return refused('The sessions have been closed')
     return call(await this.#store())
   }
 
-  /** Each record is waited for no longer than the timeout. */
+  /** The timeout is for each record. */
   async *each(find: (store: Store) => AsyncIterable<SessionRecord>): AsyncGenerator<SessionRecord> {
     let found: AsyncIterator<SessionRecord> | undefined
     const next = (ready: Store) => {
@@ -138,14 +138,14 @@ class Line {
         yield value
       }
     } finally {
-      // Not waited for: behind a call that never answers, it would never come.
+      // Not awaited: it would wait forever behind a call that is never answered.
       Promise.resolve(found?.return?.()).catch(() => {})
     }
   }
 
   /**
-   * Calls the store and waits no longer than the timeout. `effect` is what is known of the call's if it does not answer;
-   * an answer that comes later is ignored, and a call not yet made is not made.
+   * Calls the store and waits for at most the timeout. `effect` is the error's `outcome` if the call times out. A later answer is
+   * ignored. If the store is connected only after the timeout, the call is not made.
    */
   ask<T>(effect: Effect, call: (store: Store) => Promise<T>): Promise<T> {
     const begun = performance.now()
@@ -194,7 +194,7 @@ class Line {
       if (store instanceof Promise) store.then(make, fail)
       else make(store)
     })
-    // Told in the caller's own async context, though the timer that gives it up is everybody's.
+    // Published in the caller's async context, although the timer is shared by all calls.
     asked.catch(error => {
       if (error instanceof StoreUnavailableError) {
         publish({ type: 'store error', error })
@@ -214,10 +214,10 @@ interface Deadline {
   readonly expire: () => void
 }
 
-/** All are as far off when they are added, so that one timer does for all: that of the first. */
+/** All deadlines have the same length, so that they end in the order in which they were added, and one timer is enough. */
 class Deadlines {
   readonly #ms: number
-  /** The timer's: it would keep what the async context of one request holds for as long as others are served. */
+  /** The async context of the timer: it must not keep one request's context in memory. */
   readonly #context = new AsyncResource('koa-atomic-session:deadlines')
   readonly #pending = new Set<Deadline>()
   #timer: NodeJS.Timeout | undefined
@@ -232,13 +232,13 @@ class Deadlines {
     else if (this.#pending.size === 1) this.#timer.ref()
   }
 
-  /** The timer goes on, since the next call most likely comes before it; but for nothing, no process is kept alive. */
+  /** The timer keeps running, since the next call most likely comes before it ends; but it does not keep the process alive. */
   remove(deadline: Deadline): void {
     this.#pending.delete(deadline)
     if (this.#pending.size === 0) this.#timer?.unref()
   }
 
-  /** After a process was held up timers come first, and answers that came meanwhile are read only then. */
+  /** After the event loop was blocked, timers run before I/O. So answers that have arrived are read first. */
   #due = (): void => {
     setImmediate(this.#expire)
   }

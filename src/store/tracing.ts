@@ -11,7 +11,7 @@ export function isTraced(): boolean {
 
 let underWay: StoreCall | undefined
 
-/** Lets `make`, which calls a store, know by `tracedCall` which call is traced: a store may have more to tell of it. */
+/** Runs `make`, which calls a store. Meanwhile `tracedCall` returns `call`, so that the store can add to it. */
 export function ofCall<T>(call: StoreCall, make: () => T): T {
   underWay = call
   try {
@@ -21,12 +21,12 @@ export function ofCall<T>(call: StoreCall, make: () => T): T {
   }
 }
 
-/** The traced call by which a store is called right now. */
+/** The traced call that is being made to a store at this moment. */
 export function tracedCall(): StoreCall | undefined {
   return underWay
 }
 
-/** Listeners are told what became of the call, and neither its answer nor a driver's words, which hold a session's fields. */
+/** Subscribers get the call's result, but neither its answer nor the driver's message, which may contain a session's fields. */
 export async function traced<T>(context: StoreCall, answer: () => Promise<T>): Promise<T> {
   const begun = performance.now()
   const answered: T[] = []
@@ -49,7 +49,7 @@ export async function traced<T>(context: StoreCall, answer: () => Promise<T>): P
   return answered[0] as T
 }
 
-/** The same, from the first of several answers that is asked for to the last that is wanted. */
+/** The same for several answers: from the request for the first to the end of the iteration. */
 export async function* tracedEach<T>(context: StoreCall, each: AsyncIterable<T>): AsyncGenerator<T> {
   let end: (result: Result | Promise<never>) => void = () => {}
   const ended = new Promise<Result>(resolve => {

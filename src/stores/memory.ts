@@ -11,15 +11,15 @@ import { assertEncodable, bsonFor, changed, decode, encode, meets, read } from '
 
 export interface MemoryStoreOptions {
   /**
-   * The time by which sessions expire, milliseconds since the epoch. By default `Date.now` as it is at each call, so that fake
-   * timers, set before or after the store is made, move it. The end of a session is computed from `Date.now`, so a clock that
-   * runs on by itself shows how sessions expire; to go on as if it were later, move `Date.now` too, by fake timers.
+   * The clock by which sessions expire, in milliseconds since the epoch. The default calls `Date.now` each time, so fake timers
+   * move it, even if they are installed later. A session's `expires` is always computed from `Date.now`: a clock of your own, set
+   * ahead, makes sessions expire, but does not extend them. For a whole app at a later time, use fake timers.
    * @default () => Date.now()
    */
   readonly clock?: () => number
 }
 
-/** A store in this process's memory: for tests and for trying things out. What it holds is gone with the process. */
+/** A store in this process's memory: for tests and for trying things out. Its sessions are lost when the process ends. */
 export function memoryStore(options: MemoryStoreOptions = {}): Store & AsyncDisposable {
   refuseUnknown('memoryStore()', options, ['clock'])
   const { clock = () => Date.now() } = options
@@ -35,10 +35,10 @@ interface KeptTombstone extends Tombstone {
   readonly expires: Date
 }
 
-/** Between sweeps, so that they cost nothing next to the inserts that make them needed. */
+/** Inserts between two sweeps: so many that a sweep adds little to their cost. */
 const INSERTS_PER_SWEEP = 1000
 
-/** Callers' dates are copied in and out, as the fields are by encoding: who alters theirs must not alter a session. */
+/** Dates are copied in and out, as fields are by encoding: a caller that changes its own must not change the session. */
 class MemoryStore implements Store, AsyncDisposable {
   readonly #clock: () => number
   readonly #kept = new Map<SessionId, Kept | KeptTombstone>()
@@ -99,7 +99,7 @@ class MemoryStore implements Store, AsyncDisposable {
     this.#kept.delete(id)
   }
 
-  /** By looking at all: a store for tests needs no index. */
+  /** Reads all sessions: a store for tests needs no index. */
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
     assertEncodable([[path, value]])
     const guards: Guard[] = [{ path, comparator: '=', arg: value }]
@@ -136,8 +136,7 @@ class MemoryStore implements Store, AsyncDisposable {
   }
 }
 
-// Not by `structuredClone`, whose dates are of another realm where a test runner has one of its own.
-
+// Without `structuredClone`: in a test runner with its own realm, it would make dates of another realm.
 function copied<Kept extends Omit<SessionRecord, 'fields'>>(record: Kept): Kept {
   const { created, expires, absolute } = record
   const dates = { created: new Date(created), expires: new Date(expires) }

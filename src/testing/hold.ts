@@ -1,31 +1,31 @@
-/** A call that a store was asked, and that a test holds. */
+/** A call to a store that a test holds back. */
 export interface HeldCall {
   readonly method: string
   readonly args: readonly unknown[]
-  /** Lets the store do it, and keeps what it answers. Resolves when it is done. */
+  /** Lets the store do the call, but keeps its answer from the caller. Resolves when the store is done. */
   pass(): Promise<void>
-  /** Gives the caller the store's answer, once it is done; it is done now where `pass` was not called. */
+  /** Gives the caller the store's answer. Lets the store do the call first, unless `pass` did. */
   answer(): Promise<void>
-  /** Gives the caller this error, whether or not the store has done it. */
+  /** Rejects the call with this error, whether or not the store has done it. */
   fail(error: unknown): void
 }
 
 export interface Held<S> {
   readonly store: S
-  /** The calls that wait to be answered, in the order in which they were made. */
+  /** The calls without an answer yet, in the order in which they were made. */
   readonly calls: readonly HeldCall[]
-  /** The oldest call that has not been handed out here; where there is none, the next one that is made. */
+  /** The oldest call that `next` has not returned yet, or else the next call that is made. */
   next(): Promise<HeldCall>
-  /** Answers all calls from now on as they come, and those that wait, in their order. */
+  /** Answers the waiting calls, in their order. From now on, no call is held. */
   release(): void
 }
 
-/** Told, but not held: no request waits for them, or they are no call of the database. */
+/** Methods that are passed on at once: no request waits for them, or they do not call the database. */
 const passing = new Set(['useTimeout', 'close', 'find', 'isJoinable', 'isIndexed'])
 
 /**
- * A store whose calls take effect and are answered when a test says so: so it decides which of two overlapping calls comes first,
- * and what is lost on the way.
+ * A store whose calls take effect, and are answered, when the test says so. With it a test decides which of two overlapping calls
+ * comes first, and which answers are lost.
  */
 export function hold<S extends object>(target: S): Held<S> {
   const calls: HeldCall[] = []

@@ -6,11 +6,11 @@ import { type MemoryStoreOptions, memoryStore as storeInMemory } from '../stores
 /** A memory store whose clock a test moves. */
 export interface TestStore extends Store, AsyncDisposable {
   /**
-   * Lets time pass for the sessions that the store holds: milliseconds, or words such as `'1 hour'`. They have then been created
-   * that much earlier, and end that much earlier. Nothing waits, and `Date` stays as it is, so other tests do not notice.
+   * Lets time pass for the stored sessions: milliseconds, or words such as `'1 hour'`. Their `created` and `expires` move that much
+   * into the past. Nothing waits, and `Date` does not change, so other tests are not affected.
    *
-   * A visitor's cookie does not age. So a session that a visitor uses afterwards is not extended, although its cookie would be
-   * old enough by then. To test that, move `Date` by fake timers: this store follows them.
+   * A visitor's cookie does not age. So a session that is used afterwards is not extended, even after `touchAfter`. To test that,
+   * move `Date` with fake timers: this store follows them.
    *
    * @throws {ConfigurationError} if it is not a positive duration.
    */
@@ -18,7 +18,7 @@ export interface TestStore extends Store, AsyncDisposable {
 }
 
 /**
- * A memory store for a test that lets time pass. It takes the options of the other one.
+ * A memory store for a test that lets time pass. It takes the options of `memoryStore` of `koa-atomic-session/memory`.
  *
  *     store.advance('14 days')
  *
@@ -28,7 +28,7 @@ export function memoryStore(options: MemoryStoreOptions = {}): TestStore {
   const { clock = () => Date.now() } = options
   let passed = 0
   const store = storeInMemory({ ...options, clock: () => clock() + passed })
-  // The store runs ahead of `Date`. What it is given moves into its time, and what it gives moves back.
+  // The inner store's clock is ahead of `Date`. Dates passed to it move forward, and dates from it move back.
   const into = (date: Date) => new Date(date.getTime() + passed)
   const back = (date: Date) => new Date(date.getTime() - passed)
   const moved = (record: SessionRecord, move: (date: Date) => Date): SessionRecord => ({

@@ -16,22 +16,22 @@ export interface SignedIn {
   /** The same as the headers of a request: `fetch(url, { headers })`. */
   readonly headers: { readonly cookie: string }
   /**
-   * The cookie as Playwright takes it, with the attributes that the app gives it: `context.addCookies([browserCookie(url)])`.
-   * `url` is where the browser finds the app, such as `http://localhost:3000`.
+   * The cookie in Playwright's form, with the app's attributes: `context.addCookies([browserCookie(url)])`. `url` is the app's URL,
+   * such as `http://localhost:3000`.
    *
-   * @throws {ConfigurationError} if `url` is no URL of HTTP.
+   * @throws {ConfigurationError} if `url` is not an HTTP or HTTPS URL.
    */
   browserCookie(url: string | URL): BrowserCookie
 }
 
-/** A cookie as Playwright's `context.addCookies` takes it, and its `storageState`. */
+/** A cookie as Playwright's `context.addCookies` and `storageState` take it. */
 export interface BrowserCookie {
   readonly name: string
   readonly value: string
-  /** The app's host; with a dot before it where the option `cookie.domain` sends the cookie to other hosts too. */
+  /** The app's host; with the option `cookie.domain`, that domain with a dot before it. */
   readonly domain: string
   readonly path: string
-  /** Seconds since the epoch; -1 for a cookie that goes when the browser is closed. */
+  /** Seconds since the epoch; -1 for a cookie that is deleted when the browser is closed. */
   readonly expires: number
   readonly httpOnly: true
   readonly secure: boolean
@@ -39,7 +39,7 @@ export interface BrowserCookie {
 }
 
 /**
- * Stores a new session with these fields, as `sessions.create` does: a visitor who is signed in, without any form.
+ * Stores a new session with these fields, as `sessions.create` does: a test gets a signed-in visitor without a sign-in form.
  *
  *     const { headers } = await signedIn(sessions, { user_id: 'ada' })
  *     const answer = await fetch(url, { headers })

@@ -49,7 +49,7 @@ export interface MongoDBStoreOptions {
   readonly collection: MongoDBCollection
 }
 
-/** Sessions in a MongoDB collection, one document each; each method is one command on it. */
+/** Sessions in a MongoDB collection. Each session is one document, and each method is one command on it. */
 export function mongoStore(options: MongoDBStoreOptions): Store & AsyncDisposable {
   refuseUnknown('mongoStore()', options, ['collection'])
   const { collection } = options
@@ -57,14 +57,14 @@ export function mongoStore(options: MongoDBStoreOptions): Store & AsyncDisposabl
   return joined(new MongoDBStore(collection))
 }
 
-/** After so many tries, each of which others' writes have spoilt, a change is given up. */
+/** A change fails after this many attempts, if other writes came in between each time. */
 const MAX_TRIES = 50
 
 class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
-  /** For every read: a secondary may not know yet of a session that has been acknowledged. */
+  /** For every read: a secondary may not have an acknowledged write yet. */
   readonly #primary: ReadOptions
-  /** Whether the server has `$bsonSize`, once that has been asked: MongoDB before 4.4 has not, nor has all that speaks its protocol. */
+  /** Whether the server has `$bsonSize`; `undefined` until it was asked. MongoDB before 4.4 and some compatible servers lack it. */
   #measures: boolean | undefined
 
   constructor(collection: MongoDBCollection) {
@@ -112,7 +112,7 @@ class MongoDBStore implements JoinableStore {
     return this.#change({ id, change, answer }, 1)
   }
 
-  /** A change whose tries before this one have found nothing to apply it to. */
+  /** `tries`: which attempt comes first, counted from 1. From the second on, it first reads why the one before did not match. */
   async #change({ id, change, answer }: Update, tries: number): Promise<Outcome> {
     let wanted = change
     let other: ReturnType<typeof otherLifetime>
@@ -122,7 +122,7 @@ class MongoDBStore implements JoinableStore {
         if (typeof reason === 'string') return reason
         other = otherLifetime(change, reason.maxAge)
         wanted = other ? withoutExtension(change) : change
-        // The revision may have gone by; meanwhile the general conditions may have come to hold.
+        // Alternately by revision, which another write may have moved, and by the full conditions, which may hold by now.
         rev = tries % 2 === 0 ? reason.rev : undefined
       }
       const filter = filterOf(id, wanted, new Date(), rev)
@@ -141,8 +141,8 @@ class MongoDBStore implements JoinableStore {
   }
 
   /**
-   * What only the server knows is not answered to a bulk; and a guard that does not hold, as is common, would be an error in
-   * the server's log.
+   * A bulk write returns no fields, so a change with an answer cannot join. Nor can one with guards: a guard that does not hold is
+   * common, and would be an error in the server's log.
    */
   isJoinable({ change, answer }: Update): boolean {
     return !answer && change.guards.length === 0 && isCheap(change)
@@ -156,8 +156,8 @@ class MongoDBStore implements JoinableStore {
       return { updateOne: { filter: matchedOrFailing(id, filter), update: updateOf(change) } }
     })
     const sending = new Sending()
-    // The driver encodes the statements before it has a connection, and what is beside them, as a comment is, when it sends
-    // them. The comment has no value and is left out: servers before 4.4 know none.
+    // `sending` notices that the driver sends a command when the driver encodes its options. It encodes the statements earlier,
+    // before it has a connection. An undefined comment is left out: servers before 4.4 do not know comments.
     const bulk = this.#collection.bulkWrite(
       statements,
       sending.part({ ordered: false, ignoreUndefined: true, comment: undefined }),
@@ -189,7 +189,7 @@ class MongoDBStore implements JoinableStore {
     return { rev: answer.when === 'before' ? rev + 1 : rev, fields }
   }
 
-  /** Adds the condition that a change does not make the fields too large, by what it adds at most. */
+  /** Adds the condition that the fields have room for the most that the change can add. */
   #makeRoom(filter: Record<string, unknown>, { maxSize, operations }: Change): void {
     if (maxSize === undefined || !this.#measures) return
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
@@ -235,7 +235,7 @@ class MongoDBStore implements JoinableStore {
     }
   }
 
-  /** Asked until the server has told. */
+  /** Asks again each time until the server has answered. */
   async #learn(): Promise<void> {
     this.#measures ??= await canMeasure(this.#collection, this.#primary)
   }
@@ -262,8 +262,8 @@ class MongoDBStore implements JoinableStore {
   }
 
   /**
-   * Why a change found nothing to apply to, as of now: each answer holds at the moment of this read, at which the change
-   * might as well have come. The record, where it would be applied to that: then it is sent again.
+   * Why a change matched no record. The reason holds at the moment of this read, as if the change had come then. If the change
+   * would apply to the record as it is now, the result is the record, and the change is sent again.
    */
   async #reasonFor(
     id: SessionId,
@@ -281,7 +281,7 @@ class MongoDBStore implements JoinableStore {
     throw new StoreUnavailableError('MongoDB keeps passing over a session that it has', 'none')
   }
 
-  /** Loads a session that is to be changed, and puts right what somebody's hand has made impossible to change. */
+  /** Loads a session that is to be changed. If it was edited by hand so that it cannot be changed, repairs it. */
   async #repaired(id: SessionId): Promise<{ readonly found: Loaded; readonly isRepaired: boolean }> {
     const document = await this.#find(readable(id, new Date()))
     const found = loadedOf(document)

@@ -42,27 +42,27 @@ export type { PostgreSQLPool } from './connection.ts'
 export { type SchemaOptions, schemaOf } from './schema.ts'
 
 export interface PostgreSQLStoreOptions extends TableOptions {
-  /** A pool of the package `pg`, version 8, or what the package `postgres`, version 3, gives. */
+  /** A pool of the package `pg`, version 8, or the client of the package `postgres`, version 3. */
   readonly pool: PostgreSQLPool
   /**
-   * Whether statements are prepared, which halves what they cost the server. By default they are, unless the store finds that
-   * there is a pooler which does not keep them; it then says so once.
+   * Whether statements are prepared. Prepared statements take the server half the time. By default they are used, unless the store
+   * finds a connection pooler that does not keep them; it then warns once.
    * @default prepared where that works
    */
   readonly prepare?: boolean
   /**
-   * `ensureIndex` makes tables that PostgreSQL empties after a crash, and that standbys do not have: for who accepts that, since
-   * changes are faster.
+   * Whether `ensureIndex` creates unlogged tables. Changes are faster, but PostgreSQL empties these tables after a crash, and
+   * standbys do not have them.
    * @default false
    */
   readonly unlogged?: boolean
-  /** Between two looks for expired sessions, milliseconds or words. @default '1 minute' */
+  /** How often expired sessions are removed: milliseconds, or words such as `'5 minutes'`. @default '1 minute' */
   readonly sweepEvery?: number | string
 }
 
 /**
- * Sessions in PostgreSQL, version 12 or newer: a row for each, and one for each of its fields over a KiB.
- * @throws {ConfigurationError} for a pool that is none, or an option that cannot be.
+ * Sessions in PostgreSQL, version 12 or newer. Each session is one row, and each of its fields over 1 KiB another.
+ * @throws {ConfigurationError} if `pool` is not a pool, or another option is not valid.
  */
 export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDisposable {
   refuseUnknown('postgresStore()', options, ['pool', 'schema', 'table', 'prepare', 'unlogged', 'sweepEvery'])
@@ -75,7 +75,7 @@ export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDis
     ...combined(store),
     loadMany: ids => store.loadMany(ids),
     readMany: (ids, paths) => store.readMany(ids, paths),
-    // A statement for several changes would hold the rows of all until the last is changed.
+    // One statement for several changes would lock all rows until the last one is changed.
     isJoinable: () => false,
     updateMany: updates =>
       Promise.allSettled(updates.map(({ id, change, answer }) => store.update(id, change, answer))),
@@ -88,9 +88,9 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   readonly #options: PostgreSQLStoreOptions
   readonly #sweeper: Sweeper
   #server: Promise<Server> | undefined
-  /** What the keys by which sessions are found begin with. */
+  /** What the keys in the index by user may begin with. */
   #prefixes: string[] = []
-  /** By how much the server's clock is ahead, milliseconds, the way there included. */
+  /** How far the server's clock is ahead of this process's, in milliseconds, including the network's delay. */
   #ahead = 0
 
   constructor(connection: Connection, names: Names, options: PostgreSQLStoreOptions, sweepEvery: number) {
@@ -239,7 +239,7 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
     this.#sweeper.stop()
   }
 
-  /** Asked until the server has told; anew where that may be another by now. */
+  /** Asks again each time until the server has answered. `anew`: asks even then, since the answer may have changed. */
   async #known(anew = false): Promise<Server> {
     if (!anew && this.#server) return this.#server
     const server = serverOf(this.#connection, this.#names)
@@ -254,7 +254,7 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
     return server
   }
 
-  /** Another process may have had sessions found by another field since; or nobody has come to index this one by the new one. */
+  /** Another process may have changed the user's field since, or this session is not indexed by the new field yet. */
   async #learn(prefix: string): Promise<void> {
     if (this.#prefixes.includes(prefix)) return
     await this.#known(true)
@@ -270,7 +270,7 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   }
 }
 
-/** What was found for each of these sessions, in their order; a row that cannot be read is no other's concern. */
+/** The result for each of these sessions, in their order. A row that cannot be read does not affect the others. */
 function eachIn<T>(
   rows: readonly Row[],
   ids: readonly SessionId[],
@@ -280,7 +280,7 @@ function eachIn<T>(
   return Promise.allSettled(ids.map(async id => resultOf(id, found.get(id))))
 }
 
-/** The key of the session's user, where the swap may name another. */
+/** The new key of the session's user, if the swap may change it. */
 function userKeyAfter({ set, unset }: Swap, user: Path | undefined): string | undefined {
   if (user === undefined) return undefined
   const name = topOf(user)

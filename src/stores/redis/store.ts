@@ -31,14 +31,15 @@ export interface RedisStoreOptions {
   /** What the keys begin with. Two apps that share a server need different ones. @default 'session:' */
   readonly prefix?: string
   /**
-   * So many replicas have to have a change before it is acknowledged (`WAIT`). With fewer in time, its outcome is `'unknown'`.
+   * How many replicas must have a change before it is acknowledged (`WAIT`). If fewer have it in time, the call fails with the
+   * outcome `'unknown'`.
    * @default 0
    */
   readonly replicas?: number
 }
 
 /**
- * Sessions in Redis or Valkey, one hash each; a change is one script on the fields that it touches.
+ * Sessions in Redis or Valkey. Each session is one hash, and a change is one script on the fields that it touches.
  * @throws {ConfigurationError} for an option that cannot work.
  */
 export function redisStore({
@@ -118,7 +119,7 @@ class RedisStore implements CombinableStore<Standing> {
     return { rev: head.rev, fields: excerpt(decodeFields(found), paths) }
   }
 
-  /** `combined` has all changes of a session by `updateTogether`. */
+  /** Part of `Store`; the store that `combined` makes calls `updateTogether` instead. */
   async update(id: SessionId, change: Update['change'], answer?: Answer): Promise<Outcome> {
     const until = performance.now() + this.#sender.timeout
     const { results } = await this.updateTogether(id, [{ id, change, answer }], { until })
@@ -165,7 +166,7 @@ class RedisStore implements CombinableStore<Standing> {
     }
   }
 
-  /** By looking at all of them. */
+  /** Reads all sessions: Redis keeps no count. */
   async count(): Promise<number> {
     const seen = new Set<SessionId>()
     for await (const ids of this.#finder.all()) {
@@ -182,7 +183,7 @@ class RedisStore implements CombinableStore<Standing> {
     await this.#indexes.ask()
     warnOfSkew(this.#indexes.now() - Date.now())
     const infos = await this.#commands.info().catch((error: unknown) => {
-      // It may be forbidden; what cannot be asked is not judged.
+      // INFO may be forbidden; then nothing can be checked.
       const failure = redisError(error, 'none', false)
       if (/^(?:NOPERM|ERR)\b/.test((error as Error).message)) return []
       throw failure
@@ -214,7 +215,7 @@ class RedisStore implements CombinableStore<Standing> {
   }
 }
 
-/** The argument of the script that inserts. */
+/** The argument of the script `insert`. */
 function insertion(
   { process, number, until }: Step,
   expires: number,

@@ -21,28 +21,28 @@ export type { SQLiteDatabase, SQLiteStatement, SQLValue } from './driver.ts'
 
 export interface SQLiteStoreOptions {
   /**
-   * The file, which is made if it is not there. Its folder must be. It is opened with `node:sqlite`, or, where Node.js is older
-   * than 22.13, with `better-sqlite3` or `libsql`.
+   * The path of the file. The file is created if it does not exist; its folder must exist. It is opened with `node:sqlite` or, on
+   * Node.js older than 22.13, with `better-sqlite3` or `libsql`.
    */
   readonly path?: string
   /**
-   * In place of `path`, a database that the app has opened with one of the three, for sessions alone. Its busy timeout is set
-   * to 0, so that no other process holds up this one. It is for the app to close it, after the store.
+   * Instead of `path`: a database that the app has opened with one of these three packages, used for sessions only. The store sets
+   * its busy timeout to 0, so that no other process blocks this one. The app closes it, after the store.
    */
   readonly database?: SQLiteDatabase
   /**
-   * What an acknowledged change survives: the end of the process, however sudden (`'process'`), or also that of the machine
-   * (`'disk'`: it is flushed to disk first, which takes as long as the disk takes).
+   * What an acknowledged change survives: a crash of the process (`'process'`), or also a crash of the machine (`'disk'`). With
+   * `'disk'` each change is flushed to disk before it is acknowledged, which is slower.
    * @default 'process'
    */
   readonly durability?: Durability
-  /** Between two looks for expired sessions, milliseconds or words. @default '1 minute' */
+  /** How often expired sessions are removed: milliseconds, or words such as `'5 minutes'`. @default '1 minute' */
   readonly sweepEvery?: number | string
 }
 
 /**
- * Sessions in an SQLite file of this machine, which many processes and worker threads may share.
- * @throws {ConfigurationError} when the file cannot be a session store, which then is left as it is.
+ * Sessions in an SQLite file on this machine. Many processes and worker threads may share it.
+ * @throws {ConfigurationError} if the file cannot be a session store. The file is then left as it is.
  */
 export function sqliteStore(options: SQLiteStoreOptions): Store & AsyncDisposable {
   refuseUnknown('sqliteStore()', options, ['path', 'database', 'durability', 'sweepEvery'])
@@ -71,7 +71,7 @@ function openedBy(path: unknown, database: SQLiteDatabase | undefined, durabilit
   return new SessionFile(() => openFile(path), durability, true, path)
 }
 
-/** So many keys are read, or sessions indexed, before others get their turn. */
+/** How many keys are read, or sessions indexed, before the event loop gets a turn. */
 const PAGE = 100
 
 class SQLiteStore implements Store, AsyncDisposable {
@@ -143,7 +143,7 @@ class SQLiteStore implements Store, AsyncDisposable {
     }, isRemoving)
   }
 
-  /** Without a complete index, by looking at all sessions. */
+  /** Reads all sessions if there is no complete index. */
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
     assertEncodable([[path, value]])
     const guards: Guard[] = [{ path, comparator: '=', arg: value }]
@@ -168,12 +168,12 @@ class SQLiteStore implements Store, AsyncDisposable {
     return this.#file.read(() => this.#sessions.count())
   }
 
-  /** As many small transactions as it takes, with a turn for others after each. */
+  /** In small transactions, with a turn of the event loop after each. */
   sweep(): Promise<number> {
     return this.#sweeper.sweepAll()
   }
 
-  /** An index by `user`, which then has also the sessions that were stored before. A file has one: the last that was asked for. */
+  /** Indexes all sessions by `user`, those stored before included. A file has one such index: the last one asked for. */
   async ensureIndex(user?: Path): Promise<void> {
     if (user === undefined || (await this.#file.write(() => this.#users.declare(user)))) return
     for await (const page of this.#pages()) {
@@ -223,7 +223,7 @@ class SQLiteStore implements Store, AsyncDisposable {
   }
 }
 
-/** What a change makes of a session, and what is to be answered. */
+/** The session after a change, and the answer. */
 function made(found: SessionRow, userPath: Path | null, change: Change, answer: Answer | undefined) {
   if (!meets(found.fields, change.guards)) return 'refused'
   const fields = changed(found.fields, change)
