@@ -49,7 +49,7 @@ export class SqlOfPostgres implements Driver {
     name: string | undefined,
   ): Promise<readonly Row[]> {
     const rows = await this.#sql.unsafe(sql, [...parameters], { prepare: name !== undefined }).raw()
-    return (rows as (Uint8Array | null)[][]).map(row => row.map(textOf))
+    return rowsIn(rows).map(row => row.map(textOf))
   }
 
   async script(sql: string): Promise<void> {
@@ -62,7 +62,7 @@ export class SqlOfPostgres implements Driver {
    */
   async canPrepare(): Promise<boolean> {
     const rows = await this.#sql.unsafe('SELECT pg_backend_pid()').raw()
-    const [[pid = null] = []] = rows as (Uint8Array | null)[][]
+    const [[pid = null] = []] = rowsIn(rows)
     const { state } = rows as { state?: { pid?: number } }
     return state?.pid === undefined || state.pid === Number(textOf(pid))
   }
@@ -74,6 +74,16 @@ export class SqlOfPostgres implements Driver {
   useTimeout(): void {}
 
   warn(): void {}
+}
+
+type Raw = (Uint8Array | null)[]
+
+/**
+ * Without holes: after a statement that has failed once some of its rows had come, be it one of the app, the client leaves as many
+ * before the rows of the next one on that connection.
+ */
+function rowsIn(result: unknown): Raw[] {
+  return (result as (Raw | undefined)[]).filter(row => row !== undefined)
 }
 
 function textOf(bytes: Uint8Array | null): string | null {
