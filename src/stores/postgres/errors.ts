@@ -24,6 +24,15 @@ export function isUnknownStatement(error: unknown): boolean {
   return state === '26000' || state === '42P05'
 }
 
+/**
+ * Nothing in place of the rows of several sessions where the server may have met one that it cannot read, a value that it cannot
+ * convert or a file that is damaged: it does not say which. Throws what else has failed.
+ */
+export function noneOfData(error: unknown): undefined {
+  const state = error instanceof StoreUnavailableError ? stateOf(error.cause) : undefined
+  if (state === undefined || !/^(?:0A|22|54|58|XX)/.test(state)) throw error
+}
+
 /** No such table, schema, column, function. */
 const missing = new Set(['42P01', '3F000', '42703', '42883'])
 

@@ -24,6 +24,7 @@ import {
 } from '../fields.ts'
 import { Connection, type PostgreSQLPool } from './connection.ts'
 import type { Row } from './driver.ts'
+import { noneOfData } from './errors.ts'
 import { findSessions } from './finding.ts'
 import { type Names, namesOf, type TableOptions } from './names.ts'
 import { end, insert, load, loadedIn, loadMany, read, readIn, readMany, tombstoneIn } from './records.ts'
@@ -119,12 +120,14 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   }
 
   async loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
-    const rows = await this.#run(loadMany(this.#names, ids), 'none')
+    const rows = await this.#run(loadMany(this.#names, ids), 'none').catch(noneOfData)
+    if (!rows) return Promise.allSettled(ids.map(id => this.load(id)))
     return eachIn(rows, ids, loadedIn)
   }
 
   async readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<PromiseSettledResult<Read>[]> {
-    const rows = await this.#run(readMany(this.#names, ids, paths), 'none')
+    const rows = await this.#run(readMany(this.#names, ids, paths), 'none').catch(noneOfData)
+    if (!rows) return Promise.allSettled(ids.map(id => this.read(id, paths)))
     return eachIn(rows, ids, (_, row) => readIn(row, paths))
   }
 

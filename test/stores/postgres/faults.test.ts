@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import { StoreUnavailableError } from '../../../src/errors.ts'
+import type { SessionRecord } from '../../../src/store/record.ts'
 import { type PostgreSQLStoreOptions, postgresStore } from '../../../src/stores/postgres/store.ts'
 import {
   aChange,
@@ -14,6 +15,7 @@ import {
   push,
   recordOf,
   set,
+  together,
 } from '../../contract/records.ts'
 import {
   aPgPool,
@@ -21,6 +23,7 @@ import {
   aStore,
   aTable,
   type PostgreSQLStore,
+  query,
   thePostgreSQL,
   withoutPostgreSQL,
 } from '../../support/postgres/database.ts'
@@ -265,3 +268,28 @@ test('a statement of the app that fails halfway through the same client hides no
   await failing()
   assert.equal(await store.end(record.id, { ended: new Date() }, inAnHour()), true)
 })
+
+for (const [driver, poolOf] of Object.entries({ pg: aPgPool, postgres: aPostgresSql })) {
+  test(`a row that the server cannot read fails the reads of its own session alone: ${driver}`, {
+    skip,
+  }, async t => {
+    const table = aTable()
+    const store = await aStore(t, { table, pool: await poolOf(t) })
+    const sessions = await together(12, index => aSession(store, { n: index }))
+    const [broken, ...whole] = sessions as [SessionRecord, ...SessionRecord[]]
+    // As a foreign hand may have written it; a damaged page does the same.
+    await query(`UPDATE public.${table} SET ended = 'infinity' WHERE id = '${broken.id}'`)
+    for (const look of [store.load, (id: string) => store.read(id, ['n'])]) {
+      const all = await Promise.allSettled([...whole, broken].map(({ id }) => look(id)))
+      assert.ok(hasOutcome('none')((all.pop() as PromiseRejectedResult).reason))
+      assert.deepEqual(
+        all.map(one => one.status === 'fulfilled' && fieldsIn(one.value)),
+        whole.map(({ fields }) => fields),
+      )
+    }
+  })
+}
+
+function fieldsIn(found: object | undefined): unknown {
+  return found && 'fields' in found && found.fields
+}
