@@ -1,3 +1,6 @@
+import { createHmac } from 'node:crypto'
+import { ConfigurationError } from '../errors.ts'
+import { shown } from '../shown.ts'
 import type { Adopter, OtherCookie } from './other-session.ts'
 import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
 
@@ -33,7 +36,20 @@ export function fastifySession(options: FastifySessionOptions): Adopter {
 }
 
 function verifying(secrets: readonly string[], algorithm: string) {
+  if (!isHMAC(algorithm)) {
+    throw new ConfigurationError(
+      `fastifySession: algorithm is wrong: ${shown(algorithm)}; give the one that @fastify/session was given, such as 'sha256'`,
+    )
+  }
   return (value: string) => idSignedIn(value, secrets, algorithm)
+}
+
+function isHMAC(algorithm: string): boolean {
+  try {
+    return Boolean(createHmac(algorithm, ''))
+  } catch {
+    return false
+  }
 }
 
 function isSigner(secret: FastifySessionOptions['secret']): secret is FastifySigner {

@@ -309,3 +309,13 @@ test('fastifySession without a secret, with which anybody could sign, is refused
     })
   }
 })
+
+test('fastifySession with an algorithm that there is not is refused at once, not with each visitor', () => {
+  const store = { load() {}, destroy() {} }
+  for (const algorithm of ['sha-265', '', 5, null]) {
+    assert.throws(() => fastifySession({ secret: KEY, algorithm: algorithm as string, ...store }), {
+      name: 'ConfigurationError',
+      message: /fastifySession: algorithm is wrong/,
+    })
+  }
+})
