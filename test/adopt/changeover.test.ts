@@ -287,7 +287,9 @@ test('what cannot be read in Redis is no session, and no error', { skip: without
   }
 })
 
-test('an expired session of connect-pg-simple is not carried over', { skip: withoutPostgreSQL }, async t => {
+test('a session of connect-pg-simple that has expired, or cannot be, is not carried over', {
+  skip: withoutPostgreSQL,
+}, async t => {
   const pool = await aPgPool(t)
   const tableName = aTable()
   await query(
@@ -297,6 +299,7 @@ test('an expired session of connect-pg-simple is not carried over', { skip: with
   await query(`INSERT INTO "${tableName}" VALUES ('gone', '{"user":"ada"}', now() - interval '2 seconds')`)
   await query(`INSERT INTO "${tableName}" VALUES ('here', '{"user":"ada"}', now() + interval '1 minute')`)
   assert.equal(await load('gone'), undefined)
+  assert.equal(await load('he\0re'), undefined)
   assert.deepEqual(await load('here'), { user: 'ada' })
 })
 
