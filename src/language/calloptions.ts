@@ -16,10 +16,9 @@ export function callOptions<Name extends string>(
 }
 
 /**
- * The options of one call: a copy that has none but `names`, and nothing of `undefined`. Their values are the caller's to
- * check.
+ * The options of one call: a copy with only these names, without those that are `undefined`. Their values are not checked here.
  *
- * @throws {ConfigurationError} for whatever else was given, naming it.
+ * @throws {ConfigurationError} that names the wrong argument or option.
  */
 export function namedOptions<Name extends string>(
   call: string,
@@ -41,13 +40,13 @@ export function namedOptions<Name extends string>(
   return checked
 }
 
-/** What to say of names that are options somewhere else, such as in another library. */
+/** Advice for names that are options elsewhere, such as in another library. */
 export type Advice = Readonly<Record<string, string>>
 
 /**
- * For all objects of options.
+ * Refuses unknown options.
  *
- * @throws {ConfigurationError} for an option that `owner` does not have, naming it and the way out.
+ * @throws {ConfigurationError} for an option that `owner` does not have. The message names it and says what to do.
  */
 export function refuseUnknown(
   owner: string,
@@ -65,8 +64,8 @@ export function refuseUnknown(
 }
 
 /**
- * For calls that return a promise, at the call itself: who gives a callback does not look at the promise, and would wait for
- * ever for a call of it.
+ * For methods that return a promise. Throws at the call: code that passes a callback does not await the promise, and its callback
+ * would never be called.
  *
  * @throws {ConfigurationError}
  */
@@ -75,7 +74,7 @@ export function refuseCallback(call: string, args: readonly unknown[]): void {
   throw new ConfigurationError(`${call}() returns a promise and takes no callback: await it`)
 }
 
-/** `; did you mean …?`, if one of the names is much like what was given: so many mistakes away, and fewer for short ones. */
+/** `; did you mean …?`, if one of the names is similar: at most `mistakes` changes away, and fewer for a short name. */
 export function didYouMean(given: string, names: readonly string[], mistakes?: number): string {
   return suggestion(nearest(given, names, mistakes))
 }
@@ -84,7 +83,7 @@ function suggestion(name: string | undefined): string {
   return name === undefined ? '' : `; did you mean ${quote(name)}?`
 }
 
-/** The name that is most like what was given, if one is much like it. */
+/** The most similar name, if one is similar enough. */
 function nearest(given: string, names: readonly string[], mistakes = 2): string | undefined {
   const [first] = names
     .map(name => ({ name, far: distance(given.toLowerCase(), name.toLowerCase()) }))
@@ -93,7 +92,7 @@ function nearest(given: string, names: readonly string[], mistakes = 2): string 
   return first?.name
 }
 
-/** So many characters at least have to be added, removed or replaced to make one of the other, or two of them swapped. */
+/** The edit distance: the fewest insertions, removals, replacements and swaps of neighbours that turn one name into the other. */
 function distance(a: string, b: string): number {
   if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, j) => j)]

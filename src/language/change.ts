@@ -10,7 +10,7 @@ export interface Guard {
   readonly arg: unknown
 }
 
-/** What `$push` does beside adding. Applied in MongoDB's order: insert at `position`, `sort`, `slice`. */
+/** The modifiers of `$push`. Applied in MongoDB's order: insert at `position`, then `sort`, then `slice`. */
 export interface PushModifiers {
   /** `-100` keeps the last 100 elements, `100` the first. */
   readonly slice?: number
@@ -39,9 +39,9 @@ export type Operation =
   | {
       readonly op: '$pull'
       readonly path: Path
-      /** Below the elements, which are objects; otherwise they are compared themselves. */
+      /** The field of the elements that is compared. Without it, the elements themselves are compared. */
       readonly field?: Path
-      /** `exists` only of a field. */
+      /** `exists` only with `field`. */
       readonly comparator: Comparator
       readonly arg: unknown
     }
@@ -56,19 +56,19 @@ export interface Change {
   readonly guards: readonly Guard[]
   readonly operations: readonly Operation[]
   /**
-   * The new end of the session's life, never later than its absolute limit. Without `maxAge` it only moves the end forward: another request may have
-   * given the session a longer life meanwhile, or have a clock that is ahead.
+   * The new end of the session's life, never later than its absolute limit. Without `maxAge` it never moves the end back: another
+   * request may have extended the session further meanwhile, or have a clock that is ahead.
    */
   readonly expires?: Date
   /** The session's own idle lifetime from now on, milliseconds. */
   readonly maxAge?: number
   /**
-   * With `expires` and without `maxAge`: the end stays where it is if the session's lifetime is another than this by now, and
-   * the outcome says so.
+   * With `expires` and without `maxAge`: if the session's `maxAge` is no longer this one, `expires` is not changed, and the outcome
+   * has the session's `maxAge`.
    */
   readonly whileMaxAge?: number
   /** Applied only while the record is at this revision; otherwise it is refused, as by a guard. */
   readonly rev?: number
-  /** The largest that the change may make the fields, bytes of BSON. What does not make them larger always works. */
+  /** The maximum size of the fields after the change, in bytes of BSON. A change that does not make them larger always works. */
   readonly maxSize?: number
 }

@@ -4,7 +4,7 @@ import type { Comparator, Guard, Operation, PushModifiers } from './change.ts'
 import { describe, type Path, partsOf, pathOf, quote } from './paths.ts'
 import { isBSON, isPlain, literal } from './values.ts'
 
-/** What a command becomes goes in here, in the order of the calls. */
+/** Collects the guards and operations of commands, in the order of the calls. */
 export interface Draft {
   operation(operation: Operation): void
   guard(guard: Guard): void
@@ -14,7 +14,7 @@ export interface Draft {
 
 const comparators: readonly string[] = ['=', '!=', '<', '<=', '>', '>=', 'in', 'exists']
 const modifierNames: readonly string[] = ['slice', 'sort', 'position']
-/** As MongoDB has it for indexes and queries: each is compared for each pair of elements. */
+/** MongoDB's limit for indexes and queries. Each field costs a comparison for each pair of elements. */
 const MAX_SORT_FIELDS = 32
 
 export type CommandName = keyof typeof commands
@@ -32,7 +32,7 @@ export function addCommand(draft: Draft, name: CommandName, args: Arguments): vo
   commands[name](draft, args)
 }
 
-/** More would be dropped in silence. */
+/** More arguments are refused: they would be ignored without an error. */
 const maxArguments: Record<CommandName, number> = {
   set: 2,
   unset: Number.POSITIVE_INFINITY,
@@ -52,7 +52,7 @@ const maxArguments: Record<CommandName, number> = {
   if: 3,
 }
 
-/** Every command: its name, its arguments (a list, since spreading a long one again would overflow), and what it becomes. */
+/** Every command: what its arguments become. They are passed as a list, since spreading a long list would overflow the stack. */
 export const commands = {
   set(draft: Draft, args: Arguments) {
     const [target, value] = args
@@ -193,7 +193,7 @@ function listOf(command: string, values: unknown, path: Path): unknown[] {
   return literal(values, path) as unknown[]
 }
 
-/** Names below an array's elements, in dotted form: checked as a path through the array, since that is what they are. */
+/** A path below an array's elements, in dotted form. It is checked as a path through the array. */
 function fieldBelow(path: Path, field: unknown): Path {
   const parts: unknown = typeof field === 'string' ? field.split('.') : field
   if (!Array.isArray(parts) || parts.length === 0) {
@@ -244,7 +244,7 @@ function isModifier(name: string, value: unknown, path: Path): boolean {
   if (!modifierNames.includes(name)) return false
   if (name !== 'sort') return Number.isSafeInteger(value)
   if (!isPlain(value)) return value === 1 || value === -1
-  // Checked as a path below the field, since that is what MongoDB makes of it.
+  // Checked as a path below the field, as MongoDB reads it.
   const fields = Object.keys(value)
   if (fields.length > MAX_SORT_FIELDS) return false
   for (const field of fields) pathOf(`${path}.${field}`)

@@ -3,11 +3,11 @@ import { describe, isIndex, type Path, quote } from './paths.ts'
 import { type Fields, isContainer } from './values.ts'
 
 /**
- * What becomes of a path that leads nowhere.
- * `create`: objects are made for the parts that are missing; what cannot be made is an error.
- * `create outside arrays`: the same, and a path through an array is an error.
- * `find`: nothing to do, unless the path could not exist, below a scalar or by name into an array: an error.
- * `find if any`: nothing to do.
+ * What happens if the path does not exist.
+ * `create`: missing objects on the way are created; it is an error if that is impossible.
+ * `create outside arrays`: the same, but a path through an array is an error.
+ * `find`: nothing, but a path that can never exist is an error: below a scalar, or by a name into an array.
+ * `find if any`: nothing.
  */
 export type Reach = 'create' | 'create outside arrays' | 'find' | 'find if any'
 
@@ -15,14 +15,14 @@ export interface Edit {
   readonly path: Path
   readonly parts: readonly string[]
   readonly reach: Reach
-  /** The new value for the current one. `undefined` stands for a missing one, and removes. */
+  /** Returns the new value for the current one. `undefined` means absent, both ways. */
   readonly value: (current: unknown) => unknown
 }
 
-/** Containers made by the change that is being applied, which it may alter: all others are shared with its input. */
+/** Containers that the current change has created, so that it may alter them. All others are shared with its input. */
 export type Owned = Set<object>
 
-/** The container with the edit's path changed. Copies what it changes on the way, and nothing if nothing changes. */
+/** The container with the edit's path changed. Only containers on the path are copied; if nothing changes, none is. */
 export function edited<T extends Fields | unknown[]>(container: T, edit: Edit, owned: Owned, depth = 0): T {
   const key = keyOf(container, edit, depth)
   if (key === undefined) return container
@@ -31,7 +31,7 @@ export function edited<T extends Fields | unknown[]>(container: T, edit: Edit, o
   if (Object.is(next, current)) return container
   const copy = owned.has(container) ? container : copyOf(container)
   owned.add(copy)
-  // What is removed from an array leaves a null, so that the others keep their places.
+  // A removed element of an array becomes null, so that the others keep their places.
   if (next === undefined && !Array.isArray(copy)) delete (copy as Fields)[key]
   else write(copy as Fields, key, next ?? null)
   return copy
@@ -45,7 +45,7 @@ function nextOf(current: unknown, edit: Edit, owned: Owned, depth: number): unkn
   throw blocked(edit, depth, describe(current))
 }
 
-/** Everything below a part that is missing; numeric parts are plain keys where there is nothing yet. */
+/** The value to create at a missing part. Below it, numeric parts are keys of objects. */
 function created(edit: Edit, owned: Owned, depth: number): unknown {
   const { parts, value } = edit
   let content = value(undefined)
@@ -59,7 +59,7 @@ function created(edit: Edit, owned: Owned, depth: number): unknown {
   return content
 }
 
-/** The key that the part at this depth stands for, or nothing where there is nothing to do. */
+/** The key for the part at this depth; `undefined` if there is nothing to do. */
 function keyOf(container: Fields | unknown[], edit: Edit, depth: number): string | undefined {
   const part = edit.parts[depth] as string
   if (!Array.isArray(container)) return part
@@ -92,7 +92,7 @@ function copyOf<T extends Fields | unknown[]>(container: T): T {
   return (Array.isArray(container) ? container.slice() : { ...container }) as T
 }
 
-/** Defines a key that would otherwise act. */
+/** Also for a key such as `__proto__`, whose assignment would have an effect. */
 function write(target: Fields, key: string, value: unknown): void {
   if (key !== '__proto__') target[key] = value
   else Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true })

@@ -2,24 +2,24 @@ import type { Owned } from './edit.ts'
 import { ancestorsOf, isIndex, type Path, partsOf } from './paths.ts'
 import { type Fields, isContainer, isPlain } from './values.ts'
 
-/** What stands at a path, or `undefined`. Only what a container holds itself: nothing of its prototype. */
+/** The value at a path, or `undefined`. Only own properties count, not those of a prototype. */
 export function valueAt(fields: Fields, path: Path): unknown {
   let value: unknown = fields
   for (const part of partsOf(path)) {
     if (!isContainer(value) || !Object.hasOwn(value, part)) return undefined
-    // An array has a `length` of its own, which is no element.
+    // An array has an own property `length`, which is not an element.
     if (Array.isArray(value) && !isIndex(part)) return undefined
     value = (value as Fields)[part]
   }
   return value
 }
 
-/** The fields at the given paths, nested as they are; an element of an array with its whole array. */
+/** The fields at the given paths, nested as in the record. For an element of an array, the whole array. */
 export function excerpt(fields: Fields, paths: readonly Path[]): Fields {
   return graftedAll({}, fields, paths)
 }
 
-/** `onto` with what `source` has at the paths; shares with `onto` all that no path touches. */
+/** `onto` with the values of `source` at the paths. All other parts are shared with `onto`. */
 export function graftedAll(onto: Fields, source: Fields, paths: readonly Path[]): Fields {
   const owned: Owned = new Set()
   return paths.reduce((result, path) => grafted(result, source, partsOf(path), 0, owned), onto)
@@ -47,11 +47,11 @@ function grafted(
   } else if (isPlain(copy[part])) {
     delete copy[part]
   }
-  // Otherwise a scalar or an array is on the way: no operation reaches below it, so what was known of it still holds.
+  // Otherwise the path leads through a scalar or an array. No operation reaches below it, so it has not changed.
   return copy
 }
 
-/** The given paths without those below an array's element, which stores answer with the array, and without repeats. */
+/** The given paths, cut before an array's element (stores return the whole array), without repeats. */
 export function answerable(paths: readonly Path[]): Path[] {
   if (paths.length === 1 && !/\d/.test(paths[0] as Path)) return paths as Path[]
   const whole = new Set(paths.map(untilIndex))

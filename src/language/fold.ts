@@ -6,13 +6,12 @@ import { describe, MAX_PATHS, overlap, type Path, quote } from './paths.ts'
 import { TouchedPaths } from './touched.ts'
 import { isPlain } from './values.ts'
 
-/** Each may look at all elements of an array, and visitors may have chosen how many of both there are. */
+/** A guard may look at all elements of an array, and a visitor may determine the number of both. */
 const MAX_GUARDS = 100
 
 /**
- * Folds the calls of one chain into one change. Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path
- * become one operation; whatever else names a path twice, or a path and its parent, is refused at the call,
- * as MongoDB would refuse the update.
+ * Folds the calls of one chain into one change. Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path become one
+ * operation. Any other call that names a path again, or its parent, is refused at the call: MongoDB would refuse the update.
  */
 export class Fold implements Draft {
   readonly guards: Guard[] = []
@@ -77,7 +76,7 @@ export class Fold implements Draft {
   }
 }
 
-/** What an object of fields, which a call that is no command was given, is as the command `set`. */
+/** The operations of the command `set` for an object of fields that another call was given. */
 export function setting(call: string, fields: unknown): readonly Operation[] {
   if (!isPlain(fields)) throw new FieldError(`${call} takes an object of fields, not ${describe(fields)}`)
   const fold = new Fold()
@@ -85,7 +84,7 @@ export function setting(call: string, fields: unknown): readonly Operation[] {
   return fold.operations
 }
 
-/** The paths a change touches: what it resolves to. */
+/** The paths that a change touches. Its result has the fields at these paths. */
 export function touchedPaths(operations: readonly Operation[]): Path[] {
   const paths: Path[] = []
   for (const operation of operations) {
@@ -106,7 +105,7 @@ function clashOf(earlier: Operation, operation: Operation): FieldError {
   )
 }
 
-/** Two operations on one path as one, where that has the same result as the one after the other. */
+/** Two operations on one path as one; `undefined` if that would not give the same result. */
 function foldedOf(a: Operation, b: Operation): Operation | undefined {
   if (a.op === '$set' && b.op === '$set') return b
   if (a.op === '$unset' && b.op === '$unset') return b
@@ -123,7 +122,7 @@ function foldedOf(a: Operation, b: Operation): Operation | undefined {
   return undefined
 }
 
-/** In place, or every call would copy what those before it have added. The list is the fold's: the command has made it. */
+/** Adds in place: otherwise each call would copy the whole list. The list belongs to the fold, since the command made it. */
 function extended<O extends Operation & { readonly arg: readonly unknown[] }>(
   operation: O,
   more: O['arg'],

@@ -5,10 +5,10 @@ import { isIndex, partsOf } from './paths.ts'
 import { type Fields, isPlain } from './values.ts'
 import { ValueSet } from './valueset.ts'
 
-/** Decides about one value that a path leads to; `undefined` stands for a missing one. */
+/** Tests one value at a path; `undefined` means absent. */
 type Test = (value: unknown) => boolean
 
-/** Whether all guards hold, as a MongoDB filter of them would match. */
+/** Whether all guards hold: whether the same filter in MongoDB would match. */
 export function holds(guards: readonly Guard[], fields: Fields): boolean {
   return guards.every(guard => isMet(guard, fields))
 }
@@ -38,7 +38,7 @@ interface Condition {
   readonly wanted: boolean
 }
 
-/** Made once for all the values that it decides about. */
+/** The condition for a comparator; it is made once, for all values. */
 function conditionOf(comparator: Comparator, arg: unknown): Condition {
   switch (comparator) {
     case '=':
@@ -55,7 +55,7 @@ function conditionOf(comparator: Comparator, arg: unknown): Condition {
   }
 }
 
-/** `null` matches what is missing. */
+/** `null` equals an absent value. */
 function isEqual(value: unknown, arg: unknown): boolean {
   return value === undefined ? arg === null : equal(value, arg)
 }

@@ -14,8 +14,8 @@ import {
 import { isBSON } from './values.ts'
 
 /**
- * Makes a stored double of a number that would otherwise be taken for an int32; a store whose numbers are all alike
- * leaves it as it is.
+ * Makes a stored double from a number that would otherwise count as an int32. A store with only one kind of number returns it
+ * unchanged.
  */
 export type DoubleMaker = (n: number) => unknown
 
@@ -34,7 +34,7 @@ export function isNumber(value: unknown): boolean {
   return typeof value === 'number' || typeof value === 'bigint'
 }
 
-/** Of either kind that has it. */
+/** Whether a value is NaN, as a double or as a decimal. */
 export function isNaNumber(value: unknown): boolean {
   if (typeof value === 'number') return Number.isNaN(value)
   if (typeof value !== 'object' || !isNumber(value)) return false
@@ -42,7 +42,7 @@ export function isNaNumber(value: unknown): boolean {
   return numeric.kind === 'decimal' ? numeric.value.special === 'NaN' : Number.isNaN(numeric.value)
 }
 
-/** What MongoDB's `$inc` makes of two numbers; `undefined` where 64 bits cannot hold it, which MongoDB refuses. */
+/** The result of MongoDB's `$inc`; `undefined` if it does not fit into 64 bits, which MongoDB refuses. */
 export function sum(current: unknown, by: unknown, double: DoubleMaker): unknown {
   if (typeof current === 'number' && typeof by === 'number' && isInt32(current) && isInt32(by)) {
     return fromInt32s(current + by)
@@ -58,9 +58,8 @@ export function sum(current: unknown, by: unknown, double: DoubleMaker): unknown
 }
 
 /**
- * The sum of two amounts that are to be added to a stored number, where adding one after the other has the same result: both are
- * whole, and no digit is lost. `undefined` otherwise, and where the sum would be of another kind, since no argument is a double
- * that looks like an int32.
+ * The sum of two arguments of `inc`, if adding it has the same result as adding one after the other: both are whole, and no digit
+ * is lost. `undefined` otherwise, and if the sum would be of another kind of number.
  */
 export function exactSum(a: unknown, b: unknown): number | bigint | undefined {
   const total = sum(a, b, () => undefined)
@@ -73,7 +72,7 @@ function isExactWhole(value: unknown): boolean {
   return kind !== 'decimal' && Number.isSafeInteger(Number(number))
 }
 
-/** What MongoDB's `$mul` makes of two numbers; `undefined` where 64 bits cannot hold it, which MongoDB refuses. */
+/** The result of MongoDB's `$mul`; `undefined` if it does not fit into 64 bits, which MongoDB refuses. */
 export function product(current: unknown, by: unknown, double: DoubleMaker): unknown {
   if (typeof current === 'number' && typeof by === 'number' && isInt32(current) && isInt32(by)) {
     const result = current * by
@@ -99,8 +98,7 @@ export function compareNumbers(a: unknown, b: unknown): number {
 }
 
 /**
- * What stands for a number and all others that equal it: a JS number where one holds it exactly, otherwise a bigint or,
- * of a decimal that is neither, a text.
+ * The same value for all numbers that are equal: a JS number if one is exact, otherwise a bigint, or a string for any other decimal.
  */
 export function exactNumber(value: unknown): number | bigint | string {
   const numeric = numericOf(value)
@@ -136,7 +134,7 @@ function numericOf(value: unknown): Numeric {
   }
 }
 
-/** Both as decimals, where one of them is. */
+/** Both as decimals, if at least one is a decimal. */
 function decimalsOf(a: Numeric, b: Numeric): [Decimal, Decimal] | undefined {
   if (a.kind !== 'decimal' && b.kind !== 'decimal') return undefined
   return [asDecimal(a), asDecimal(b)]
@@ -151,7 +149,7 @@ function exactly(numeric: Numeric): Decimal {
   return numeric.kind === 'double' ? exactDecimal(numeric.value) : asDecimal(numeric)
 }
 
-// MongoDB leaves a number alone if the result is of its kind and equal to it: -0 + 0.0 stays -0, 1.0 + 0.00 stays 1.0.
+// MongoDB keeps a number if the result equals it and has its kind: -0 + 0.0 stays -0, 1.0 + 0.00 stays 1.0.
 
 function decimal(before: Decimal, result: Decimal, current: unknown, by: unknown): unknown {
   const isDecimal = isBSON(current) && current._bsontype === 'Decimal128'
@@ -164,7 +162,7 @@ function fromDouble(result: number, before: Numeric, current: unknown, double: D
   return isInt32(result) ? double(result) : result
 }
 
-/** Int32 arithmetic that overflows gives an int64; adding 0 makes 0 of -0, which is no integer. */
+/** Int32 arithmetic that overflows gives an int64. Adding 0 turns -0 into 0, since -0 is not an integer. */
 function fromInt32s(result: number): number | bigint {
   return isInt32(result + 0) ? result + 0 : BigInt(result)
 }

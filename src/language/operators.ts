@@ -9,9 +9,9 @@ import { describe, isIndex, type Path, partsOf, quote } from './paths.ts'
 import { type Fields, isContainer, isPlain } from './values.ts'
 import { ValueSet } from './valueset.ts'
 
-/** What operators take from the store that applies them. */
+/** What operators get from the store that applies them. */
 export interface Context {
-  /** What `$currentDate` writes. @default the clock's */
+  /** The date that `$currentDate` writes. @default the current time of this process */
   readonly now?: Date
   /** @default the number itself */
   readonly double?: DoubleMaker
@@ -21,10 +21,10 @@ export interface Context {
 const MAX_NESTING = 100
 
 /**
- * The fields as MongoDB (5.0 or newer) would leave them after an update of these operations, which touch independent
- * paths. The given fields stay as they are; what does not change is shared with the result.
+ * The fields after these operations, as an update in MongoDB 5.0 or newer would leave them. No two operations may overlap. The given
+ * fields are not changed; unchanged parts are shared with the result.
  *
- * Throws `CommandError` where MongoDB would refuse the update, and, which is our own rule, where it would fill an array
+ * Throws `CommandError` if MongoDB would refuse the update. By a rule of this library it also throws if MongoDB would fill an array
  * with nulls to reach an element that does not exist.
  */
 export function applied(fields: Fields, operations: readonly Operation[], context: Context = {}): Fields {
@@ -106,7 +106,7 @@ function arrayOf(current: unknown, { op, path }: Operation): readonly unknown[] 
   )
 }
 
-/** Removing from what is missing leaves it missing. */
+/** Removing elements from an absent array leaves it absent. */
 function reduced(
   current: unknown,
   operation: Operation,
@@ -123,14 +123,14 @@ function renamed(fields: Fields, path: Path, to: Path, owned: Owned): Fields {
   if (parts.length + nestingOf(value) > MAX_NESTING) {
     throw new CommandError(`${quote(path)} cannot be renamed: ${quote(to)} would nest it too deep`, path)
   }
-  // MongoDB leaves a target alone that equals the source already, even if it is of another kind of number.
+  // MongoDB does not write a target that already equals the source, even if it is another kind of number.
   const write = (current: unknown) => (current !== undefined && equal(current, value) ? current : value)
   const written = edited(fields, { path: to, parts, reach: 'create outside arrays', value: write }, owned)
   const remove = () => undefined
   return edited(written, { path, parts: partsOf(path), reach: 'find if any', value: remove }, owned)
 }
 
-/** What `$rename` would move. A source that is missing is nothing to do; one below a scalar or in an array, an error. */
+/** The value that `$rename` moves; `undefined` if it is absent. A source below a scalar or in an array is an error. */
 function movable(fields: Fields, path: Path): unknown {
   let current: unknown = fields
   let isInArray = false
@@ -173,7 +173,7 @@ function compareParts(a: readonly string[], b: readonly string[]): number {
   return a.length - b.length
 }
 
-/** What begins as a number is ordered by length first. */
+/** Parts that begin with a digit are ordered by length first. */
 function comparePart(a: string, b: string): number {
   const isNumeric = /^(?:0$|[1-9])/
   if (isNumeric.test(a) && isNumeric.test(b) && a.length !== b.length) return a.length - b.length

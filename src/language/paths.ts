@@ -9,17 +9,17 @@ export type PathLike = string | readonly (string | number)[]
 export const MAX_PART_BYTES = 128
 export const MAX_DEPTH = 16
 
-/** So many paths one call or one chain may name: visitors may have chosen how many there are. */
+/** The most paths in one call or one chain: a visitor may determine their number. */
 export const MAX_PATHS = 1000
 
-/** What the session and its handle call their own; a field of that name could not be told from it. */
+/** The members of a session and its handle. A field with one of these names could not be told from the member. */
 const own = [
   ...['set', 'unset', 'rename', 'inc', 'mul', 'min', 'max', 'currentDate', 'push', 'pushAll', 'addToSet'],
   ...['pop', 'pull', 'pullAll', 'take', 'if', 'get', 'once', 'update', 'touch', 'destroy', 'regenerate'],
   ...['createCSRF', 'assertCSRF', 'id', 'isNew', 'created', 'expires', 'maxAge', 'then', 'toJSON'],
 ] as const
 
-/** Names that cannot be fields at compile time; the check at the call knows `Object.prototype` and `_…` too. */
+/** Names that the compiler refuses as fields. */
 // biome-ignore lint/complexity/noBannedTypes: its own names are what is meant
 export type ReservedName = (typeof own)[number] | keyof Object | '__proto__' | 'prototype' | `_${string}`
 
@@ -28,7 +28,7 @@ const reserved = new Set<string>([...own, ...Object.getOwnPropertyNames(Object.p
 /** `_bsontype` would make BSON's serializer take a plain object for one of its own types. */
 const forbidden = new Set(['__proto__', 'constructor', 'prototype', '_bsontype'])
 
-/** Whether stored data may be shown under this key; what is written never has another. */
+/** Whether a stored key may be shown. Other keys are never written by this library. */
 export function isVisibleKey(key: string): boolean {
   return !forbidden.has(key)
 }
@@ -37,7 +37,7 @@ export function isFieldName(name: string): boolean {
   return !reserved.has(name) && !name.startsWith('_') && !forbidden.has(name)
 }
 
-/** Says what is wrong with one part of a path or one key of a value, or nothing. */
+/** What is wrong with one part of a path or one key of a value; `undefined` if nothing is. */
 export function faultOfPart(part: string): string | undefined {
   if (part === '') return 'is empty'
   if (part[0] === '$') return 'begins with $'
@@ -50,11 +50,11 @@ export function faultOfPart(part: string): string | undefined {
   return undefined
 }
 
-/** Most paths are names in the program's text, so each is checked once; bounded, because some are a visitor's. */
+/** Paths that were checked before: most are in the app's code. The number is limited, because some come from visitors. */
 const known = new Map<string, readonly string[]>()
 const MAX_KNOWN = 1000
 
-/** Checks a path and returns it in dotted form. Throws `FieldError` for what is no path: see MAX_PART_BYTES and MAX_DEPTH. */
+/** Checks a path and returns it in dotted form. Throws `FieldError` if it is not valid; see MAX_PART_BYTES and MAX_DEPTH. */
 export function pathOf(path: unknown): Path {
   if (typeof path === 'string') {
     if (!known.has(path)) {
@@ -90,7 +90,7 @@ export function isIndex(part: string): boolean {
   return /^(?:0|[1-9]\d*)$/.test(part)
 }
 
-/** Those that hold it, the field first. */
+/** The paths above this one, the field first. */
 export function ancestorsOf(path: Path): Path[] {
   const ancestors: Path[] = []
   for (let dot = path.indexOf('.'); dot >= 0; dot = path.indexOf('.', dot + 1)) {
@@ -99,7 +99,7 @@ export function ancestorsOf(path: Path): Path[] {
   return ancestors
 }
 
-/** Whether one is the other or holds it. */
+/** Whether the paths are equal or one is above the other. */
 export function overlap(a: Path, b: Path): boolean {
   return a === b || isBelow(a, b) || isBelow(b, a)
 }
@@ -115,7 +115,7 @@ function remember(path: string): void {
   known.set(path, path.split('.'))
 }
 
-/** What was cut out of a text keeps all of it in memory; this does not. For texts without lone surrogates. */
+/** A copy of a string: a substring would keep the whole string in memory. For strings without lone surrogates. */
 export function ownText(text: string): string {
   return Buffer.from(text).toString()
 }
@@ -157,7 +157,7 @@ function check(parts: readonly string[], path: string): void {
   }
 }
 
-/** Quoted so that nothing which controls a terminal or turns text around reaches a log, and short. */
+/** The text in quotes and shortened, without characters that control a terminal or change the direction of text. */
 export function quote(text: string): string {
   const short = text.length > 60 ? `${text.slice(0, 60)}…` : text
   return JSON.stringify(short).replace(
@@ -166,7 +166,7 @@ export function quote(text: string): string {
   )
 }
 
-/** What kind of thing a value is. A class is named only by a plain name, since a visitor's JSON can claim to have one. */
+/** The kind of a value, for messages. A class name is used only if it is a plain name, since a visitor's JSON can fake one. */
 export function describe(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value !== 'object') return typeof value

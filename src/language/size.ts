@@ -42,7 +42,7 @@ function sizeOfBSON(value: { readonly _bsontype: string; readonly position?: unk
   }
 }
 
-/** The most by which an operation makes the fields larger. */
+/** The most bytes that an operation can add to the fields. */
 export function growthOf(operation: Operation): number {
   switch (operation.op) {
     case '$unset':
@@ -66,13 +66,13 @@ function growthBy({ path, arg }: Operation & { readonly arg: unknown }): number 
   return PATH + Buffer.byteLength(path) * 2 + sizeOf(arg)
 }
 
-/** An object for each part of the longest path, and a number that may widen. */
+/** Room for a new object at each part of the longest path, and for a number that becomes 64 bits wide. */
 const PATH = 16 * 8
 
-/** By so much the key of an element may be longer in the stored array than in the given one. */
+/** How much longer the key of an element can be in the stored array than in the given one. */
 const INDEX = 8
 
-/** The bound that a change which can grow a session is sent with. Throws for one that no session could hold. */
+/** The `maxSize` of a change, if the change can make a session larger. Throws if its values alone exceed it. */
 export function boundOf(operations: readonly Operation[], maxSize: number): { readonly maxSize?: number } {
   const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)
   const isTooLarge = (operation: Operation) => 'arg' in operation && sizeOf(operation.arg) > maxSize

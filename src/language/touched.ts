@@ -1,9 +1,9 @@
 import { ancestorsOf, overlap, type Path } from './paths.ts'
 
-/** So few are compared one by one, which costs less than keeping an index of them. */
+/** Up to this number, comparing one by one costs less than an index. */
 const FEW = 8
 
-/** The paths that a chain touches, none of which overlap, each with the place of the operation that does. */
+/** The paths that a chain touches, each with the index of its operation. No two overlap. */
 export class TouchedPaths {
   readonly #paths: Path[] = []
   readonly #places: number[] = []
@@ -16,7 +16,7 @@ export class TouchedPaths {
     else if (this.#paths.length > FEW) this.#index = new Index(this.#paths, this.#places)
   }
 
-  /** The place of one that is this path, holds it or is held by it. */
+  /** The index of an operation whose path is this path, above it or below it. */
   overlapping(path: Path): number | undefined {
     if (this.#index) return this.#index.overlapping(path)
     for (let at = 0; at < this.#paths.length; at++) {
@@ -28,7 +28,7 @@ export class TouchedPaths {
 
 class Index {
   readonly #places = new Map<Path, number>()
-  /** For each path that holds some, the place of one of those. */
+  /** For each path above touched paths, the index of one of their operations. */
   readonly #below = new Map<Path, number>()
 
   constructor(paths: readonly Path[], places: readonly number[]) {

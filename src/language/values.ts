@@ -5,16 +5,16 @@ import { describe, faultOfPart, isVisibleKey, quote } from './paths.ts'
 /** Stored data: the fields of a session, or an object inside them. */
 export type Fields = Record<string, unknown>
 
-/** MongoDB stops at 100 levels; values are checked by recursion, so a circle ends here too. */
+/** MongoDB's limit is 100. Values are checked by recursion, so a circular value ends here too. */
 const MAX_NESTING = 64
 const MIN_INT64 = -(2n ** 63n)
 const MAX_INT64 = 2n ** 63n - 1n
 
-/** BSON's types that a session holds. `Binary` is what bytes come back as; a UUID is one. */
+/** BSON's types that a session can hold. Bytes come back as `Binary`; a UUID is a `Binary` too. */
 const bsonTypes = new Set(['ObjectId', 'Long', 'Decimal128', 'Binary'])
 export const bsonVersion = Symbol.for('@@mdb.bson.version')
 
-/** An instance of one of BSON's own classes: known by what only its prototype has, so no JSON can pass for it. */
+/** An instance of one of BSON's classes. It is recognised by members of its prototype, which JSON cannot fake. */
 export interface BSONInstance {
   readonly _bsontype: string
 }
@@ -36,8 +36,8 @@ export function isContainer(value: unknown): value is Fields | unknown[] {
 }
 
 /**
- * Checks a value and copies it, so that what is sent is what was given at the call.
- * Throws `FieldError` for whatever would not come back as it went in: refused rather than changed in silence.
+ * Checks a value and copies it, so that later changes by the caller have no effect.
+ * Throws `FieldError` for a value that would not come back as it went in.
  */
 export function literal(value: unknown, path: string, nesting = 0): unknown {
   switch (typeof value) {
@@ -62,7 +62,7 @@ export function literal(value: unknown, path: string, nesting = 0): unknown {
 function literalObject(value: object, path: string, nesting: number): unknown {
   if (nesting >= MAX_NESTING) throw refused(`more than ${MAX_NESTING} levels, or a circle`, path)
   if (Array.isArray(value)) {
-    // Holes make fewer keys, and are refused as undefined.
+    // An array with holes has fewer keys; the holes are refused below, as undefined.
     if (Object.keys(value).length > value.length) throw refused('an array with properties of its own', path)
     // By index, because map() passes over the holes of a sparse array.
     return Array.from(value, (item, index) => literal(item, `${path}.${index}`, nesting + 1))
@@ -100,7 +100,7 @@ function refused(what: string, path: string): FieldError {
   )
 }
 
-/** A copy of stored data that is the caller's own, without the keys that only a foreign hand can have stored. */
+/** A copy of stored data for the caller, without keys that this library never writes. */
 export function copied<T>(value: T): T
 export function copied(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(item => copied(item))
@@ -112,17 +112,17 @@ export function copied(value: unknown): unknown {
   return ownCopy(value)
 }
 
-/** A copy of a leaf that its holder could alter in place: a date, bytes, BSON's own types. Others come as they are. */
+/** A copy of a value that can be changed in place: a date, bytes, or one of BSON's types. Other values are returned as they are. */
 export function ownCopy<T>(value: T): T
 export function ownCopy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
-  // Asked of the value itself, since it may come from another realm (a vm context, a test runner).
+  // Not by `instanceof`: the value may come from another realm (a vm context, a test runner).
   if (types.isDate(value)) return new Date(value.getTime())
   if (types.isUint8Array(value)) return bytesOf(value)
   return isBSON(value) ? ownCopyOfBSON(value) : value
 }
 
-/** Of the same class, be it Node's Buffer; not from its pool, which it would keep in memory. */
+/** A copy of the same class, `Buffer` included. Not from Buffer's pool, since the copy would keep the pool in memory. */
 function bytesOf(bytes: Uint8Array): Uint8Array {
   return Uint8Array.prototype.slice.call(bytes)
 }
@@ -153,14 +153,14 @@ function ownCopyOfBSON(value: BSONInstance): BSONInstance {
   }
 }
 
-/** By the constructor of BSON's own class, whose arguments are known, but of the class of `like`: a UUID stays one. */
+/** Calls the constructor of BSON's base class, whose arguments are known, but with the class of `like`: a UUID stays a UUID. */
 function constructed(like: BSONInstance, args: readonly unknown[]): BSONInstance {
   let prototype = Object.getPrototypeOf(like)
   while (!Object.hasOwn(prototype, '_bsontype')) prototype = Object.getPrototypeOf(prototype)
   return Reflect.construct(prototype.constructor, args, like.constructor as new () => BSONInstance)
 }
 
-/** Whether a checked value is read back from a store just as it is: bytes come back as `Binary`, integers as numbers. */
+/** Whether a checked value comes back from a store unchanged. Bytes do not (`Binary`), nor do 64-bit integers (numbers). */
 export function comesBackAlike(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(comesBackAlike)
   if (isPlain(value)) return Object.values(value).every(comesBackAlike)

@@ -2,12 +2,12 @@ import { binaryOf, equal, hexOf, rankOf } from './compare.ts'
 import { exactNumber, isNumber } from './numbers.ts'
 import type { Fields } from './values.ts'
 
-/** So few are compared one by one, which costs less than making keys. */
+/** Up to this number, comparing one by one costs less than making keys. */
 const FEW = 8
 
 /**
- * Values, in the order given, of which those that MongoDB takes for equal are one. To look one up costs the same however
- * many there are: a visitor may have chosen how many.
+ * A set of values in insertion order, with MongoDB's equality. A lookup takes constant time, since a visitor may determine the
+ * number of values.
  */
 export class ValueSet {
   #few: unknown[] | undefined = []
@@ -45,16 +45,16 @@ export class ValueSet {
   }
 }
 
-/** The same for two values exactly if they are equal: a number, which a Map takes as MongoDB does (-0, NaN), or a text. */
+/** The same key for two values exactly if they are equal: a number (a Map treats -0 and NaN as MongoDB does) or a string. */
 function keyOf(value: unknown): unknown {
   if (isNumber(value)) return exactNumber(value)
   const text: string[] = []
   write(text, value)
-  // Joined once: a text put together step by step holds all its steps until somebody reads it.
+  // Joined once: a string that is concatenated step by step keeps all its parts in memory until it is read.
   return text.join('')
 }
 
-/** Each value tells where it ends, so that none is the beginning of another. By rank, as values are compared. */
+/** Written so that no value's text is the beginning of another's. */
 function write(text: string[], value: unknown): void {
   const rank = rankOf(value)
   switch (rank) {

@@ -27,29 +27,33 @@ import type {
 import type { Fault, Numeric, Ordered, Read, Write } from './values.ts'
 
 /**
- * What a chain resolves to: the fields it has `'touched'` (on the handle), the `'session'` (on a loaded one), or the value it
- * has `'taken'`. The first grows with every command.
+ * What a chain resolves to: the fields that it has `'touched'` (on the handle), the `'session'` (on a loaded session), or the value
+ * that it has `'taken'`.
  */
 export type Mode = 'touched' | 'session' | 'taken'
 
 /**
- * The commands, after MongoDB's update operators. Each takes a path, `'cart.lines.0.qty'` or its parts `['prefs', userKey]` (a
- * part is taken verbatim, so what a visitor sends may be one), and literals: no argument can become an operator. Calls in a
- * chain are one command: one round trip, applied whole in one atomic step, or not at all. A chain starts by the end of the
- * tick, awaited or not; chains of one request run in the order they were begun.
+ * The commands, named after MongoDB's update operators. Each takes a path: `'cart.lines.0.qty'`, or a list of parts,
+ * `['prefs', userKey]`. A part is taken verbatim, so it may be a visitor's text. Other arguments are literals: none can become an
+ * operator. The calls of a chain are one change, sent in one round trip: it is applied as a whole in one atomic step, or not at all.
+ * A chain is sent at the end of the tick, awaited or not. The chains of one request run in the order in which they were begun.
  *
- * Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path in a chain fold together; anything else that names a path
+ * Repeated `set`, `unset`, `inc`, `push` and `addToSet` of one path in a chain fold together. Any other chain that names a path
  * twice, or a path and its parent, is refused.
  *
- * Each command throws `FieldError` at the call, for a path or a value that a session cannot hold or for a clash of paths; the
- * chain is then never sent. What it returns rejects, and nothing is changed, with `CommandError` when the store refuses it
- * (`inc` of text), `SessionEndedError` when the session has ended, `SessionTooLargeError`, and `HeadersSentError` when the
- * cookie it needs cannot be sent any more; and with `StoreUnavailableError`, whose `outcome` says whether the change may have
- * been applied. A failure that nobody handles fails the request.
+ * A command throws `FieldError` at the call for a path or a value that a session cannot hold, and for overlapping paths; the chain
+ * is then never sent. The chain rejects with
+ * - `CommandError` if the store refuses the change, such as `inc` of a string;
+ * - `SessionEndedError` if the session has ended;
+ * - `SessionTooLargeError` if the session would become larger than `maxSize`;
+ * - `HeadersSentError` if the change needs a cookie and the headers have been sent;
+ * - `StoreUnavailableError`, whose `outcome` says whether the change may have been applied.
+ *
+ * After any of the first four, nothing was changed. An error that nobody handles fails the request.
  */
 export interface Commands<Data, Result, M extends Mode> {
   /**
-   * Gives a field a value; objects on the way to it are created. MongoDB's `$set`.
+   * Sets a field. Missing objects on the way to it are created. MongoDB's `$set`.
    *
    *     session.set('cart.total', 12)
    */
@@ -58,16 +62,16 @@ export interface Commands<Data, Result, M extends Mode> {
     value: Write<ValueAt<Data, P>>,
   ): Chain<Data, After<Result, M, Touched<Data, P>>, M>
   /**
-   * Gives several fields their values. Names are paths, so `{ 'cart.total': 12 }` leaves the rest of `cart` alone and `{ cart:
-   * … }` replaces it. A visitor's text as a name would be a path too: give it as a part, `set(['prefs', text], …)`.
+   * Sets several fields. Names are paths: `{ 'cart.total': 12 }` keeps the rest of `cart`, and `{ cart: … }` replaces all of it. Do
+   * not use a visitor's text as a name, since it would be a path: use `set(['prefs', text], …)`.
    */
   set<F extends FieldNames<Data>>(
     fields: FieldValues<Data, F>,
   ): Chain<Data, After<Result, M, TouchedFields<Data, F>>, M>
 
   /**
-   * Removes fields; one that is not there is no error. An element of an array becomes `null`. MongoDB's `$unset`. Of an object
-   * inside the session, only what its type declares as optional can be removed.
+   * Removes fields. An absent field is not an error. An element of an array becomes `null`. Inside an object, the compiler allows only
+   * properties that the type declares as optional. MongoDB's `$unset`.
    */
   unset<const P extends PathLike, const Q extends readonly PathLike[]>(
     path: RemovablePath<Data, P>,
@@ -75,8 +79,8 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P | Q[number], never>>, M>
 
   /**
-   * Moves a field, replacing what is at `to`; one that is not there is left so, and is no error. MongoDB's `$rename`, which
-   * moves nothing into or out of an array.
+   * Moves a field, and replaces the field at `to`. An absent field is not an error, and changes nothing. A field cannot be moved into
+   * or out of an array. MongoDB's `$rename`.
    */
   rename<const P extends PathLike, const Q extends PathLike>(
     path: RemovablePath<Data, P>,
@@ -84,7 +88,7 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, Merge<MaybeTouched<Data, P, never>, MaybeTouched<Data, Q>>>, M>
 
   /**
-   * Adds to a number; a field that is not there counts as 0. A `bigint` adds a 64-bit integer. MongoDB's `$inc`.
+   * Adds to a number. An absent field counts as 0. A `bigint` adds a 64-bit integer. MongoDB's `$inc`.
    *
    *     const { views } = await ctx.session.inc('views')
    *
@@ -95,32 +99,32 @@ export interface Commands<Data, Result, M extends Mode> {
     by?: Factor<ValueAt<Data, P>>,
   ): Chain<Data, After<Result, M, Touched<Data, P, Numeric>>, M>
 
-  /** Multiplies a number; a field that is not there becomes 0. MongoDB's `$mul`. */
+  /** Multiplies a number. An absent field becomes 0. MongoDB's `$mul`. */
   mul<const P extends PathLike>(
     path: PathTo<Data, P, Numeric>,
     by: Factor<ValueAt<Data, P>>,
   ): Chain<Data, After<Result, M, Touched<Data, P, Numeric>>, M>
 
-  /** Sets a field if `value` is less than it, or if it is not there; BSON's order. MongoDB's `$min`. */
+  /** Sets a field if `value` is less than it in BSON's order, or if the field is absent. MongoDB's `$min`. */
   min<const P extends PathLike>(
     path: PathTo<Data, P, Ordered>,
     value: Write<OrderedIn<ValueAt<Data, P>>>,
   ): Chain<Data, After<Result, M, Touched<Data, P, Ordered>>, M>
 
-  /** Sets a field if `value` is greater than it, or if it is not there; BSON's order. MongoDB's `$max`. */
+  /** Sets a field if `value` is greater than it in BSON's order, or if the field is absent. MongoDB's `$max`. */
   max<const P extends PathLike>(
     path: PathTo<Data, P, Ordered>,
     value: Write<OrderedIn<ValueAt<Data, P>>>,
   ): Chain<Data, After<Result, M, Touched<Data, P, Ordered>>, M>
 
-  /** Sets a field to the store's present time, as a `Date`. MongoDB's `$currentDate`. */
+  /** Sets a field to the store's current time, as a `Date`. MongoDB's `$currentDate`. */
   currentDate<const P extends PathLike>(
     path: PathTo<Data, P, Date>,
   ): Chain<Data, After<Result, M, Touched<Data, P, Date>>, M>
 
   /**
-   * Adds one element to an array, at its end unless `modifiers` say otherwise; an array that is not there is created. An array
-   * as `value` is one element. MongoDB's `$push`.
+   * Adds one element to an array, at its end unless `modifiers` say otherwise. An absent array is created. If `value` is an array, it
+   * is added as one element. MongoDB's `$push`.
    *
    *     session.push('seen', sku, { slice: -100 }) // keeps the last 100
    */
@@ -137,7 +141,7 @@ export interface Commands<Data, Result, M extends Mode> {
     modifiers?: Modifiers<Element<ValueAt<Data, P>>>,
   ): Chain<Data, After<Result, M, Touched<Data, P, List>>, M>
 
-  /** Adds those of `values` that an array does not have; an array that is not there is created. MongoDB's `$addToSet`. */
+  /** Adds those of `values` that the array does not have. An absent array is created. MongoDB's `$addToSet`. */
   addToSet<const P extends PathLike>(
     path: PathTo<Data, P, List>,
     ...values: [Write<Element<ValueAt<Data, P>>>, ...Write<Element<ValueAt<Data, P>>>[]]
@@ -153,7 +157,7 @@ export interface Commands<Data, Result, M extends Mode> {
     end?: 1 | -1,
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
 
-  /** Removes all elements that equal `value`, objects as a whole. It is a literal, unlike what MongoDB's `$pull` takes. */
+  /** Removes all elements that equal `value`. Objects are compared as a whole. `value` is a literal, unlike in MongoDB's `$pull`. */
   pull<const P extends PathLike>(
     path: PathTo<Data, P, List>,
     value: Write<Element<ValueAt<Data, P>>>,
@@ -165,8 +169,8 @@ export interface Commands<Data, Result, M extends Mode> {
     value: Operand<Element<ValueAt<Data, P>>, C>,
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
   /**
-   * Removes all elements of which a field of theirs compares so; elements that are no objects stay. `field` may be a path below
-   * them, and `'exists'` takes `true` or `false`. MongoDB's `$pull` with a query.
+   * Removes all elements with a field for which the comparison holds. Elements that are not objects stay. `field` may be a path below
+   * the element. `'exists'` takes `true` or `false`. MongoDB's `$pull` with a query.
    *
    *     session.pull('cart.lines', 'sku', '=', sku)
    */
@@ -184,27 +188,27 @@ export interface Commands<Data, Result, M extends Mode> {
   ): Chain<Data, After<Result, M, MaybeTouched<Data, P, List>>, M>
 
   /**
-   * Removes a field and resolves to what it held, or to `undefined` if it was not there. Of callers at the same time, exactly
-   * one gets it: for flash messages, OAuth states, nonces. One chain takes one field.
+   * Removes a field and resolves to its value, or to `undefined` if it was absent. Of concurrent callers, exactly one gets the value:
+   * for flash messages, OAuth states and nonces. A chain may contain one `take`.
    */
   take<const P extends PathLike>(
     path: M extends 'taken' ? Fault<'One chain takes one field'> : RemovablePath<Data, P>,
   ): Chain<Data, Read<ValueAt<Data, P>> | undefined | Extract<Result, null>, 'taken'>
 }
 
-/** Guards come before the commands of a chain; all of them must hold. */
+/** Guards come before the commands of a chain. All guards must hold. */
 export interface Guards<Data, Result, M extends Mode> {
   /**
-   * The commands that follow are applied only if the field equals `value`, or is an array with such an element, decided in the
-   * same atomic step. Otherwise nothing is changed, and the chain resolves to `null`. MongoDB's `$eq`.
+   * The commands that follow are applied only if the field equals `value`, or is an array with an element that does. This is decided
+   * in the same atomic step. Otherwise nothing is changed, and the chain resolves to `null`. MongoDB's `$eq`.
    */
   if<const P extends PathLike>(
     path: PathTo<Data, P>,
     value: Write<Comparable<ValueAt<Data, P>>>,
   ): GuardedChain<Data, Result | null, M>
   /**
-   * The same with a comparison; `'in'` takes a list of values, `'exists'` takes `true` or `false`. As in MongoDB's filters,
-   * only values of one type are less or greater than another, and `!=` holds for a field that is not there.
+   * The same with a comparison. `'in'` takes a list of values, `'exists'` takes `true` or `false`. As in MongoDB's filters, `<`, `<=`,
+   * `>` and `>=` compare only values of one type, and `!=` holds for an absent field.
    *
    *     ctx.session.if('credits', '>=', 5).inc('credits', -5) // never overdraws
    */
@@ -215,11 +219,11 @@ export interface Guards<Data, Result, M extends Mode> {
   ): GuardedChain<Data, Result | null, M>
 }
 
-/** Commands that are one change, on their way. Awaiting it gives the `Result`; the first `await` or `then` asks for it. */
+/** A chain of commands, which is one change. It can be awaited like a promise, and resolves to the `Result`. */
 export interface Chain<Data, Result, M extends Mode = 'session'>
   extends Commands<Data, Result, M>,
     PromiseLike<Result> {
-  /** As a promise's. Whoever handles a failure keeps it from failing the request. */
+  /** As a promise's. An error that is handled does not fail the request. */
   catch<Other = never>(
     rejected?: ((reason: unknown) => Other | PromiseLike<Other>) | null,
   ): Promise<Result | Other>
@@ -227,7 +231,7 @@ export interface Chain<Data, Result, M extends Mode = 'session'>
   finally(settled?: (() => void) | null): Promise<Result>
 }
 
-/** A chain that has guards only, so far. */
+/** A chain that has only guards so far. */
 export interface GuardedChain<Data, Result, M extends Mode = 'session'>
   extends Chain<Data, Result, M>,
     Guards<Data, Result, M> {}

@@ -3,7 +3,7 @@ import type { PathLike } from '../paths.ts'
 import type { MaybeTouched, Merge, PathTo, Touched, ValueAt } from './paths.ts'
 import type { Fault, Leaf, Numeric, Ordered, Write } from './values.ts'
 
-// What commands and guards take beside paths.
+// The types of the arguments of commands and guards, other than paths.
 
 export type List = readonly unknown[]
 
@@ -18,7 +18,7 @@ export type FieldValue<V, F extends PathLike> = Comparable<ValueAt<Element<V>, F
 
 export type OrderedIn<V> = unknown extends V ? V : Extract<V, Ordered>
 
-/** What a number may be added to or multiplied with. BSON's own numbers stay what they are. */
+/** What can be added to a number, or multiplied with it. BSON's own number types stay as they are. */
 export type Factor<V> =
   | number
   | bigint
@@ -43,7 +43,7 @@ export type Operand<V, C extends Comparator> = C extends 'exists'
       ? Write<OrderedIn<V>>
       : Write<V>
 
-/** What `$push` does beside adding; MongoDB applies it in the order position, sort, slice. */
+/** The modifiers of `$push`. MongoDB applies them in the order `position`, `sort`, `slice`. */
 export interface Modifiers<E> extends Omit<PushModifiers, 'sort'> {
   /** `1` or `-1` for the elements themselves, or by fields of elements that are objects. */
   readonly sort?: 1 | -1 | SortOf<E>

@@ -15,7 +15,7 @@ export type UserPath<Data, User extends string> = string extends User
     : ScalarPath<Data>
   : PathTo<Data, User, Scalar>
 
-/** What `find` and `endAll` take: a value of that field or, where it is not known which it is, of any that it may be. */
+/** The argument of `find` and `endAll`: a value of the user's field, or of any possible field if the compiler does not know it. */
 export type UserValue<Data, User extends string> = string extends User
   ? string extends keyof Data
     ? Data[keyof Data]
@@ -24,18 +24,18 @@ export type UserValue<Data, User extends string> = string extends User
         | ValueOf<Data, CalledId<ScalarPath<Data>>>
   : ValueOf<Data, User>
 
-/** What one value of is told from another. */
+/** A type whose values can identify a user. */
 type Scalar = string | number | bigint | BSONInstance
 
 type ValueOf<Data, P extends string, Wanted = Scalar> = Write<Narrowed<ValueAt<Data, P>, Wanted>>
 
-/** A number is taken for a user's only under such a name: nearly all numbers in a session count something. */
+/** A number counts as a user's id only under such a name: nearly all numbers in a session count something. */
 type CalledId<P extends string> = Extract<
   P,
   `${string}${'user' | 'User' | 'account' | 'Account'}${string}` | `${string}${'id' | 'Id' | 'ID'}`
 >
 
-/** The paths of scalars, as far down as a user may be looked for; a recursive type would have no end of them. */
+/** The paths of scalars, down to a fixed depth: a recursive type has infinitely many. */
 type ScalarPath<T, Before extends string = '', Depth extends unknown[] = []> = T extends readonly unknown[]
   ? never
   : {

@@ -1,7 +1,7 @@
 import type { ReservedName } from '../paths.ts'
 import type { BSONInstance } from '../values.ts'
 
-/** Any field, of any type: the session of an app that has not said what its sessions hold. */
+/** A session whose type the app has not declared: fields of any name and type. */
 export interface Untyped {
   // biome-ignore lint/suspicious/noExplicitAny: whoever gives no type has chosen this
   [field: string]: any
@@ -20,7 +20,7 @@ export type Numeric = number | bigint | (BSONInstance & { readonly _bsontype: 'L
 /** What `<` and its like compare, and `min` and `max` apply to. */
 export type Ordered = number | bigint | string | Date | BSONInstance
 
-/** What has no fields of its own. */
+/** A value without fields of its own. */
 export type Leaf = Primitive | Date | Uint8Array | BSONInstance | ((...args: never) => unknown)
 
 type Primitive = string | number | boolean | bigint | symbol | null | undefined
@@ -57,7 +57,7 @@ export type Read<T> = unknown extends T
             : { readonly [I in keyof T]: Read<T[I]> }
           : { readonly [K in keyof T]: Read<T[K]> }
 
-/** A value as it is read, and one's own to change. */
+/** A value as it is read, but mutable. */
 export type Plain<T> = unknown extends T
   ? T
   : T extends Leaf
@@ -68,7 +68,7 @@ export type Plain<T> = unknown extends T
         : { -readonly [I in keyof T]: Plain<T[I]> }
       : { -readonly [K in keyof T]: Plain<T[K]> }
 
-/** A value as it is given: whatever is stored as a `T`, read-only or not, such as what was read. */
+/** A value as it may be passed: everything that is stored as a `T`, read-only or not, also a value that was read. */
 export type Write<T> = unknown extends T
   ? T
   : T extends bigint | { readonly _bsontype: 'Long' }
@@ -84,9 +84,8 @@ export type Write<T> = unknown extends T
           : { readonly [K in keyof T]: Write<Exclude<T[K], undefined>> }
 
 /**
- * What a session's type may be: `T` itself, or a type with a sentence in place of what a session cannot hold,
- * for the compiler to show. A class that has only fields looks like a plain object; the check at the call
- * tells them apart.
+ * `T` if it can be a session's type. Otherwise `T` with a sentence in place of each field that a session cannot hold, which the
+ * compiler shows. A class with only fields looks like a plain object to the compiler; the check at the call refuses it.
  */
 export type ValidData<T> = {
   [K in keyof T]: K extends ReservedName

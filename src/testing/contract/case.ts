@@ -19,7 +19,7 @@ export type StorePromise =
   | 'size'
   | 'upkeep'
 
-/** The methods that a store need not have. */
+/** The optional methods of a store. */
 type Optional = 'count' | 'find' | 'sweep'
 
 type With<Method extends Optional> = Store & Required<Pick<Store, Method>>
@@ -31,15 +31,15 @@ export type Test = <Method extends Optional = never>(
   needs?: Method,
 ) => void
 
-/** One sentence of the contract, and the test of it. */
+/** One promise of the contract, with its test. */
 export interface StoreTest {
   /** The part of the contract that it belongs to. */
   readonly promise: StorePromise
   readonly title: string
   /**
-   * Runs the test with the store that `open` gives: a fresh, empty one, which is the caller's to close. Rejects with an
-   * `AssertionError` where the store does not keep the promise. Resolves to the reason if there is nothing to test,
-   * because the store lacks an optional method: show the test as skipped then.
+   * Runs the test with the store that `open` returns. It must be new and empty, and the caller closes it. Rejects with an
+   * `AssertionError` if the store breaks the promise. Resolves to a reason if there is nothing to test, because the store lacks an
+   * optional method: show the test as skipped then.
    */
   run(open: () => Store | Promise<Store>): Promise<string | undefined>
 }

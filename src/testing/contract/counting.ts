@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import type { Test } from './case.ts'
 import { aChange, anEndedSession, aSecondAgo, aSession, inAnHour, inc, together } from './records.ts'
 
-/** How many sessions there are is for stores to tell that can. */
+/** Only for stores with the optional method `count`. */
 export function counting(test: Test): void {
   test(
     'sessions are counted that live: neither ended, nor expired, nor deleted',

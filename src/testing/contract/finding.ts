@@ -17,7 +17,7 @@ function byId(records: SessionRecord[]): SessionRecord[] {
   return records.toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
 
-/** Which sessions a user has is for stores to tell that can. */
+/** Only for stores with the optional method `find`. */
 export function finding(test: Test, { ObjectId }: BSON): void {
   test(
     'all sessions of a user are found, and none of another',

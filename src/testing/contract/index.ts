@@ -18,8 +18,7 @@ import { upkeep } from './upkeep.ts'
 import { values } from './values.ts'
 
 /**
- * What every store promises, as a list of tests that any test runner can run. Each opens a store of its own, so they may run side
- * by side.
+ * The promises of a store, as a list of tests for any test runner. Each test opens its own store, so tests may run in parallel.
  *
  *     for (const { title, run } of storeContract()) {
  *       test(title, async t => {
@@ -28,7 +27,7 @@ import { values } from './values.ts'
  *       })
  *     }
  *
- * @throws {ConfigurationError} if the package `bson` is not installed, by whose types the values of fields are compared.
+ * @throws {ConfigurationError} if the package `bson` is not installed: the tests store values of its types.
  */
 export function storeContract(): StoreTest[] {
   const bson = bsonFor('storeContract')

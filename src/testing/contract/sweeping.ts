@@ -12,7 +12,7 @@ import {
   together,
 } from './records.ts'
 
-/** Removing what has expired is for stores whose database does not do so by itself. */
+/** Only for stores whose database does not remove expired records itself. */
 export function sweeping(test: Test): void {
   test(
     'sweeping removes what has expired, tombstones too, and nothing else',
