@@ -2,21 +2,21 @@ import { ConfigurationError, HeadersSentError } from '../errors.ts'
 import type { Secret, SessionId } from '../ids.ts'
 import type { TokenKey } from './tokens.ts'
 
-/** What a cookie says. */
+/** The content of a cookie. */
 export interface Presented {
   readonly secret: Secret
   /** When the cookie was issued, milliseconds since the epoch. */
   readonly issued: number
   readonly maxAge: number
-  /** The session's absolute limit, milliseconds since the epoch, where it has one. */
+  /** The session's absolute limit, in milliseconds since the epoch, if it has one. */
   readonly absolute: number | undefined
-  /** What the tombstone says if a regeneration of unknown outcome has ended the session: then its visitor may follow. */
+  /** `next` of the tombstone, if a regeneration with an unknown outcome has ended the session: its visitor may follow it. */
   readonly pendingSuccessor?: string | undefined
-  /** Tokens made with this key are good too. They are on a page that was made before its visitor got this id. */
+  /** Tokens made with this key are valid too. They are on a page that was made before its visitor got this cookie. */
   readonly tokens?: TokenKey | undefined
 }
 
-/** What the visitor's cookie says, once its signature has been verified. */
+/** The content of a cookie whose signature has been verified. */
 export interface Verified extends Presented {
   readonly id: SessionId
   /** It was signed with a key that is to be retired, so it is sent again, signed with the first key. */
@@ -31,7 +31,7 @@ export interface Verified extends Presented {
  */
 export type Derive = (what: 'heir' | 'adopt', from: string, nonce?: string) => Secret
 
-/** Brings the visitor's id and takes a new one back, as a cookie does. */
+/** Reads and sets the visitor's cookie. */
 export interface Carrier {
   presented(): Verified | undefined
   /** False once the response's headers have been sent. */
@@ -55,7 +55,7 @@ export const nobody: Carrier = {
   derive: (_, from) => from,
 }
 
-/** Throws where a new id could not be given to a visitor. */
+/** Throws if the visitor cannot be given a new cookie. */
 export function assertCarries(session: { readonly carrier: Carrier; readonly isVisitors: boolean }): void {
   if (!session.isVisitors) {
     throw new ConfigurationError('Only a request of its visitor can give a session a new id or a CSRF token')

@@ -17,7 +17,7 @@ import type { Picture } from './picture.ts'
 export async function create(session: CurrentSession, fields: Fields, fixed?: Secret): Promise<SessionId> {
   const tokens = session.outbox.tokensFor(session.state)
   const planned = fixed ?? session.secret ?? newSecret()
-  // A token that is made meanwhile belongs to it.
+  // A token that is made meanwhile belongs to this secret.
   session.on({ type: 'planned', secret: planned })
   const picture = session.pictureOf(fields)
   session.outbox.offer(planned, picture, tokens)
@@ -39,7 +39,7 @@ export async function create(session: CurrentSession, fields: Fields, fixed?: Se
   }
 }
 
-/** One id in use is next to impossible; three mean that the generator is broken. */
+/** A random id that is already in use is next to impossible. Three in a row mean that the generator is broken. */
 const MAX_IDS = 3
 
 /**
@@ -66,7 +66,7 @@ export async function insertNew(
 
 export interface CreateOptions {
   /**
-   * The session's own lifetime, as `touch(maxAge)` gives it: milliseconds, or words such as `'30 days'`.
+   * The session's own lifetime, as with `touch(maxAge)`: milliseconds, or words such as `'30 days'`.
    * @default the option `maxAge` of `Session`
    */
   readonly maxAge?: number | string

@@ -11,24 +11,24 @@ import { endOfLease, leaseName, newLease } from './leases.ts'
 import type { OnceOptions } from './types.ts'
 import type { Visit } from './visit.ts'
 
-/** What a call of `once` asks for, checked. */
+/** The checked arguments of `once`. */
 interface Asked {
   readonly path: Path
   readonly produce: (current: unknown, context: { readonly signal: AbortSignal }) => unknown
-  /** Whether a stored value will do. */
+  /** Whether a stored value is fresh. */
   readonly unless: (value: unknown) => unknown
-  /** How long the one who runs may take, and how long a caller waits, milliseconds. */
+  /** How long `produce` may take, and how long a caller waits, in milliseconds. */
   readonly lease: number
   readonly wait: number
 }
 
-/** Milliseconds between two looks at a lease that another process holds: growing, so that many who wait ask the store rarely. */
+/** Milliseconds between two reads of a lease that another process holds. The pause grows, so that many waiting calls read rarely. */
 const FIRST_PAUSE = 50
 const LONGEST_PAUSE = 400
 
 const names = ['unless', 'lease', 'wait'] satisfies (keyof OnceOptions<unknown>)[]
 
-/** Of all requests and processes one runs `produce` and stores its result; the others get what it stored. */
+/** One of all requests and processes runs `produce` and stores its result; the others get the stored result. */
 export async function once(
   visit: Visit,
   path: unknown,
@@ -75,7 +75,7 @@ function askedOf(path: unknown, produce: unknown, options: unknown): Asked {
   }
 }
 
-/** Node's timers count to 2³¹ - 1. */
+/** A timer of Node.js takes at most 2³¹ - 1 milliseconds. */
 function timerOf(name: string, duration: unknown): number {
   const ms = milliseconds(name, duration as number | string)
   if (ms < 2 ** 31) return ms
@@ -94,7 +94,7 @@ function tooLong(path: Path): StoreUnavailableError {
   return new StoreUnavailableError(`Another request is still producing ${quote(path)}`, 'none')
 }
 
-/** `'unknown'`, if it takes longer. */
+/** Waits for the promise until then; `'unknown'` if it takes longer. */
 async function atMost<T>(until: number, promise: Promise<T>): Promise<T | 'unknown'> {
   let timer: NodeJS.Timeout | undefined
   const over = new Promise<'unknown'>(resolve => {
@@ -103,14 +103,14 @@ async function atMost<T>(until: number, promise: Promise<T>): Promise<T | 'unkno
   return Promise.race([promise, over]).finally(() => clearTimeout(timer))
 }
 
-/** What one step of the store told; nothing, if it did not take the lease. */
+/** What one step of the store has read. */
 interface Seen {
   readonly value: unknown
   readonly isFresh: boolean
   readonly lease: unknown
 }
 
-/** One caller's way to a value, for all in this process who follow. */
+/** One caller's run, whose result is shared with its followers. */
 class Run {
   readonly #visit: Visit
   readonly #asked: Asked
@@ -132,7 +132,7 @@ class Run {
     try {
       return await this.#value()
     } catch (error) {
-      // Others may wait longer.
+      // This caller's `wait` is over, but the others' may be longer.
       this.#followers.last()(this.#isTooLong ? 'unknown' : { error })
       throw error
     } finally {
@@ -140,13 +140,13 @@ class Run {
     }
   }
 
-  /** One that is fresh, or one that is produced under the lease. */
+  /** A fresh value from the store, or one that is produced under the lease. */
   async #value(): Promise<unknown> {
     const { path } = this.#asked
     for (let pause = FIRST_PAUSE, again = false; ; again = true) {
       const found = await this.#step(() => this.#visit.excerpt([path, this.#name], again))
       if (!found || found.isFresh) return found?.value
-      // Nobody else can come with a session that is not stored yet.
+      // No other request has a session that is not stored yet.
       if (this.#visit.isNew) return this.#produced(found.value)
       const left = endOfLease(found.lease) - Date.now()
       if (left > 0) {
@@ -163,7 +163,7 @@ class Run {
     }
   }
 
-  /** One step of the store, whose value is that of all who follow if it is fresh. */
+  /** One step of the store. If its value is fresh, all followers get it. */
   async #step(ask: () => Promise<Fields | null>): Promise<Seen | undefined> {
     const tell = this.#followers.next()
     let seen: Seen | undefined
@@ -184,7 +184,7 @@ class Run {
     await pauseFor(Math.min(ms, patience))
   }
 
-  /** Takes the lease, unless another was quicker. Tells the value as it is in that step. */
+  /** Takes the lease, unless another request was quicker. Resolves to the field's value in that step. */
   #take(seen: unknown, lease: string): Promise<Fields | null> {
     const free: Guard =
       seen === undefined ? { path: this.#name, comparator: 'exists', arg: false } : this.#isHeldBy(seen)
@@ -198,7 +198,7 @@ class Run {
 
   async #underLease(current: unknown, lease: string): Promise<unknown> {
     this.#visit.leases.add(lease)
-    // From then on another may take it: those who follow look for themselves.
+    // When the lease ends, another request may take it: then the followers read the field themselves.
     const end = setTimeout(() => this.#followers.last()('unknown'), endOfLease(lease) - Date.now()).unref()
     const produced = this.#produced(current, lease).finally(() => {
       clearTimeout(end)
@@ -212,7 +212,7 @@ class Run {
     return result.value
   }
 
-  /** What `produce` gives, stored. */
+  /** Calls `produce` and stores its result. */
   async #produced(current: unknown, lease?: string): Promise<unknown> {
     const { path, produce, lease: ms } = this.#asked
     const left = lease === undefined ? ms : Math.max(0, endOfLease(lease) - Date.now())

@@ -4,27 +4,27 @@ import { endOfLife, type Picture } from './picture.ts'
 import { type SessionEvent, type SessionState, type StoredSession, secretOf } from './state.ts'
 import { type TokenKey, tokenKeyOf } from './tokens.ts'
 
-/** What the visitor's cookie says, beside whose it is. */
+/** The content of the visitor's cookie, without the secret. */
 type Cookie = Pick<Verified, 'issued' | 'maxAge' | 'pendingSuccessor'> & Partial<Pick<Verified, 'outdated'>>
 
-/** What the visitor was told: by the cookie of the request, by the one of its response, and by the tokens on its page. */
+/** What the visitor has got: the cookie of the request, the cookie of its response, and the tokens on its page. */
 export class Outbox {
   readonly #carrier: Carrier
   /** The visitor's cookie, the one of this response included. */
   #cookie: Cookie
-  /** What the visitor is given the id of, though nothing is known to be stored under it. */
+  /** The cookie of a session that is not known to be stored yet. */
   #offered: Presented | undefined
-  /** What the response tells if what was offered is withdrawn; none: nothing. */
+  /** The cookie that the response sends if the offered one is withdrawn; `undefined`: no cookie. */
   #last: { readonly presented: Presented; readonly expires: Date } | 'forget' | undefined
   #cookieSentAt: number | undefined
   /** This request has made tokens with the session's secret. */
   #hasTokens = false
-  /** The key of older tokens that stay good. */
+  /** The key of older tokens that are still valid. */
   #tokens: TokenKey | undefined
-  /** The secret that the visitor came with, where this request goes on in another session: its pages may hold tokens. */
+  /** The request's own secret, if the request goes on in another session: the visitor's pages may have tokens made with it. */
   #previousSecret: Secret | undefined
 
-  /** `maxAge`: what stands for the cookie's where there is none. */
+  /** `maxAge`: used if there is no cookie. */
   constructor(carrier: Carrier, presented: Verified | undefined, maxAge: number) {
     this.#carrier = carrier
     this.#cookie = presented ?? { issued: 0, maxAge }
@@ -35,7 +35,7 @@ export class Outbox {
     return this.#cookie
   }
 
-  /** When the response was given the cookie of a session that other requests know too, and may have ended since. */
+  /** When the response got the cookie of a session that other requests know too, and may have ended since. */
   get cookieSentAt(): number | undefined {
     return this.#cookieSentAt
   }
@@ -85,13 +85,13 @@ export class Outbox {
     if (isShared) this.#cookieSentAt = this.#cookie.issued
   }
 
-  /** Gives the visitor the id of what is about to be stored: a response that leaves meanwhile must not leave without. */
+  /** Sets the cookie of a session that is about to be stored: the response may be sent before the store has answered. */
   offer(secret: Secret, { maxAge, absolute, expires }: Picture, tokens: TokenKey | undefined): void {
     this.#offered = { secret, issued: Date.now(), maxAge, absolute: absolute?.getTime(), tokens }
     this.#carrier.carry(this.#offered, expires)
   }
 
-  /** What was offered was not stored: the visitor is told what was to be told before. */
+  /** The offered session was not stored: the response gets the cookie that it had before. */
   withdraw(): void {
     this.#offered = undefined
     if (this.#last === undefined) this.#carrier.withdraw()
@@ -99,7 +99,7 @@ export class Outbox {
     else this.#carrier.carry(this.#last.presented, this.#last.expires)
   }
 
-  /** The cookie of a session that other requests know too. Nothing, where its life has not moved: `expires` is `undefined`. */
+  /** Sets the cookie of a session that other requests know too. Does nothing without `expires`: its life has not changed. */
   sendCookie(state: SessionState, expires: Date | undefined): void {
     if (state.kind !== 'live' || !expires) return
     const { secret, absolute, maxAge, picture } = state
@@ -108,7 +108,7 @@ export class Outbox {
     this.#cookieSentAt = this.#cookie.issued
   }
 
-  /** The cookie as it is, signed anew; `pendingSuccessor`: what the tombstone says if the session has ended after all. */
+  /** Sends the same cookie, signed again. `pendingSuccessor`: `next` of the tombstone, in case the session has ended after all. */
   resend({ secret, absolute }: StoredSession, pendingSuccessor = this.#cookie.pendingSuccessor): void {
     const { issued, maxAge } = this.#cookie
     this.#send(
@@ -121,7 +121,7 @@ export class Outbox {
     { secret, ...says }: Omit<Presented, 'secret' | 'tokens'> & { secret: Secret | undefined },
     expires: Date,
   ) {
-    // Without a secret it is no visitor's session.
+    // Without a secret, the session was opened by its id, so there is no visitor.
     if (secret === undefined) return
     const presented = { secret, ...says, tokens: this.#tokens }
     this.#carrier.carry(presented, expires)
@@ -134,13 +134,13 @@ export class Outbox {
     this.#cookie = presented
   }
 
-  /** Takes back whatever this response was to tell. */
+  /** Removes the cookie from this response. */
   tellNothing(): void {
     this.#carrier.withdraw()
     this.#last = undefined
   }
 
-  /** The request leaves the session of `secret` for another one. The tokens on its visitor's pages stay good. */
+  /** The request goes on in another session. The tokens on its visitor's pages stay valid. */
   #leave(secret: Secret | undefined, tokens: TokenKey | undefined): void {
     this.#tokens = tokens
     this.#hasTokens = false
@@ -152,15 +152,15 @@ export class Outbox {
   }
 
   /**
-   * What the next cookie says of tokens: the page of this request may hold some that were made for the session, and its visitor
-   * sends them with the cookie of the session that took this one's place.
+   * The token key in the next cookie. The page of this request may have tokens of this session, and the visitor will send them with
+   * the cookie of the session that replaces this one.
    */
   tokensFor(state: SessionState): TokenKey | undefined {
     const secret = secretOf(state)
     return this.#hasTokens && secret ? tokenKeyOf(secret) : this.#tokens
   }
 
-  /** What good tokens may have been made with. */
+  /** The keys of valid tokens. */
   tokenKeys(state: SessionState): TokenKey[] {
     const secrets = [secretOf(state), this.#previousSecret].filter(secret => secret !== undefined)
     return [...secrets.map(tokenKeyOf), this.#tokens ?? []].flat()

@@ -19,7 +19,7 @@ import { takeOver } from './takeover.ts'
 import { type TokenKey, tokenKeyOf } from './tokens.ts'
 import { extend, isDue, touch, update } from './update.ts'
 
-/** Milliseconds after which a cookie is checked once more before it leaves: its session may have ended meanwhile. */
+/** Milliseconds after which a cookie is checked again before it is sent: its session may have ended meanwhile. */
 const PROMPT = 5
 
 /** One request's dealings with one session: its calls to the store, one after another. */
@@ -48,7 +48,7 @@ export class Visit {
     return this.#session.isPictured
   }
 
-  /** Under what name runs of `once` for this path are one: those of a session that is stored are the store's. */
+  /** What identifies runs of `once` for this path: for a stored session the store and the id, otherwise this request. */
   runAs(path: Path): { readonly owner: object; readonly key: string } {
     const { stored, settings } = this.#session
     return stored ? { owner: settings.store, key: `${stored.id} ${path}` } : { owner: this, key: path }
@@ -186,7 +186,7 @@ export class Visit {
     return secret
   }
 
-  /** What good tokens may have been made with. */
+  /** The keys of valid tokens. */
   get tokenKeys(): readonly TokenKey[] {
     return this.#session.outbox.tokenKeys(this.#session.state)
   }
@@ -213,8 +213,8 @@ export class Visit {
   }
 
   /**
-   * Takes back a cookie whose session others have ended since the response was given it: the visitor may have got a newer one,
-   * which it must not replace.
+   * Removes the response's cookie if another request has ended its session since: the visitor may have a newer cookie, which must
+   * not be replaced.
    */
   async recheck(): Promise<void> {
     const { state, outbox } = this.#session

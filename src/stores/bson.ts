@@ -14,8 +14,8 @@ export type BSON = typeof import('bson')
 let loaded: BSON | undefined
 
 /**
- * Required, as the driver requires it: imported, it would be a second copy, whose ObjectId is not `instanceof` the driver's.
- * @throws {ConfigurationError} where it is not installed: a store asks when it is made, rather than in its first request.
+ * Loads `bson` with `require`, as the driver does: an import would load a second copy, with another class `ObjectId`.
+ * @throws {ConfigurationError} if it is not installed. A store calls this when it is created, not at its first request.
  */
 export function bsonFor(store: string): BSON {
   loaded ??= neededPackage(store, 'bson', requireBSON)
@@ -43,12 +43,12 @@ export function decode(bytes: Uint8Array): Fields {
   return bson().deserialize(new Uint8Array(bytes))
 }
 
-/** Without that promotion, since whether 2 is an integer or a double decides what arithmetic makes of it. */
+/** The same, with each number's kind: arithmetic differs for the integer 2 and the double 2. */
 export function decodeExactly(bytes: Uint8Array): Fields {
   return bson().deserialize(bytes, { promoteValues: false })
 }
 
-/** What comes of looking at stored fields; `undefined` if they are damaged, which is to harm nobody but whose they are. */
+/** Runs `look`, which reads stored fields; `undefined` if they are damaged. Damage in one session must not affect others. */
 export function sound<T>(look: () => T): T | undefined {
   try {
     return look()
@@ -59,20 +59,20 @@ export function sound<T>(look: () => T): T | undefined {
   }
 }
 
-/** What of stored fields stands at the paths; no more is decoded than the top-level fields that hold it. */
+/** The stored fields at these paths. Only the top-level fields that contain them are decoded. */
 export function read(bytes: Uint8Array, paths: readonly Path[]): Fields {
   return excerpt(bson().deserialize(cut(bytes, namesOf(paths))), paths)
 }
 
-/** Whether the guards hold of stored fields. */
+/** Whether the guards hold for stored fields. */
 export function meets(bytes: Uint8Array, guards: readonly Guard[]): boolean {
   if (guards.length === 0) return true
   return holds(guards, decodeExactly(cut(bytes, namesOf(guards.map(({ path }) => path)))))
 }
 
 /**
- * Stored fields as a change leaves them: the top-level fields that it touches are taken out, changed and put back, the others
- * not looked at. Throws `CommandError` where MongoDB would refuse it.
+ * The stored fields after a change. Only the top-level fields that it touches are decoded and encoded again. Throws `CommandError` if
+ * MongoDB would refuse it.
  */
 export function changed(bytes: Uint8Array, { operations }: Change): Uint8Array {
   if (operations.length === 0) return bytes

@@ -12,45 +12,45 @@ import type { Outcome } from '../store/store.ts'
 import { bsonFor } from './bson.ts'
 import { decodeFields, decodeFieldsExactly, encodeField, type FieldBytes, sizeOfField } from './fieldbytes.ts'
 
-/** A session as far as a store has told of it. */
+/** What a store has read of a session. */
 export interface Standing {
   readonly rev: number
-  /** All fields, bytes of BSON. */
+  /** The size of all fields, in bytes of BSON. */
   readonly size: number
-  /** Whether the fields may be smaller than `size`, and are no larger. */
+  /** Whether `size` is only an upper bound. */
   readonly isSizeBound?: boolean
   /** Milliseconds since the epoch. */
   readonly expires: number
   readonly maxAge: number
-  /** Each name that was asked for, with what is stored under it. */
+  /** Each name that was asked for, with the stored field; `undefined` for an absent field. */
   readonly fields: ReadonlyMap<string, StoredField | undefined>
 }
 
 export interface StoredField {
   readonly bytes: FieldBytes
-  /** The revision that wrote it, from a store that keeps it. */
+  /** The revision that wrote the field, if the store keeps it. */
   readonly stamp?: number
 }
 
-/** What becomes of a session by several changes, provided that it is as it was seen. */
+/** The result of several changes, to be written only if the session is still as it was read. */
 export interface Swap {
-  /** The revision that all was worked out from. */
+  /** The revision from which the changes were computed. */
   readonly rev: number
-  /** Whether it has to be at that revision, because a change asks for it. Without stamps a store always asks. */
+  /** Whether the session must still be at `rev`, because a change asks for it. A store without stamps must always check `rev`. */
   readonly isRevFixed: boolean
-  /** What was read: each has to be there as it was, or still not there. */
+  /** The fields that were read. Each must be unchanged, or still absent. */
   readonly seen: ReadonlyMap<string, StoredField | undefined>
-  /** Its size has to be more than `above` and at most `atMost`, bytes: by that a change was too large, or was not. */
+  /** The session's size must be more than `above` and at most `atMost` bytes: outside, `maxSize` would be decided differently. */
   readonly size: { readonly above: number; readonly atMost: number }
-  /** Present if a change goes by the session's life, or moves it: it has to be as `before`. */
+  /** Present if a change depends on the session's life or changes it. The stored life must equal `before`. */
   readonly life?: { readonly before: Life; readonly after: Life }
-  /** The life that it has then, as far as it was seen: another change may have moved the end. */
+  /** The session's life after the swap, as far as known: another change may have moved `expires`. */
   readonly expected: Life
-  /** By how many the revision moves. The fields that are set get the new one as their stamp. */
+  /** By how much `rev` grows. The fields in `set` get the new revision as their stamp. */
   readonly steps: number
   readonly set: ReadonlyMap<string, FieldBytes>
   readonly unset: readonly string[]
-  /** Bytes of BSON by which the session grows, or shrinks. */
+  /** By how many bytes of BSON the session grows; negative if it shrinks. */
   readonly growth: number
 }
 
@@ -59,7 +59,7 @@ export interface Life {
   readonly maxAge: number
 }
 
-/** The top-level fields that a change looks at, alters or answers with. */
+/** The top-level fields that a change reads, writes or answers with. */
 export function namesIn({ change, answer }: Update): Set<string> {
   const names = new Set<string>()
   for (const { path } of change.guards) names.add(nameOf(path))
@@ -72,26 +72,26 @@ function nameOf(path: Path): string {
   return partsOf(path)[0] as string
 }
 
-/** A session while changes to it are worked out one after another. */
+/** A session in memory, to which changes are applied one after another. */
 export class Draft {
   readonly #base: Standing
   readonly #now: Date | undefined
-  /** Changes that follow each other share what they do not touch. */
+  /** Replaced by each change; unchanged parts are shared. */
   #fields: Fields
-  /** The bytes of each field's value that was looked at last. */
+  /** The bytes of each field, with the value that they encode. */
   readonly #bytes = new Map<string, { readonly value: unknown; readonly bytes: FieldBytes }>()
   #steps = 0
   #life: Life
   #isLifeSeen = false
   #isRevFixed = false
-  /** At most so much larger than at first. */
+  /** The most bytes that the changes so far can have added. */
   #growth = 0
   #above = Number.NEGATIVE_INFINITY
   #atMost = Number.POSITIVE_INFINITY
-  /** Whether an outcome hangs on the exact size, of which only a bound is known. */
+  /** Whether an outcome depends on the exact size, and only a bound is known. */
   needsExactSize = false
 
-  /** `now`: what `$currentDate` writes; else this process's clock decides. */
+  /** `now`: the date that `$currentDate` writes. @default the current time of this process */
   constructor(base: Standing, now?: Date) {
     this.#base = base
     this.#now = now
@@ -101,7 +101,7 @@ export class Draft {
     for (const [name, bytes] of stored) this.#bytes.set(name, { value: this.#fields[name], bytes })
   }
 
-  /** The outcome of one more change. Throws what `update` rejects with; then nothing has changed. */
+  /** Applies one more change, and returns its outcome. Throws the error of `update`; then nothing has changed. */
   apply({ change, answer }: Update): Outcome {
     const rev = this.#base.rev + this.#steps
     if (change.rev !== undefined) {
@@ -126,7 +126,7 @@ export class Draft {
     return { rev: rev + 1, fields, ...other }
   }
 
-  /** What all changes so far come to; nothing where none was applied. */
+  /** The swap for all changes so far; `undefined` if none was applied. */
   swap(): Swap | undefined {
     if (this.#steps === 0) return undefined
     const { rev, expires, maxAge, fields: seen } = this.#base
@@ -154,7 +154,7 @@ export class Draft {
     }
   }
 
-  /** The bound does until it is reached: encoding all fields for each change would cost more than the changes. */
+  /** Uses the bound until it is reached: encoding all fields for each change would cost more than the change. */
   #assertFits(before: Fields, after: Fields, { operations, maxSize }: Update['change']): void {
     if (after === before) return
     const growth = operations.reduce((sum, operation) => sum + growthOf(operation), 0)

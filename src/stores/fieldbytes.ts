@@ -1,7 +1,7 @@
 import type { Fields } from '../language/values.ts'
 import { decode, decodeExactly, encode } from './bson.ts'
 
-/** A top-level field's value as a store keeps it apart: the byte of its BSON type, then the value in BSON. */
+/** The encoded value of one top-level field: a byte for its BSON type, then the value in BSON. */
 export type FieldBytes = Uint8Array
 
 const DOUBLE = 1
@@ -10,7 +10,7 @@ const BOOLEAN = 8
 const NULL = 10
 const INT32 = 16
 
-/** Of a document: its length, and the byte that ends it. */
+/** Bytes of an empty document: its length, and a byte at the end. */
 const EMPTY = 5
 
 /** Bytes of BSON that a field of this name takes in its document. */
@@ -70,7 +70,7 @@ function encodeAny(value: unknown): FieldBytes {
   return bytes
 }
 
-/** As MongoDB's driver reads them. */
+/** Decodes fields as MongoDB's driver does. */
 export function decodeFields(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): Fields {
   const all = [...fields]
   const values: Fields = {}
@@ -101,7 +101,7 @@ function scalarIn(bytes: FieldBytes): unknown {
   }
 }
 
-/** As the operators need them: whether 2 is an integer or a double decides what arithmetic makes of it. */
+/** Decodes fields for operators, with each number's kind: arithmetic differs for the integer 2 and the double 2. */
 export function decodeFieldsExactly(fields: Iterable<readonly [name: string, bytes: FieldBytes]>): Fields {
   return decodeExactly(documentOf(fields))
 }
@@ -122,7 +122,7 @@ function documentOf(fields: Iterable<readonly [name: string, bytes: FieldBytes]>
   return document
 }
 
-/** The top-level fields of a session that is to be stored. */
+/** Encodes the top-level fields of a session. */
 export function encodeFields(fields: Fields): Map<string, FieldBytes> {
   return new Map(Object.entries(fields).map(([name, value]) => [name, encodeField(value)]))
 }

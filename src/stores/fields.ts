@@ -1,6 +1,6 @@
 /**
- * For stores whose database cannot apply every change by itself: changes of one session combined, and what they come to, worked
- * out on the top-level fields that they touch.
+ * For stores whose database cannot apply every change itself: `combined` joins changes of one session, and `updateFields` computes
+ * them on the top-level fields that they touch.
  */
 
 export { type CombinableStore, combined, type Hints, type Together } from '../store/combining.ts'

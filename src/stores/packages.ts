@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { ConfigurationError } from '../errors.ts'
 
 /**
- * An optional package that `user`, a store's function, needs. It is required then, since nobody else needs it.
+ * Loads an optional package that `user`, the function of a store, needs.
  * @throws {ConfigurationError} if it is not installed or does not load.
  */
 export function neededPackage<T>(user: string, name: string, load: () => T): T {
@@ -22,7 +22,7 @@ export function neededPackage<T>(user: string, name: string, load: () => T): T {
   }
 }
 
-/** From the program's place: an ECMAScript bundle has no `require`, and packages it leaves out are not where ours was. */
+/** Resolves from the program's folder: in a bundle, this file's own folder is gone, and so is its `node_modules`. */
 export function requiredByProgram(name: string): unknown {
   const here = process.cwd()
   const require = createRequire(`${here}/`)

@@ -9,20 +9,20 @@ import { assertEncodable } from './bson.ts'
 import { Draft, namesIn, type Standing, type StoredField, type Swap } from './draft.ts'
 
 /**
- * A database that keeps a session's top-level fields apart and cannot apply all changes by itself: it is asked for the fields
- * that changes touch, and swaps them if they are still as they were.
+ * A store that keeps each top-level field separately, and whose database cannot apply every change itself. It reads the fields that
+ * the changes touch, and replaces them if they have not changed meanwhile.
  */
 export interface FieldStore {
-  /** The session with these fields, from the primary. `exactSize`: its size has to be no mere bound. */
+  /** Reads the session with these fields, from the primary. With `exactSize`, `size` must be exact, not a bound. */
   readFields(id: SessionId, names: readonly string[], exactSize: boolean): Promise<Standing | Missing>
 
   /**
-   * Makes the swap in one step if the session is as it was seen, and answers with how it is then. Answers with `moved` if it is
-   * otherwise; then nothing was written. `until`: when the callers give up, by `performance.now()`.
+   * Compares the session with the swap and writes the swap, in one atomic step. Resolves to the session's new state. If a comparison
+   * fails, writes nothing and resolves to `{ isMoved: true }`. `until`: when the callers' timeout ends, by `performance.now()`.
    */
   swapFields(id: SessionId, swap: Swap, until: number): Promise<Swapped | Moved | Missing>
 
-  /** The database's clock, milliseconds since the epoch, where `$currentDate` goes by it. */
+  /** The database's clock for `$currentDate`, in milliseconds since the epoch. @default this process's clock */
   now?(): number
 }
 
@@ -32,30 +32,29 @@ export type Swapped = Omit<Standing, 'fields'>
 
 export interface Moved {
   readonly isMoved: true
-  /** How it is now, where the answer tells: it spares another read. */
+  /** The session as it is now, if the answer contains it: that saves another read. */
   readonly standing?: Standing
 }
 
 export interface SwapHints {
-  /** What is known from before the changes were made. */
+  /** The hint of the step before, from before these changes were made. */
   readonly told?: Standing
-  /** What was read since. */
+  /** What was read after these changes were made. */
   readonly fresh?: Standing
-  /** When to give up, by `performance.now()`. */
+  /** When the callers' timeout ends, by `performance.now()`. */
   readonly until: number
 }
 
-/** After so many tries, each of which others' changes have spoilt, changes are given up. */
+/** The changes fail after this many attempts, if other changes came in between each time. */
 const MAX_TRIES = 50
 
-/** From here on tries wait for a moment, milliseconds: those who compete should not meet again and again. */
+/** After this many attempts, each next one waits a random time, so that competing processes do not conflict again and again. */
 const PATIENT_TRIES = 2
 const MAX_PAUSE = 16
 
 /**
- * Applies changes to one session in their order and in one step: works out what they come to from the fields that they touch,
- * and swaps those. Each has the outcome that it would have alone after those before it: it is what `updateTogether` of a
- * `CombinableStore` promises.
+ * An `updateTogether` for a `CombinableStore`: applies changes to one session in their order and in one step. It reads the fields that
+ * they touch, computes the result, and swaps these fields.
  */
 export function updateFields(
   store: FieldStore,
@@ -92,7 +91,7 @@ async function swapUntilDone(
     }
     const swap = draft.swap()
     if (!swap) {
-      // What refused them may have been over before they were made.
+      // Otherwise the reason to refuse them may be out of date, so read again.
       if (isFresh) return { results, told: standing }
       standing = undefined
       continue
@@ -111,7 +110,7 @@ async function swapUntilDone(
   }
 }
 
-/** A change that holds a value which cannot be encoded is refused by itself, before anything is done with the others. */
+/** Refuses each change with a value that cannot be encoded, before the others are applied. */
 async function withoutUnencodable<Told>(
   updates: readonly Update[],
   apply: (updates: readonly Update[]) => Promise<Together<Told>>,
@@ -136,7 +135,7 @@ function faultIn(change: Update['change']): PromiseRejectedResult | undefined {
   }
 }
 
-/** With these fields and no others, which nothing would compare. Nothing where one of them is not known. */
+/** The state with only these fields, since the swap compares all of them. `undefined` if one of them was not read. */
 function knowing(standing: Standing | undefined, names: readonly string[]): Standing | undefined {
   if (!standing || !names.every(name => standing.fields.has(name))) return undefined
   if (names.length === standing.fields.size) return standing
@@ -168,7 +167,7 @@ function movedBy(
   })
 }
 
-/** How a session is after a swap. */
+/** The state of a session after a swap. */
 export function swapped(now: Swapped, { seen, set, unset }: Swap): Standing {
   const fields = new Map<string, StoredField | undefined>(seen)
   for (const [name, bytes] of set) fields.set(name, { bytes, stamp: now.rev })

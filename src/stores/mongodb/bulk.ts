@@ -7,32 +7,32 @@ import { sizeOf } from '../../language/size.ts'
 import type { Loaded } from '../../store/joining.ts'
 import { codeOf, isOfDriver, mongoError, type Sending } from './errors.ts'
 
-/** Of the arguments of a change; so that a bulk stays far below what the driver sends as one command, 48 MB. */
+/** The most bytes of a change's arguments, so that a bulk stays far below the driver's limit for one command, 48 MB. */
 const MAX_BYTES = 16 * 1024
 
 const cheap: ReadonlySet<Operation['op']> = new Set(['$set', '$unset', '$inc'])
 
 /**
- * Whether a change is small and costs the server as little whatever the session holds: a server may carry out a bulk one
- * change after another, and one that takes long must not delay the visitors whose changes go with it.
+ * Whether a change is small and takes the same short time for every session. A server may apply a bulk one change after another, and
+ * a slow change must not delay the others.
  */
 export function isCheap({ operations }: Change): boolean {
   let size = 0
   for (const operation of operations) {
-    // Whether an array has such an element is asked of all its elements.
+    // With an index in the path, the filter has to look at all elements of the array.
     if (!cheap.has(operation.op) || partsOf(operation.path).some(isIndex)) return false
     if ('arg' in operation) size += sizeOf(operation.arg)
   }
   return size <= MAX_BYTES
 }
 
-/** What a server answers that could not read the command: FailedToParse, InvalidBSON, and a field that it does not know. */
+/** Error codes of a server that could not read the command: FailedToParse, InvalidBSON, unknown field. */
 const unread = new Set<unknown>([9, 22, 40415])
 
-/** What became of one change of a bulk. */
+/** The result of one change in a bulk. */
 export type Verdict = 'applied' | 'not applied' | SessionError
 
-/** What the driver's `MongoBulkWriteError` tells: which changes the server refused, and how many others it applied. */
+/** The driver's `MongoBulkWriteError`: which changes the server refused, and how many others it applied. */
 interface BulkError extends Error {
   readonly writeErrors?: BulkRefusal | readonly BulkRefusal[]
   readonly result?: { readonly matchedCount: number; getWriteConcernError?(): unknown }
@@ -46,10 +46,10 @@ interface BulkRefusal {
 }
 
 /**
- * What became of each change of an unordered bulk, no two of which are to one session, each with a filter that fails for a
- * document which it does not match. The server tells of those that failed, and of the others counts those that were there.
- * What is not there stays away: so if as many are away now as were missing, these were missing. If more are, some have been
- * deleted since, and whether those had got their change is unknown.
+ * The result of each change of an unordered bulk. No two changes are of one session, and each filter fails for a document that it does
+ * not match. The server names the changes that failed, and counts the others whose document existed. A deleted document never comes
+ * back. So if as many documents are absent now as were not counted, those are the ones that were absent. If more are absent now, some
+ * were deleted since, and it is unknown whether their change was applied.
  */
 export async function verdictsOf(
   ids: readonly SessionId[],
@@ -64,7 +64,7 @@ export async function verdictsOf(
   } catch (error) {
     const { writeErrors = [], result } = error as BulkError
     const refusals = [writeErrors].flat()
-    // Of those that were applied, none is confirmed.
+    // The changes were applied, but none is confirmed.
     if (result?.getWriteConcernError?.()) return ids.map(() => unknown('MongoDB did not confirm', error))
     if (refusals.length === 0 || !result) return ids.map(() => whole(error, sending))
     for (const refusal of refusals) verdicts[refusal.index] = one(refusal)
@@ -82,15 +82,14 @@ export async function verdictsOf(
   return verdicts
 }
 
-/** Where the command failed as a whole, the same for each change, but an error of its own. */
+/** The result of each change if the whole command failed; each gets its own error object. */
 function whole(error: unknown, { outcome }: Sending): Verdict {
   const { errorResponse } = error as BulkError
   const cause = types.isNativeError(errorResponse) ? errorResponse : error
   const failure = mongoError(cause, outcome)
   const isTold = isOfDriver(cause)
   if (isTold && failure instanceof StoreUnavailableError) return failure
-  // Nothing else tells that none was applied: an answer that cannot be decoded is an error just as a change that cannot be
-  // encoded is, and so is what a listener of the app's throws.
+  // With any other error, changes may have been applied: it may come from decoding the answer, or from a listener of the app.
   const isKnown = outcome === 'none' || (isTold && unread.has(codeOf(cause)))
   return isKnown ? 'not applied' : unknown('MongoDB failed, or its answer could not be read', error)
 }

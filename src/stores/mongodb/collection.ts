@@ -1,7 +1,7 @@
 import type { BSONOptions } from './driver.ts'
 import type { ClientOptions } from './timeouts.ts'
 
-/** Where a read goes: none where the collection has it by itself, since the driver makes a new preference of each that it is given. */
+/** The read preference. Absent if the collection already reads from the primary, since the driver copies each one it gets. */
 export interface ReadOptions {
   readonly readPreference?: 'primary'
 }
@@ -10,7 +10,7 @@ interface Client {
   readonly options?: ClientOptions
 }
 
-/** What the store asks of the driver's `Collection`, which comes connected from the app. */
+/** The members of the driver's `Collection` that the store uses. The app connects it. */
 export interface MongoDBCollection {
   readonly collectionName: string
   readonly readPreference?: { readonly mode?: unknown } | undefined

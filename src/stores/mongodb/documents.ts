@@ -7,27 +7,27 @@ import type { Loaded, Read } from '../../store/joining.ts'
 import { FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Excerpt } from '../../store/store.ts'
 
-/** What a document that a filter has found is to a session. The filter has decided that it is one of ours, and stands. */
+/** The record or tombstone in a document. The filter that found the document has checked its mark and `expires`. */
 export function loadedOf(found: Fields | undefined): Loaded {
   if (!found) return undefined
   return isTombstone(found) ? tombstoneOf(found) : recordOf(found)
 }
 
-/** What a projection leaves of it. */
+/** The same for a document with a projection. */
 export function readOf(found: Fields | undefined, paths: readonly Path[]): Read {
   if (!found) return undefined
   return isTombstone(found) ? tombstoneOf(found) : excerptOf(found, paths)
 }
 
-/** A projection gives more than its paths where an array or a scalar is on the way. */
+/** Cuts the fields to the paths: a projection returns more if a path leads through an array or a scalar. */
 export function excerptOf({ rev, data }: Fields, paths: readonly Path[]): Excerpt {
   return { rev: revOf(rev), fields: isPlain(data) ? excerpt(data, paths) : {} }
 }
 
 /**
- * The record with all that a session needs. Mark and `expires` alone decide what is one, so that it is one to every command:
- * what somebody's hand has made of the rest must not make a stranger of a visitor whose changes are acknowledged. So what
- * cannot be is taken for what comes nearest to it, and never for a longer life.
+ * The record in a document. Only the mark and `expires` decide whether a document is a session, for every command alike. If the rest
+ * was edited by hand, the visitor must stay signed in. So a wrong value is read as a valid one that does not extend the session's
+ * life.
  */
 function recordOf({ _id, created, expires, absolute, maxAge, rev, data }: Fields): SessionRecord {
   const now = Date.now()
@@ -46,8 +46,8 @@ function recordOf({ _id, created, expires, absolute, maxAge, rev, data }: Fields
 }
 
 /**
- * What has to be set in the document of a record before it can be changed: MongoDB counts no text on, and sets no field of a
- * list. Nothing in one that nobody has altered.
+ * The values to set in a document before it can be changed: MongoDB cannot increment a string or set a field of an array.
+ * `undefined` if nothing was edited by hand.
  */
 export function repairsOf(found: Fields, record: SessionRecord): Fields | undefined {
   const { created, expires, maxAge, rev, fields: data } = record
@@ -59,24 +59,24 @@ export function repairsOf(found: Fields, record: SessionRecord): Fields | undefi
 
 const DAY = 24 * 60 * 60 * 1000
 
-/** Also one from beyond the years that dates here can count is none. */
+/** A BSON date outside the range of JavaScript's dates does not count. */
 function isDate(value: unknown): value is Date {
   return types.isDate(value) && !Number.isNaN(value.getTime())
 }
 
-/** In whole milliseconds, and such that it ends within what dates here can count. */
+/** In whole milliseconds, and short enough that the session ends within the range of dates. */
 function isDuration(ms: unknown): ms is number {
   return typeof ms === 'number' && Number.isInteger(ms) && ms > 0 && isDate(new Date(Date.now() + ms))
 }
 
-/** Of a record whose revision is none: as `$inc` takes one that is missing. No other has it, since the first is 1. */
+/** The revision of a record with an invalid one: `$inc` counts an absent one as 0. Valid revisions begin at 1. */
 export const NO_REV = 0
 
 function revOf(rev: unknown): number {
   return typeof rev === 'number' && Number.isSafeInteger(rev) ? rev : NO_REV
 }
 
-/** As the filter of a change has it, for which a list is whatever it holds. */
+/** As a MongoDB filter decides, for which an array equals each of its elements. */
 function isTombstone({ v }: Fields): boolean {
   return v !== FORM && ![v].flat().map(Number).includes(FORM)
 }

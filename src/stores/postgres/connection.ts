@@ -6,20 +6,20 @@ import { failureOf, isAnswer, isLost, isUnknownStatement } from './errors.ts'
 import { isPool, type PgPool, PoolOfPg } from './pg.ts'
 import { isSql, type PostgresSql, SqlOfPostgres } from './postgres.ts'
 
-/** A statement that has failed as two transactions met is sent so often. */
+/** How often a statement is sent, if it fails because of a concurrent transaction. */
 const MAX_TRIES = 20
 
-/** Milliseconds that it waits at most between two of them. */
+/** The longest pause between two of these attempts, in milliseconds. */
 const MAX_PAUSE = 50
 
-/** So many texts' names are remembered: a store has far fewer, unless paths of all lengths come from visitors. */
+/** How many statement names are remembered. A store has far fewer statements, unless visitors determine the length of paths. */
 const MAX_NAMES = 500
 
 /**
- * Statements to the server, prepared where that can be.
+ * Sends statements to the server, prepared if possible.
  *
- * Prepared statements are named after their text: behind a pooler the next statement may go to another connection, where a
- * name must not stand for something else.
+ * The name of a prepared statement is made from its text: behind a pooler the next statement may use another connection, and there
+ * the name must not belong to another text.
  */
 export class Connection {
   readonly #driver: Driver
@@ -34,7 +34,7 @@ export class Connection {
   }
 
   /**
-   * `effect`: what is known of the statement if nobody answers once it was sent. `until`: when the caller gives up, by
+   * `effect`: the error's `outcome` if the statement was sent but not answered. `until`: when the caller's timeout ends, by
    * `performance.now()`.
    */
   async query(
@@ -66,7 +66,7 @@ export class Connection {
         return await send()
       } catch (error) {
         if (!isLost(error) || tries === MAX_TRIES) throw this.#failureOf(error, effect)
-        // Those that met last time are not to meet again.
+        // A random pause, so that the same transactions do not conflict again.
         await delay(Math.random() * Math.min(2 ** tries, MAX_PAUSE))
       }
     }

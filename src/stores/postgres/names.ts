@@ -3,9 +3,9 @@ import { ConfigurationError } from '../../errors.ts'
 import { quote } from '../../language/paths.ts'
 
 export interface TableOptions {
-  /** The schema that the tables are in, which is made if it is missing. @default 'public' */
+  /** The schema of the tables. It is created if it does not exist. @default 'public' */
   readonly schema?: string
-  /** The table of the sessions; the names of two more begin with it. @default 'sessions' */
+  /** The table of the sessions. The names of two more tables begin with it. @default 'sessions' */
   readonly table?: string
 }
 
@@ -24,10 +24,10 @@ export interface Names {
   readonly locks: { readonly schema: string; readonly sweep: string }
 }
 
-/** PostgreSQL cuts longer names off in silence; the longest that is made of the table's is so much longer. */
+/** PostgreSQL silently cuts off longer names. The longest name made from the table's has this suffix. */
 const MAX_BYTES = 63 - '_sweep_at'.length
 
-/** Counts up when the tables change. */
+/** Incremented when the form of the tables changes. */
 export const SCHEMA_VERSION = 1
 
 export function namesOf({ schema = 'public', table = 'sessions' }: TableOptions): Names {

@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from '../../errors.ts'
 import type { Driver, Parameter, Row } from './driver.ts'
 
-/** What the store asks of a `Pool` of the package pg, version 8. */
+/** The members of a `Pool` of the package pg, version 8, that the store uses. */
 export interface PgPool {
   readonly totalCount: number
   readonly options?: { readonly connectionTimeoutMillis?: number | undefined }

@@ -1,6 +1,6 @@
 import type { Driver, Parameter, Row } from './driver.ts'
 
-/** What the store asks of what the package postgres, version 3, gives. */
+/** The members of the client of the package postgres, version 3, that the store uses. */
 export interface PostgresSql {
   readonly options: { readonly connect_timeout?: number | undefined; readonly prepare?: boolean | undefined }
   readonly begin: unknown

@@ -3,16 +3,16 @@ import { type Path, partsOf } from '../../language/paths.ts'
 import { literalText, type Names, namesOf, SCHEMA_VERSION, type TableOptions } from './names.ts'
 
 export interface SchemaOptions extends TableOptions {
-  /** Makes tables that PostgreSQL empties after a crash, and that standbys do not have; changes are faster. @default false */
+  /** Unlogged tables: changes are faster, but PostgreSQL empties them after a crash, and standbys lack them. @default false */
   readonly unlogged?: boolean
-  /** The field that names the session's user, by which sessions are then found. */
+  /** The field that holds the session's user, as the option `user` of `Session`: it gets an index. */
   readonly user?: Path
 }
 
 /**
- * The SQL that makes what `postgresStore` needs, for tools that keep a database's schema: where the app may not create tables,
- * or is not to. It may run every time. `ensureIndex` runs the same where something is missing.
- * @throws {ConfigurationError} for a name that PostgreSQL would not take.
+ * The SQL that creates the tables and indexes of `postgresStore`, for migrations. Use it if the app may not create tables. It may run
+ * repeatedly. `ensureIndex` runs the same SQL if something is missing.
+ * @throws {ConfigurationError} if a name is not valid in PostgreSQL.
  */
 export function schemaOf(options: SchemaOptions = {}): string {
   refuseUnknown('schemaOf()', options, ['schema', 'table', 'unlogged', 'user'])

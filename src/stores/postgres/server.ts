@@ -4,19 +4,19 @@ import type { Connection } from './connection.ts'
 import { type Names, SCHEMA_VERSION } from './names.ts'
 import { milliseconds, NOW, Parameters } from './statement.ts'
 
-/** What has to be known of the server before anything is written. */
+/** What a process must know before it writes. */
 export interface Server {
-  /** By which field sessions are found. */
+  /** The field of the index by user. */
   readonly user: Path | undefined
 }
 
 /** The oldest version whose language the statements are written in, as the server counts: 12. */
 const OLDEST = 120_000
 
-/** Milliseconds by which clocks may differ: sessions live as much longer or shorter. */
+/** How far clocks may differ, in milliseconds: sessions live that much longer or shorter. */
 const MAX_SKEW = 2000
 
-/** Reads what the tables say of themselves. */
+/** Reads the store's own settings from its table. */
 export async function serverOf(connection: Connection, names: Names): Promise<Server> {
   const sql = `SELECT m.version::text, m.user_path FROM ${names.meta} AS m`
   const [row] = await connection.query(sql, [], 'none')
@@ -30,7 +30,7 @@ export async function serverOf(connection: Connection, names: Names): Promise<Se
   return { user: user ?? undefined }
 }
 
-/** Which of what `schemaOf` makes is there. */
+/** Which tables and indexes of `schemaOf` exist. */
 export interface Inspection {
   readonly hasSessions: boolean
   readonly hasMeta: boolean
@@ -64,7 +64,7 @@ export async function inspected(connection: Connection, names: Names): Promise<I
   }
 }
 
-/** Warns of what defeats a promise, once for each store. */
+/** Refuses or warns of server settings that break a promise. */
 export async function assertUsable(connection: Connection): Promise<void> {
   connection.warn()
   const settings = [

@@ -1,6 +1,6 @@
 const LONGEST_TIMER = 2 ** 31 - 1
 
-/** Has expired sessions removed now and then, for as long as the process lives for other reasons. */
+/** Removes expired sessions on a timer, which does not keep the process alive. */
 export class Sweeper {
   readonly #every: number
   readonly #sweep: () => Promise<unknown>
@@ -10,7 +10,7 @@ export class Sweeper {
   constructor(every: number, sweep: () => Promise<unknown>) {
     this.#every = Math.min(every, LONGEST_TIMER)
     this.#sweep = sweep
-    // The processes of an app start together, and need not sweep together.
+    // Random, so that processes that start together do not sweep together.
     this.#after(this.#every * (0.5 + Math.random() / 2))
   }
 
@@ -21,7 +21,7 @@ export class Sweeper {
 
   #after(milliseconds: number): void {
     this.#timer = setTimeout(async () => {
-      // Another time, or another process.
+      // If it fails, the next run or another process does it.
       await this.#sweep().catch(() => {})
       if (!this.isStopped) this.#after(this.#every)
     }, milliseconds).unref()

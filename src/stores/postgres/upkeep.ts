@@ -11,7 +11,7 @@ import { inspected, serverOf } from './server.ts'
 import { Parameters } from './statement.ts'
 import { userKey } from './users.ts'
 
-/** The tables are there already, of another process or of a migration; or they are made. */
+/** Creates the tables, unless another process or a migration has done so. */
 export async function ensureSchema(
   connection: Connection,
   names: Names,
@@ -23,7 +23,7 @@ export async function ensureSchema(
       `There is a table ${quote(names.shown)}, and it is none of this store's: give postgresStore another table or schema`,
     )
   }
-  // Of existing objects the server would tell at length.
+  // Otherwise the server sends a notice for each object that exists.
   const quiet = 'SET LOCAL client_min_messages = warning;\n'
   const { user } = options
   if (!isComplete) {
@@ -40,10 +40,10 @@ export async function ensureSchema(
   if (user !== undefined) await indexAll(connection, names, user)
 }
 
-/** So many sessions are indexed in one statement. */
+/** How many sessions are indexed in one statement. */
 const PAGE = 500
 
-/** Gives each session a key by this path that has none: it was stored before there was this index. */
+/** Adds the sessions that were stored before this index existed. */
 async function indexAll(connection: Connection, names: Names, user: Path): Promise<void> {
   const top = topOf(user)
   for (let last = ''; ; ) {
@@ -68,7 +68,7 @@ async function indexAll(connection: Connection, names: Names, user: Path): Promi
       update.texts(keyed.map(({ old }) => old)),
       update.texts(keyed.map(({ key }) => key)),
     ]
-    // In one order, or two processes could wait for each other. Who has changed it meanwhile has seen to its key.
+    // Ordered, or two processes could deadlock. A session that was changed meanwhile already has its key.
     await connection.query(
       `WITH k AS (SELECT u.*, s.rev FROM unnest(${lists.join(', ')}) AS u (id, seen, old, key) ` +
         `JOIN ${names.sessions} AS s ON s.id = u.id ORDER BY s.id FOR NO KEY UPDATE OF s) ` +
@@ -80,12 +80,12 @@ async function indexAll(connection: Connection, names: Names, user: Path): Promi
   }
 }
 
-/** So many sessions are removed in one statement, and others wait for so long at most. */
+/** How many sessions are removed in one statement. */
 const BATCH = 1000
 
 /**
- * Removes expired sessions and what is left of ended ones; how many. One process at a time: where another is at it, none. A session
- * that has been extended is looked at again when its new end has come.
+ * Removes expired sessions and tombstones, and resolves to the number removed. One process sweeps at a time; if another one does,
+ * the result is 0. A session that was extended is checked again after its new end.
  */
 export async function sweep(connection: Connection, names: Names, isOver: () => boolean): Promise<number> {
   let removed = 0
@@ -104,11 +104,11 @@ export async function sweep(connection: Connection, names: Names, isOver: () => 
     const [gone, later] = [Number(row?.[0]), Number(row?.[1])]
     removed += gone
     if (gone + later < BATCH) break
-    // Others come first.
+    // A pause, so that other work comes first.
     await delay(REST * (performance.now() - begun))
   }
   return removed
 }
 
-/** Times as long as a batch has taken. */
+/** The pause after a batch, as a multiple of the time that the batch took. */
 const REST = 2

@@ -3,12 +3,12 @@ import type { Commands } from './commands.ts'
 import { type IoredisClient, ioredisCommands, isIoredis } from './ioredis.ts'
 import { isNodeRedis, type NodeRedisClient, nodeRedisCommands } from './node-redis.ts'
 
-/** A connected client of `redis` 5.12.1 or newer, `ioredis` 5 or newer or `iovalkey`: of one server, a sentinel's, or a cluster. */
+/** A connected client of `redis` 5.12.1 or newer, `ioredis` 5 or newer, or `iovalkey`: for one server, sentinels or a cluster. */
 export type RedisClient = NodeRedisClient | IoredisClient
 
 /**
- * By what a client can do, since a package may be bundled, renamed or patched.
- * @throws {ConfigurationError} for what is no such client.
+ * Recognises a client by its methods, since its package may be bundled, renamed or patched.
+ * @throws {ConfigurationError} if it is not such a client.
  */
 export function commandsOf(client: RedisClient): Commands {
   if (isIoredis(client)) return ioredisCommands(client)

@@ -1,6 +1,6 @@
 import type { Script } from './scripts.ts'
 
-/** What the store asks of a client. Replies have bytes where Redis has bytes. */
+/** What the store needs from a client. Strings of Redis come back as bytes. */
 export interface Commands {
   /** Runs a script on the primary that has the key. */
   run(script: Script, key: string, args: readonly (string | Buffer)[], wait?: Wait): Promise<Ran>
@@ -8,17 +8,17 @@ export interface Commands {
   hgetall(key: string): Promise<unknown>
   /** `INFO` of each primary. */
   info(): Promise<string[]>
-  /** The keys of all primaries that begin so, page by page. */
+  /** The keys with this prefix on all primaries, page by page. */
   scan(prefix: string): AsyncIterable<string[]>
   /** Whether commands that only read may go to a replica, or to a cache. */
   readonly readsElsewhere: boolean
-  /** Whether a reply that replicas were waited for has to come as text, because this client may give no bytes then. */
+  /** Whether the reply to a script with `WAIT` must come as text, because this client may not return bytes then. */
   readonly waitsInText: boolean
-  /** Moves when a connection was lost after which the client may have sent again what had not been answered. */
+  /** Incremented when a connection was lost: the client may then send unanswered commands again. */
   readonly losses: number
 }
 
-/** How many replicas have to have a change, and for how long at most they are waited for, milliseconds. */
+/** How many replicas must have a change, and how long to wait for them, in milliseconds. */
 export interface Wait {
   readonly replicas: number
   readonly ms: number
@@ -30,7 +30,7 @@ export interface Ran {
   readonly replicas?: number
 }
 
-/** What `MATCH` takes for this very text. */
+/** A pattern for `MATCH` that matches exactly this text. */
 export function pattern(prefix: string): string {
   return `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`
 }

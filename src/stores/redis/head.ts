@@ -2,8 +2,8 @@ import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../stor
 import { HEAD, MEMORY } from './scripts.ts'
 
 /**
- * What a session's hash has under `_`, which no field is named: the form's mark, then numbers, then what it remembers of the
- * processes that wrote it lately. Of a tombstone, only of the one that left it, and then `next`.
+ * The value of the hash field `_`, a name that no session field can have: the mark of the form, then numbers, then the last step of
+ * each process that wrote the session recently. A tombstone has only the step that made it, and then `next`.
  */
 export interface Head {
   readonly isEnded: boolean
@@ -15,18 +15,18 @@ export interface Head {
   readonly rev: number
   /** Bytes of BSON of all fields. */
   readonly size: number
-  /** A tombstone's is when the session ended. */
+  /** In a tombstone: when the session ended. */
   readonly created: number
   /** Until when its entries in the indexes stand. */
   readonly indexed: number
 }
 
-/** A step that a process sends: if it comes twice, the record remembers it. */
+/** A write that a process sends. The record remembers it, so that it is applied once even if it arrives twice. */
 export interface Step {
   readonly process: Uint8Array
-  /** Larger than that of each step which this process sent before. */
+  /** Larger than the number of each earlier step of this process. */
   readonly number: number
-  /** By the server's clock, milliseconds: what comes later is not done. */
+  /** By the server's clock, in milliseconds: a step that arrives later is not applied. */
   readonly until: number
 }
 
@@ -34,7 +34,7 @@ export interface Step {
 const LIVING = FORM
 const ENDED = ENDED_FORM & 0xff
 
-/** What is stored, or nothing if it is none of ours, or its time has come. */
+/** The decoded head; `undefined` if another program wrote it, or if it has expired. */
 export function headOf(bytes: Uint8Array | null | undefined, now: number): Head | undefined {
   if (!bytes || bytes.length < HEAD) return undefined
   const head = headIn(bytes)

@@ -4,7 +4,7 @@ import type { Script } from './scripts.ts'
 
 type Argument = string | Buffer | number
 
-/** What the clients of `ioredis` and `iovalkey` have in common, for one server and for a cluster. */
+/** The common members of clients of `ioredis` and `iovalkey`, for one server and for a cluster. */
 export interface IoredisClient {
   hgetallBuffer: unknown
   hmgetBuffer: unknown

@@ -6,7 +6,7 @@ interface Keyed {
   readonly arguments: (string | Buffer)[]
 }
 
-/** What the clients of `redis` 5 and newer have in common: of one server, a pool, a sentinel's, a cluster. */
+/** The common members of clients of `redis` 5 and newer: for one server, a pool, sentinels or a cluster. */
 export interface NodeRedisClient {
   withTypeMapping(mapping: never): unknown
   evalSha: unknown
