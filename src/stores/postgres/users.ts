@@ -3,17 +3,17 @@ import { rankOf } from '../../language/compare.ts'
 import { type Path, partsOf } from '../../language/paths.ts'
 import { type Fields, isPlain } from '../../language/values.ts'
 
-// The column by which sessions are found: what it begins with tells the path, and the rest what the session has there. That
-// equal values have the same is all it needs, since each session that is found is looked at again. NULL: not known yet.
+// The key in the column by which sessions are found: a prefix for the path, then a part for the field's value. Equal values must have
+// the same key; different values may share one, since each session that is found is checked again. NULL: not indexed yet.
 
 /** Characters of hashes. */
 export const PREFIX = 8
 const VALUE = 24
 
-/** For what may equal several values, as an array does each of its elements, and for what hardly names a user. */
+/** The key of a value that may equal several values, as an array equals each of its elements, or that hardly identifies a user. */
 const OTHER = 'other'
 
-/** What the keys by this path begin with. */
+/** The prefix of the keys by this path. */
 export function prefixOf(path: Path): string {
   return hash('sha256', `path\0${path}`, 'hex').slice(0, PREFIX)
 }

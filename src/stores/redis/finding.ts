@@ -10,14 +10,14 @@ import type { Sender } from './sending.ts'
 import { userSet, userSets } from './users.ts'
 
 /**
- * Milliseconds after which all processes follow a new index: each asks for what is declared more often than that, and what it
- * sent before is done or never will be.
+ * Milliseconds after which all processes write to a new index: each process reads the declared indexes more often than that, and its
+ * earlier writes are finished by then, or will never be applied.
  */
 const SPREAD = 15_000
 
 const idShape = /^[0-9a-f]{64}$/
 
-/** The sessions of each user. An entry is there before its session has the user, and as long as that may live. */
+/** The index of sessions by user. An entry is written before its session has the user, and exists as long as the session can. */
 export class Finder {
   readonly #commands: Commands
   readonly #indexes: Indexes
@@ -31,7 +31,7 @@ export class Finder {
     this.#prefix = prefix
   }
 
-  /** Adds what these fields say. Tells until when the entries stand: for ever, where they say nothing of a user. */
+  /** Adds the entries for these fields. Resolves to when the entries expire: never, if the fields have no user. */
   async add(
     id: SessionId,
     paths: readonly Path[],
@@ -53,7 +53,7 @@ export class Finder {
     return stands
   }
 
-  /** The ids among which those of the sessions are that have this value there: perhaps each more than once, perhaps others too. */
+  /** The ids of the sessions with this value at the path. Some may come more than once, and there may be other ids among them. */
   async *among(path: Path, value: unknown): AsyncGenerator<SessionId[]> {
     const index = await this.#indexes.of(path)
     const sets = index?.isComplete ? userSets(path, value) : undefined
@@ -79,7 +79,7 @@ export class Finder {
     }
   }
 
-  /** Of all sessions. */
+  /** The ids of all sessions. */
   async *all(): AsyncGenerator<SessionId[]> {
     try {
       for await (const keys of this.#commands.scan(this.#prefix)) {
@@ -96,8 +96,8 @@ export class Finder {
   }
 
   /**
-   * Adds the sessions from before an index was declared, by `index`, once all processes follow it: then it is complete. Tells after
-   * how many milliseconds that may be done; nothing where nothing is left to do.
+   * Completes an index: once all processes write to it, adds the sessions from before by `index`. Resolves to the milliseconds after
+   * which to call again, or to `undefined` if nothing is left to do.
    */
   async complete(path: Path, index: (id: SessionId) => Promise<void>): Promise<number | undefined> {
     const declared = await this.#indexes.of(path)

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
-// Each script has one key, so that it runs on any node of a cluster, and writes nothing before all is decided. Numbers are
-// little-endian, as BSON has them. `head.ts` has the layout of the field `_`, `program.ts` that of the arguments.
+// Each script has one key, so that it can run in a cluster. It decides everything before it writes anything. Numbers are
+// little-endian, as in BSON. `head.ts` has the layout of the field `_`, `program.ts` the layout of the arguments.
 
 export interface Script {
   readonly text: string
@@ -17,15 +17,15 @@ export function script(text: string): Script {
 export const HEAD = 57
 export const MEMORY = 32
 
-/** What a script answers first. */
+/** The first element of a script's reply. */
 export const ABSENT = 0
 export const ENDED = 1
 export const REFUSED = 2
-/** The session is not as it was seen, or the change is not for a script: with the session as it is. */
+/** The session has changed, or a script cannot make the change. The reply has the session as it is. */
 export const MOVED = 3
-/** It came too late, or after a later one of its process: nothing was written, now. */
+/** The step came too late, or after a later step of its process. This call wrote nothing. */
 export const LATE = 4
-/** It had been done before, by this very step: with the revision that it made. */
+/** The same step was already applied. The reply has the revision that it made. */
 export const REPEATED = 5
 export const DONE = 6
 /** The session would outlive its entry in the index by user. */
@@ -66,7 +66,7 @@ if n > 2 then call(unpack(sets)) end
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 
-/** Puts a tombstone in a session's place. The one that has done it is told so again. */
+/** Replaces a session by a tombstone. If the same step comes again, the reply is the same. */
 export const end = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
 ${NOW}
@@ -110,7 +110,7 @@ if ARGV[2] == '1' then call('HSET', KEYS[1], ARGV[1], ARGV[3])
 else call('HSETNX', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' 0') end
 return {now, call('HGETALL', KEYS[1])}`)
 
-/** Adds a session to the index of a user, where it stands until an instant, and lets go of those whose instant has come. */
+/** Adds a session to a user's index until a given time, and removes the entries whose time has passed. */
 export const addMember = script(`local call = redis.call
 ${NOW}
 call('ZADD', KEYS[1], 'GT', ARGV[2], ARGV[1])

@@ -7,15 +7,14 @@ import type { Indexes } from './indexes.ts'
 import { type Reply, replyOf } from './replies.ts'
 import { ABSENT, CROWDED, DONE, LATE, REPEATED, readSome, type Script } from './scripts.ts'
 
-/** Milliseconds; as the sessions have it, unless they say otherwise. */
+/** Milliseconds, until `useTimeout` is called: the default of the option `timeout`. */
 const DEFAULT_TIMEOUT = 5000
 
-/** Of the time that a caller waits, the part that replicas are waited for: their number is to be told in time. */
+/** The part of the timeout for which replicas are waited for, so that their number is known before the timeout ends. */
 const WAITING = 0.8
 
 /**
- * Sends scripts that write, each as a step of its own: clients send some commands again when a connection is lost, and what
- * had been done already is not done again.
+ * Sends scripts that write, each as a numbered step. Clients may send a command again after a lost connection; a step is applied once.
  */
 export class Sender {
   timeout = DEFAULT_TIMEOUT
@@ -35,7 +34,7 @@ export class Sender {
     return this.#replicas > 0 && this.#commands.waitsInText
   }
 
-  /** `until`: when the caller gives up, by `performance.now()`; the server does not begin a step after that. */
+  /** `until`: when the caller's timeout ends, by `performance.now()`. The server does not begin a step after that. */
   async send(
     script: Script,
     key: string,
@@ -60,7 +59,7 @@ export class Sender {
     return told
   }
 
-  /** What may as well be done twice. */
+  /** Sends a script that may run twice. */
   async repeatable(script: Script, key: string, args: readonly string[]): Promise<unknown> {
     const { reply, replicas } = await this.#run(script, key, args, this.#waitOf(this.timeout))
     this.#assertCopied(replicas)

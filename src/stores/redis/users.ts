@@ -3,8 +3,8 @@ import { rankOf } from '../../language/compare.ts'
 import { type Path, partsOf } from '../../language/paths.ts'
 import { type Fields, isPlain } from '../../language/values.ts'
 
-// The sessions of a user are the members of a sorted set, under a hash of the path and of what they have there. That equal
-// values have the same hash is all it needs, since each session that is found is looked at again.
+// The sessions of a user are the members of a sorted set, whose name is a hash of the path and the field's value. Equal values must have
+// the same hash; different values may share one, since each session that is found is checked again.
 
 /** The set that a session belongs to by what it has at `path`; none where it has nothing. */
 export function userSet(path: Path, fields: Fields): string | undefined {
@@ -23,7 +23,7 @@ function nameOf(path: Path, bucket: string): string {
   return `user:${hash('sha256', `${path}\0${bucket}`, 'hex').slice(0, 32)}`
 }
 
-/** For what may equal several values, as an array does each of its elements, and for what hardly names a user. */
+/** The key of a value that may equal several values, as an array equals each of its elements, or that hardly identifies a user. */
 const OTHER = 'other'
 
 function bucketAt(path: Path, fields: Fields): string | undefined {

@@ -4,14 +4,14 @@ import { requireNative } from '../require.cjs'
 
 export type SQLValue = null | number | string | Uint8Array
 
-/** What the store asks of a statement of `node:sqlite`, `better-sqlite3` or `libsql`, which are alike in this. */
+/** The members of a statement that the store uses; `node:sqlite`, `better-sqlite3` and `libsql` all have them. */
 export interface SQLiteStatement {
   run(...values: SQLValue[]): unknown
   get(...values: SQLValue[]): unknown
   all(...values: SQLValue[]): unknown[]
 }
 
-/** What the store asks of a database that is open. */
+/** The members of an open database that the store uses. */
 export interface SQLiteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SQLiteStatement
@@ -20,7 +20,7 @@ export interface SQLiteDatabase {
 
 type DatabaseClass = new (path: string) => SQLiteDatabase
 
-/** Required when a store is made, since nobody else needs it: Node's own, or the first of the packages that works here. */
+/** Loads `node:sqlite`, or else the first of the packages that works here. */
 export function loadDriver(): DatabaseClass {
   const own = process.getBuiltinModule?.('node:sqlite') as { DatabaseSync: DatabaseClass } | undefined
   if (own) return own.DatabaseSync

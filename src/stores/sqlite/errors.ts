@@ -27,18 +27,18 @@ function isOneOf(error: unknown, results: readonly string[]): boolean {
   return results.some(name => result === name || result.startsWith(`${name}_`))
 }
 
-/** Another process, or whoever else uses this connection, has what is needed: it is to be tried again. */
+/** Whether another process, or another user of this connection, holds the lock: then the call is tried again. */
 export function isLocked(error: unknown): boolean {
   if (isOneOf(error, ['BUSY', 'LOCKED', 'PROTOCOL'])) return true
   return /within a transaction/.test(String((error as { message?: unknown } | undefined)?.message))
 }
 
-/** There was no room for what was written: on the disk, also for the log's index, or, which SQLite does not tell from other errors, in a quota. */
+/** Whether the disk was full, also for the log's index. It may also be a quota, which SQLite does not tell from other errors. */
 export function isFull(error: unknown): boolean {
   return isOneOf(error, ['FULL', 'IOERR_WRITE', 'IOERR_SHMSIZE'])
 }
 
-/** An error of the driver's as one of ours. */
+/** The driver's error in a write as a `SessionError`. */
 export function notWritten(error: unknown, isCommitting: boolean): SessionError {
   if (error instanceof SessionError) return error
   if (isLocked(error)) return locked(error)
@@ -66,7 +66,7 @@ export function locked(cause: unknown): StoreUnavailableError {
   return new StoreUnavailableError('The file of the session store was locked by others', 'none', { cause })
 }
 
-/** What went wrong in opening the file, as an error of ours. */
+/** The driver's error in opening the file as a `SessionError`. */
 export function notOpened(error: unknown, path: string): SessionError {
   if (error instanceof SessionError) return error
   if (isLocked(error) || isFull(error)) return notWritten(error, false)

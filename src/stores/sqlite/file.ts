@@ -7,16 +7,16 @@ import { type Durability, prepareFile, rollBack } from './form.ts'
 import { aPause, Group } from './group.ts'
 import { Reserve } from './reserve.ts'
 
-/** How long another process is waited for while the file is opened, milliseconds. */
+/** How long opening the file waits for another process, in milliseconds. */
 const OPENING = 5000
 
-/** Of the time that callers wait: the rest is for telling them that nothing was done. */
+/** The part of the timeout in which a call may start; the rest is for the answer. */
 const SHARE = 0.8
 
-/** Since the file was seen in its place, milliseconds. */
+/** For how long a check that the file is in its place is valid, in milliseconds. */
 const RECENTLY = 5
 
-/** One database with sessions: reads of its present state, and writes in transactions. */
+/** A database with sessions: reads its current state, and writes in transactions. */
 export class SessionFile {
   readonly #db: SQLiteDatabase
   readonly #isOwn: boolean
@@ -24,14 +24,14 @@ export class SessionFile {
   readonly #reserve: Reserve | undefined
   /** Its name, for messages. */
   readonly path: string
-  /** Not there if the database is in memory. */
+  /** `undefined` if the database is in memory. */
   readonly #identity: Stats | undefined
   #timeout = SHARE * 5000
   #closing: Promise<void> | undefined
   #isRemoved = false
   #seenAt = 0
 
-  /** `isOwn` tells that closing it is for this object to do. Throws `ConfigurationError` if it is none of ours or cannot be opened. */
+  /** `isOwn`: `close` closes the database too. Throws `ConfigurationError` if it is not a session database or cannot be opened. */
   constructor(open: () => SQLiteDatabase, durability: Durability, isOwn: boolean, path = 'The database') {
     this.#isOwn = isOwn
     this.path = path
@@ -70,7 +70,7 @@ export class SessionFile {
     this.#timeout = SHARE * ms
   }
 
-  /** What `perform` reads: all of one moment if it is one statement. */
+  /** Reads with `perform`, at one moment if it is one statement. */
   async read<T>(perform: () => T): Promise<T> {
     this.#assertOpen()
     try {
@@ -100,7 +100,7 @@ export class SessionFile {
     })
   }
 
-  /** Calls `perform` in a write transaction; resolves once that is kept. `isRemoving` tells that it takes up no more room. */
+  /** Calls `perform` in a write transaction; resolves once it is committed. `isRemoving`: it needs no more space. */
   async write<T>(perform: () => T, isRemoving = false): Promise<T> {
     this.#assertOpen()
     return this.#group.run(perform, this.#timeout, isRemoving)
@@ -110,7 +110,7 @@ export class SessionFile {
     this.#reserve?.keep()
   }
 
-  /** Writes what was asked for before, brings all into the file itself, and lets go of what was opened here. */
+  /** Finishes the waiting writes, moves the log into the file, and closes what was opened here. */
   close(): Promise<void> {
     this.#closing ??= this.#close()
     return this.#closing
@@ -176,7 +176,7 @@ export class SessionFile {
     }
   }
 
-  /** What is written to a file that was removed or replaced is lost. */
+  /** Throws if the file was removed or replaced: a change written to it would be lost. */
   #assertThere(outcome: 'none' | 'unknown'): void {
     if (!this.#identity) return
     const message = `${this.path} has been removed or replaced: restart`

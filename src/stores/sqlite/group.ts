@@ -1,13 +1,13 @@
 import { IdTakenError, SessionError, StoreUnavailableError } from '../../errors.ts'
 import { isLocked, locked } from './errors.ts'
 
-/** One call that writes, and what is to be told of it. */
+/** One call that writes, with the functions that answer it. */
 interface Call {
   /** Within the transaction: reads, decides and writes. */
   readonly perform: () => unknown
-  /** Whether it takes up no more room than there was. */
+  /** Whether it needs no more space. */
   readonly isRemoving: boolean
-  /** By the clock of `performance`: when nobody waits for it any longer. */
+  /** When the caller's timeout ends, by `performance.now()`. */
   readonly until: number
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
@@ -15,19 +15,19 @@ interface Call {
 
 type Result = { readonly value: unknown } | { readonly error: unknown }
 
-/** Runs `work` in one transaction: all that it writes is kept, or, when it throws, none. Throws what `isLocked` tells of. */
+/** Runs `work` in one transaction: all of its writes are committed or, if it throws, none. Throws an error of `isLocked` too. */
 export type Transaction = (work: () => void, isRemoving: boolean) => void
 
-/** Since a lock was met, milliseconds: for so long others are taken to be writing as well. */
+/** For how long after a lock other processes count as writing too, in milliseconds. */
 const CONTENDED = 50
 
 /**
- * The calls of one turn of the event loop, written in one transaction, which they share the cost of. Each is applied whole or
- * not at all, and is answered when what it wrote is kept.
+ * The calls of one turn of the event loop, written in one transaction to share its cost. Each call is applied as a whole or not at
+ * all, and is answered after the commit.
  *
- * While another process writes, they are tried again in later turns. Waiting for the lock itself would hold up all else that
- * this process does, and SQLite gives it to whoever asks by chance, which may be the same process each time. So a process that has
- * met a lock lately leaves others a moment between its transactions: more calls go into the next.
+ * While another process writes, the calls are tried again in later turns. Waiting for SQLite's lock would block the event loop, and
+ * SQLite gives the lock to any process that asks, perhaps to the same one each time. So a process that met a lock recently pauses
+ * between its transactions, and more calls go into the next one.
  */
 export class Group {
   readonly #transaction: Transaction
@@ -54,7 +54,7 @@ export class Group {
     })
   }
 
-  /** Writes what is waiting, without waiting for the end of the turn. */
+  /** Writes the waiting calls now, before the end of the turn. */
   flush(): void {
     const calls = this.#calls
     this.#calls = []
@@ -77,7 +77,7 @@ export class Group {
       }, isRemoving)
     } catch (error) {
       if (isLocked(error)) this.#retryLater(calls, error)
-      // One of them was too much, so that none is kept. It must not take the others along.
+      // One of the calls failed the transaction. The others must not fail with it, so each gets its own.
       else if (calls.length > 1 && !isUncertain(error)) for (const call of calls) this.#write([call])
       else for (const { reject } of calls) reject(error)
       return
@@ -102,12 +102,12 @@ export class Group {
   }
 }
 
-/** Milliseconds before a lock is tried again: not the same for all who wait for it. */
+/** Milliseconds before a lock is tried again: random, so that waiting processes do not try together. */
 export function aPause(): number {
   return 1 + 2 * Math.random()
 }
 
-/** Then nothing is tried again, as it might be applied twice. */
+/** Whether the outcome is unknown: then nothing is tried again, since it might be applied twice. */
 function isUncertain(error: unknown): boolean {
   return error instanceof StoreUnavailableError && error.outcome === 'unknown'
 }

@@ -7,8 +7,8 @@ import { loadDriver, type SQLiteDatabase } from './driver.ts'
 const OWNER_ONLY = 0o600
 
 /**
- * Opens the file, which is made if it is not there. It is never opened but by SQLite: closing it again would let go of all locks
- * that this process has on it, as POSIX has it.
+ * Opens the file, and creates it if it does not exist. Only SQLite may open an existing file: by POSIX, closing another descriptor
+ * would release all locks of this process on the file.
  */
 export function openFile(path: string): SQLiteDatabase {
   const Database = loadDriver()

@@ -3,13 +3,13 @@ import { closeSync, openSync, statfsSync, statSync, truncateSync, writeSync } fr
 import { dirname } from 'node:path'
 
 const KiB = 1024
-/** More than SQLite has in its log before it brings that into the file: which the file then may have to grow by. */
+/** More than the size of SQLite's log before a checkpoint: the file may have to grow by that much. */
 const BYTES = 8192 * KiB
 const OWNER_ONLY = 0o600
 
 /**
- * Room on the disk that is kept for ending sessions: a file beside the database's, which is given up for it. SQLite appends to
- * its log whatever is done, so that on a disk without a byte left nobody could sign out.
+ * Reserved disk space for ending sessions: a file next to the database, which is deleted when the space is needed. SQLite appends to
+ * its log even to delete, so on a full disk nobody could sign out otherwise.
  */
 export class Reserve {
   readonly #path: string
@@ -18,7 +18,7 @@ export class Reserve {
     this.#path = `${database}-reserve`
   }
 
-  /** Takes what is missing, but no more than half of what is free: the rest is for sessions. */
+  /** Fills the reserve, with at most half of the free space: the rest is for sessions. */
   keep(): void {
     this.#grow(size => {
       const { bavail, bsize } = statfsSync(dirname(this.#path))
@@ -26,7 +26,7 @@ export class Reserve {
     })
   }
 
-  /** Takes back what it gave up, as far as it was not needed. */
+  /** Fills the reserve again, as far as there is space. */
   retake(): void {
     this.#grow(() => BYTES)
   }
@@ -49,7 +49,7 @@ export class Reserve {
     }
   }
 
-  /** Whether there was any. */
+  /** Frees the reserve. Returns whether there was any. */
   release(): boolean {
     try {
       if (this.#size === 0) return false

@@ -2,10 +2,10 @@ import { setImmediate } from 'node:timers/promises'
 import type { SessionFile } from './file.ts'
 import type { SessionTable } from './sessions.ts'
 
-/** What others wait for one transaction, its end included, milliseconds: as many sessions are removed in it as take so long. */
+/** How long one transaction of the sweep may take, in milliseconds. It decides how many sessions are removed in one. */
 const MILLISECONDS = 0.3
 
-/** Times as long as it takes, it rests: a busy machine is left alone all the longer. */
+/** The pause after a transaction, as a multiple of its time: on a busy machine the pause is longer. */
 const REST = 9
 
 const LONGEST_TIMER = 2 ** 31 - 1

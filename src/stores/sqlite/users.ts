@@ -10,8 +10,8 @@ import type { SessionFile } from './file.ts'
 import { assertForm } from './form.ts'
 
 /**
- * By which field sessions are found: what each has there is in its row's `user`. That equal values have the same key is all it
- * needs, since each session that is found is looked at again.
+ * The index by the user's field. The column `user` of a row has a key made from the field's value. Equal values must have the same key;
+ * different values may share one, since each session that is found is checked again.
  */
 export class UserIndex {
   readonly #file: SessionFile
@@ -73,7 +73,7 @@ export function touchesUser({ operations }: Change, path: Path): boolean {
   return operations.some(one => overlap(one.path, path) || (one.op === '$rename' && overlap(one.to, path)))
 }
 
-/** For what may equal several values, as an array does each of its elements, and for what hardly names a user. */
+/** The key of a value that may equal several values, as an array equals each of its elements, or that hardly identifies a user. */
 const OTHER = 'other'
 
 /** Longer ones are hashed, characters. */
