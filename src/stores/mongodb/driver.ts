@@ -24,11 +24,10 @@ const required = {
 
 const OLDEST = 6
 
-/** What the driver tells of the client: older versions have no `db`, and one that is too old not even `client`. */
-export function clientOptionsOf(collection: MongoDBCollection): ClientOptions | undefined {
-  const client =
-    'db' in collection ? collection.db?.client : (collection.client ?? collection.s?.db?.s?.client)
-  return client?.options
+/** The client, as far as the driver tells of it: older versions have no `db`, and one that is too old not even `client`. */
+export function clientOf(collection: MongoDBCollection): { readonly options?: ClientOptions } | undefined {
+  if ('db' in collection) return collection.db?.client
+  return collection.client ?? collection.s?.db?.s?.client
 }
 
 /**
@@ -47,7 +46,7 @@ export function assertUsable(collection: MongoDBCollection): void {
       'collection has write concern w: 0, under which nothing is acknowledged; use majority',
     )
   }
-  const version = versionOf(clientOptionsOf(collection)?.metadata)
+  const version = versionOf(clientOf(collection)?.options?.metadata)
   if (version !== undefined && Number.parseInt(version, 10) < OLDEST) {
     throw new ConfigurationError(`collection is of version ${version} of the mongodb driver: ${tooOld}`)
   }

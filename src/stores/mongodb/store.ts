@@ -28,7 +28,7 @@ import type { Answer, Applied, Outcome, Store } from '../../store/store.ts'
 import { isCheap, type Verdict, verdictsOf } from './bulk.ts'
 import type { MongoDBCollection, ReadOptions } from './collection.ts'
 import { excerptOf, loadedOf, NO_REV, readOf, repairsOf } from './documents.ts'
-import { assertUsable, clientOptionsOf, decoded } from './driver.ts'
+import { assertUsable, clientOf, decoded } from './driver.ts'
 import { encodingError, explained, isIdTaken, isOfConnection, mongoError, Sending } from './errors.ts'
 import { findMany, findSessions } from './finding.ts'
 import { canMeasure, ensureIndexes, hasIndexes } from './indexes.ts'
@@ -212,8 +212,8 @@ class MongoDBStore implements JoinableStore {
   }
 
   useTimeout(ms: number): void {
-    const options = clientOptionsOf(this.#collection)
-    if (options) warnOfWaits(options, ms)
+    const client = clientOf(this.#collection)
+    if (client) warnOfWaits(client, ms)
   }
 
   async ensureIndex(user?: Path): Promise<void> {

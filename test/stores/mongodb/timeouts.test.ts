@@ -66,7 +66,7 @@ test('who sets the driver’s limits to the timeout is not warned, however the s
 test('what does not tell its limits is not warned of', async t => {
   const told = warnings(t)
   const collection = new Proxy(collectionOf({}) as MongoDBCollection, {
-    get: (target, name) => (name === 'db' ? undefined : Reflect.get(target, name)),
+    get: (target, name) => (name === 'db' || name === 'client' ? undefined : Reflect.get(target, name)),
   })
   const { sessions } = await anApp(t, {}, () => 'plain')
   sessions.collection = collection
