@@ -20,6 +20,9 @@ export async function aProxy(
 ): Promise<ProxiedMongoDB> {
   const { proxy, uri } = await proxied(process.env.MONGODB_URI ?? '', tap)
   const client = new MongoClient(uri, { ...clientOptions, serverSelectionTimeoutMS: 300, ...options })
+  // On a busy machine the first connection may take longer than what a test that cuts it later can wait for.
+  for (let tries = 1; !(await isConnected(client)); tries++)
+    if (tries === 50) throw new Error(`No way to ${uri}`)
   t.after(async () => {
     await client.close()
     await proxy.close()
@@ -30,6 +33,13 @@ export async function aProxy(
     uri,
     behind: collection => client.db(collection.dbName).collection(collection.collectionName),
   }
+}
+
+async function isConnected(client: MongoClient): Promise<boolean> {
+  return client.connect().then(
+    () => true,
+    () => false,
+  )
 }
 
 /** A proxy to the server of `uri`, and how it is reached through it. */
