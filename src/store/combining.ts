@@ -5,6 +5,7 @@ import type { SessionId } from '../ids.ts'
 import type { Update } from './joining.ts'
 import type { Outcome, Store } from './store.ts'
 import { tracedCall } from './tracing.ts'
+import { callerContext, passingOn } from './wrapping.ts'
 
 /**
  * A store that can apply several changes of one session in one step, for `combined`. `Told` is the type of a hint about the session
@@ -51,24 +52,11 @@ const DEFAULT_TIMEOUT = 5000
 export function combined<Told>(store: CombinableStore<Told>): Store & AsyncDisposable {
   const combiner = new Combiner(store)
   return {
-    insert: record => store.insert(record),
-    load: id => store.load(id),
-    read: (id, paths) => store.read(id, paths),
+    ...passingOn(store),
     update: (id, change, answer) => combiner.update({ id, change, answer }),
-    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
-    delete: id => store.delete(id),
     useTimeout(ms) {
       combiner.timeout = ms
       store.useTimeout?.(ms)
-    },
-    ...(store.find && { find: store.find.bind(store) }),
-    ...(store.count && { count: store.count.bind(store) }),
-    ...(store.sweep && { sweep: store.sweep.bind(store) }),
-    ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
-    ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
-    ...(store.close && { close: store.close.bind(store) }),
-    async [Symbol.asyncDispose]() {
-      await store.close?.()
     },
   }
 }
@@ -93,9 +81,6 @@ interface Line {
   timer: NodeJS.Timeout | undefined
 }
 
-/** Emits no event when it is garbage-collected: that would cost as much as all the rest. */
-const unwatched = { requireManualDestroy: true }
-
 class Combiner<Told> {
   timeout = DEFAULT_TIMEOUT
   readonly #store: CombinableStore<Told>
@@ -115,7 +100,7 @@ class Combiner<Told> {
         update,
         since: performance.now(),
         call: tracedCall(),
-        context: new AsyncResource('koa-atomic-session:change', unwatched),
+        context: callerContext('koa-atomic-session:change'),
         resolve,
         reject,
       })

@@ -1,10 +1,11 @@
-import { AsyncResource } from 'node:async_hooks'
+import type { AsyncResource } from 'node:async_hooks'
 import { ConfigurationError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
 import type { Change } from '../language/change.ts'
 import { ownText, type Path } from '../language/paths.ts'
 import type { SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Excerpt, Outcome, Store } from './store.ts'
+import { callerContext, passingOn } from './wrapping.ts'
 
 /**
  * A store that can do several calls in one round trip, for `joined`.
@@ -82,7 +83,7 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
     ({ id }) => id,
   )
   return {
-    insert: record => store.insert(record),
+    ...passingOn(store),
     load: id => loads.call(id),
     read(id, paths) {
       // No path holds a NUL.
@@ -93,23 +94,8 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
       const update = { id, change, answer }
       return store.isJoinable(update) ? updates.call(update) : store.update(id, change, answer)
     },
-    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
-    delete: id => store.delete(id),
-    ...(store.find && { find: store.find.bind(store) }),
-    ...(store.count && { count: store.count.bind(store) }),
-    ...(store.sweep && { sweep: store.sweep.bind(store) }),
-    ...(store.ensureIndex && { ensureIndex: store.ensureIndex.bind(store) }),
-    ...(store.isIndexed && { isIndexed: store.isIndexed.bind(store) }),
-    ...(store.useTimeout && { useTimeout: store.useTimeout.bind(store) }),
-    ...(store.close && { close: store.close.bind(store) }),
-    async [Symbol.asyncDispose]() {
-      await store.close?.()
-    },
   }
 }
-
-/** Emits no event when it is garbage-collected: that would cost as much as all the rest. */
-const unwatched = { requireManualDestroy: true }
 
 interface Waiting<Call, Result> {
   readonly call: Call
@@ -143,7 +129,7 @@ class Joiner<Call, Result> {
     if (this.#underWay < MAX_UNDER_WAY) return this.#tracked(() => this.#alone(call))
     return new Promise((resolve, reject) => {
       const id = this.#idOf(call)
-      const context = new AsyncResource('koa-atomic-session:call', unwatched)
+      const context = callerContext('koa-atomic-session:call')
       const one = { call, context, resolve, reject }
       const others = this.#waiting.get(id)
       if (others) others.push(one)
