@@ -1,22 +1,22 @@
 import type { Path } from '../language/paths.ts'
 import type { Visit } from './visit.ts'
 
-/** What came of a run, for those of this process who wait for it. `'unknown'`: they have to see for themselves. */
+/** The result of a run, for callers in this process that wait for it. `'unknown'`: they have to read the field themselves. */
 export type Result = { readonly value: unknown } | { readonly error: unknown } | 'unknown'
 
-/** What those of this process wait for who want the same: by the store of the sessions, and by session and path. */
+/** The results that callers in this process wait for: by the store, then by session and path. */
 const runs = new WeakMap<object, Map<string, Promise<Result>>>()
 
-/** What a run of this process for the same session and path will tell; nothing, if there is none. */
+/** The result of the current run in this process for the same session and path; `undefined` if there is none. */
 export function runFor(visit: Visit, path: Path): Promise<Result> | undefined {
   const { owner, key } = visit.runAs(path)
   return runs.get(owner)?.get(key)
 }
 
 /**
- * Those of this process who wait for one run. Whoever comes after a step of the store has begun is not told what it gave: that may
- * be older than what they know. Nobody is told of another session than the one that they asked for: the request that runs may have
- * gone on in one that they must not see, and what it cannot reach they may.
+ * The callers in this process that wait for one run. A caller that comes after a read has begun does not get its result: that may be
+ * older than what the caller knows. No caller gets the result of another session: the running request may have gone on in a session
+ * that the others must not see, or may have lost one that the others can still read.
  */
 export class Followers {
   readonly #visit: Visit
@@ -38,7 +38,7 @@ export class Followers {
     this.next()
   }
 
-  /** How to tell those who have come until now. Whoever comes later waits for the next step. */
+  /** Returns a function that tells all callers so far. Later callers wait for the next step. */
   next(): (result: Result) => void {
     const tell = this.#tell
     const result = new Promise<Result>(resolve => {
@@ -48,7 +48,7 @@ export class Followers {
     return tell
   }
 
-  /** How to tell those who have come until now. Whoever comes later begins a run of their own. */
+  /** Returns a function that tells all callers so far. Later callers begin a new run. */
   last(): (result: Result) => void {
     if (!this.#isOver) this.#running.delete(this.#key)
     this.#isOver = true
@@ -59,7 +59,7 @@ export class Followers {
     return result => resolve(this.#isOfTheirSession() ? result : 'unknown')
   }
 
-  /** Calls of one request have one session, whichever that is by now. */
+  /** Whether the run is still in the callers' session. Calls of one request always share their session. */
   #isOfTheirSession(): boolean {
     return this.#owner === this.#visit || this.#visit.runAs(this.#path).key === this.#key
   }

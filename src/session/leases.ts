@@ -3,8 +3,8 @@ import { type Path, partsOf } from '../language/paths.ts'
 import type { Fields } from '../language/values.ts'
 
 /**
- * The lease of `once` is a field of the session beside the one that it is for, under a name that no command can give: when it
- * ends by the clock of whoever took it, and a nonce that tells it from all others.
+ * The lease of `once` is a hidden field of the session, under a name that no command accepts. Its value is when the lease ends, by the
+ * clock of the process that took it, and a nonce.
  */
 const PREFIX = '_once/'
 
@@ -18,7 +18,7 @@ export function newLease(end: number): string {
   return `${new Date(end).toISOString()} ${randomBytes(12).toString('hex')}`
 }
 
-/** In the past for what is no lease. */
+/** When a lease ends; 0 for a value that is not a lease. */
 export function endOfLease(lease: unknown): number {
   return typeof lease === 'string' ? Date.parse(lease.split(' ', 1)[0] as string) || 0 : 0
 }
@@ -28,7 +28,7 @@ function leasesIn(fields: Fields, own: ReadonlySet<unknown>, isOwn: boolean): st
   return Object.keys(fields).filter(name => name.startsWith(PREFIX) && own.has(fields[name]) === isOwn)
 }
 
-/** The field that a lease is for, or that what it is for is in. */
+/** The top-level field of the path that a lease is for. */
 function fieldOf(name: string): string {
   const [field = ''] = name.slice(PREFIX.length).split('/')
   return field.replaceAll('~1', '/').replaceAll('~0', '~')
@@ -38,7 +38,7 @@ function isAmong(name: string, keep: true | readonly Path[]): boolean {
   return keep === true || keep.some(path => partsOf(path)[0] === fieldOf(name))
 }
 
-/** For how long, at most, others may be at work at fields that are to be kept, milliseconds. */
+/** How long leases of other requests on kept fields still last, in milliseconds. */
 export function leftOfLeases(
   fields: Fields,
   keep: true | readonly Path[],
@@ -48,7 +48,7 @@ export function leftOfLeases(
   return Math.max(0, ...ends) - Date.now()
 }
 
-/** The leases that a session which takes this one's place has: this request's own, who goes on in it. */
+/** The leases that go into the session that replaces this one: this request's own. */
 export function leasesKept(
   fields: Fields,
   keep: true | readonly Path[],
@@ -57,7 +57,7 @@ export function leasesKept(
   return leasesIn(fields, own, true).filter(name => isAmong(name, keep))
 }
 
-/** Fields without the leases of others, who cannot reach the session that has them. */
+/** Fields without the leases of other requests, which cannot reach the new session. */
 export function withoutLeases(fields: Fields, own: ReadonlySet<unknown>): Fields {
   const names = leasesIn(fields, own, false)
   if (names.length === 0) return fields

@@ -23,10 +23,10 @@ import { newPicture, type Picture } from './picture.ts'
 import { isOver } from './state.ts'
 import type { RegenerateOptions } from './types.ts'
 
-/** The most times that a session is copied because others write to it meanwhile. */
+/** How often a session is copied again because other requests write to it meanwhile. */
 const MAX_TRIES = 50
 
-/** What a call of `regenerate` asks for, checked. */
+/** The checked options of `regenerate`. */
 export interface Regeneration {
   readonly keep: boolean | readonly Path[]
   /** Fields of the new session. They win over what is kept. */
@@ -63,7 +63,7 @@ export function regenerationOf(options: unknown): Regeneration {
 /** How the new session takes the place of the old one. */
 interface Plan {
   readonly asked: Regeneration
-  /** What the tombstone of the old session says. */
+  /** `next` of the old session's tombstone. */
   readonly next: string
   readonly secret: Secret
   /** The old session's secret, from which the new one is derived; none if nobody may ever follow. */
@@ -91,7 +91,7 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
   const hasGrace = asked.grace > 0 && session.secret !== undefined
   const from = asked.keep === false && !hasGrace ? undefined : session.secret
   const next = successorMark(hasGrace ? asked.grace : 0)
-  // One secret for all attempts: a response that leaves meanwhile gives it to the visitor.
+  // One secret for all attempts: a response that is sent meanwhile gives it to the visitor.
   const secret = from ? session.carrier.derive('heir', from, next) : newSecret()
   const plan: Plan = { asked, next, secret, from, hasGrace }
   const until = performance.now() + session.settings.timeout
@@ -106,7 +106,7 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
   throw new StoreUnavailableError('Others keep writing to the session', 'none')
 }
 
-/** What another request is producing by `once` comes along as it will be. */
+/** Waits until other requests have produced their values of `once`, so that these are copied too. */
 async function waitForLeases(
   session: CurrentSession,
   keep: true | readonly Path[],
@@ -164,10 +164,10 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
   }
 }
 
-/** What came of ending the old session. `moved on`: it is not the one that was copied any more. */
+/** The result of ending the old session. `moved on`: it has changed since it was copied. */
 type OldSession = 'ended' | 'moved on' | 'not ended' | 'unknown'
 
-/** What becomes of the new session; `isKept`: it has something of the old one, whose secret the visitor still has. */
+/** What to do with the new session. `isKept`: it has fields of the old one, whose secret the visitor still has. */
 function fateOf(old: OldSession, isKept: boolean, canSendCookie: boolean) {
   switch (old) {
     case 'ended':
@@ -175,11 +175,11 @@ function fateOf(old: OldSession, isKept: boolean, canSendCookie: boolean) {
     case 'moved on':
       return 'to be copied again'
     case 'not ended':
-      // Where no cookie can leave any more, the response has left with the new id.
+      // If no cookie can be sent any more, the response was already sent with the new one.
       return canSendCookie ? 'of no use' : 'current'
     case 'unknown':
       if (!canSendCookie) return 'current'
-      // Should the tombstone stand after all, its visitor, and nobody else, goes on in the new session.
+      // If the old session has ended after all, only its own visitor can go on in the new one.
       return isKept ? 'pending' : 'of no use'
   }
 }
@@ -195,7 +195,7 @@ function newSession(session: CurrentSession, { keep, set, maxAge }: Regeneration
   return newPicture(settings, own, all, keep === true ? stored?.absolute : undefined)
 }
 
-/** What this request is producing by `once` goes into the new session; others cannot reach that. */
+/** The kept fields, with this request's own leases of `once`. Other requests cannot reach the new session, so theirs are left out. */
 function keptOf(fields: Fields, keep: boolean | readonly Path[], own: ReadonlySet<unknown>): Fields {
   if (keep === false) return {}
   if (keep === true) return withoutLeases(fields, own)

@@ -6,7 +6,7 @@ import type { SessionRecord, Tombstone } from '../store/record.ts'
 import type { Answer, Applied } from '../store/store.ts'
 import { completed, extended, type Picture } from './picture.ts'
 
-/** What a request knows of its session. Never changed: `next` gives another. */
+/** What a request knows about its session. It is immutable: `next` returns a new state. */
 export type SessionState = NewSession | PresentedSession | LiveSession | OverSession | DestroyedSession
 
 /** No session is stored. The first change that leaves something stores one. */
@@ -25,7 +25,7 @@ interface PresentedSession {
   readonly secret: Secret | undefined
   readonly id: SessionId
   readonly maxAge: number
-  /** The absolute limit, milliseconds since the epoch, as far as the cookie or the store has told it. */
+  /** The absolute limit, in milliseconds since the epoch, if the cookie or the store has one. */
   readonly absolute: number | undefined
 }
 
@@ -39,8 +39,8 @@ interface LiveSession extends Omit<PresentedSession, 'kind'> {
 }
 
 /**
- * Somebody else ended the session: `late`, if before this request asked for it. It reads as empty, and only `regenerate` may
- * follow. `ended`, if after this request had seen it: then the app is told by an error first.
+ * Another request ended the session. `late`: before this request first read it. It reads as empty, and only `regenerate` can change
+ * it. `ended`: after this request had seen it. The app first gets an error.
  */
 interface OverSession {
   readonly kind: 'late' | 'ended'
@@ -129,12 +129,12 @@ export function isStored(state: SessionState): state is StoredSession {
   return state.kind === 'live' || state.kind === 'presented'
 }
 
-/** Whether there was a session that has ended, by whomever. */
+/** Whether there was a session that has ended, by this request or another. */
 export function isOver(state: SessionState): boolean {
   return state.kind === 'late' || state.kind === 'ended' || state.kind === 'destroyed'
 }
 
-/** Written out, since a spread of the state before takes V8 a microsecond. */
+/** Written out, since spreading the old state takes V8 a microsecond. */
 function live(
   { secret, id, absolute }: Pick<LiveSession, 'secret' | 'id' | 'absolute'>,
   maxAge: number,
@@ -146,12 +146,12 @@ function live(
 
 function found({ secret, id }: StoredSession, record: SessionRecord): LiveSession {
   const { maxAge, absolute: limit, expires } = record
-  // A limit that somebody has moved before `expires`, by hand, moves nothing: `expires` alone counts.
+  // If somebody has set `absolute` before `expires` by hand, it has no effect: only `expires` counts.
   const absolute = limit && Math.max(limit.getTime(), expires.getTime())
   return live({ secret, id, absolute }, maxAge, record, false)
 }
 
-/** The picture goes on by one revision where the answer allows it; otherwise it is stale. */
+/** Moves the picture on by one revision if the answer has enough for that; otherwise the picture is stale. */
 function written(
   state: StoredSession,
   { change, applied: { rev, fields, maxAge: other }, answer }: SessionEvent & { type: 'written' },
@@ -166,7 +166,7 @@ function written(
   return live(state, change.maxAge ?? state.maxAge, shown, isStale)
 }
 
-/** The picture one revision on, where the answer tells enough. */
+/** The picture one revision on; `undefined` if the answer does not have enough for it. */
 function nextPicture(
   picture: Picture,
   { operations }: Change,

@@ -9,22 +9,22 @@ import type { CurrentSession } from './current.ts'
 import { advance, end } from './ending.ts'
 import { look } from './lookup.ts'
 
-/** What the tombstone says of a session that was taken back right after it was stored. Nobody may follow. */
+/** `next` in the tombstone of a session that was removed right after it was stored. Nobody may follow it. */
 const TAKEN_BACK = '0.'
 
 /** What a visitor brings from another library's session. */
 export interface Brought {
-  /** Only what a session of ours can hold. */
+  /** Only fields that a session can hold. */
   readonly fields: Fields
   /** Names the other session. */
   readonly key: string | undefined
-  /** Ends the other session; called once ours is stored. */
+  /** Ends the other session. It is called once the new session is stored. */
   end(): Promise<void>
 }
 
 /**
- * Stores what a new visitor brings from another library as a session of ours, and then ends the other session; once per
- * request. Concurrent requests that bring the same session make one of it.
+ * Stores the fields of a new visitor's session of another library as a new session, and then ends the other one; once per request.
+ * Concurrent requests with the same session share one new session.
  */
 export function takeOver(session: CurrentSession): Promise<void> | undefined {
   const { adopt } = session.settings
@@ -36,7 +36,7 @@ export function takeOver(session: CurrentSession): Promise<void> | undefined {
 
 async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>): Promise<void> {
   const { fields, key, end: endOther } = await ask()
-  // An error here would meet each request of the visitor until the other session has ended.
+  // Not an error: every request of the visitor would fail until the other session has ended.
   if (sizeOf(fields) > session.settings.maxSize) {
     return publish({ type: 'not adopted', error: new SessionTooLargeError() })
   }
@@ -44,22 +44,22 @@ async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>
   // If a token was made already, the session must be stored under the secret of the token.
   const fixed = key === undefined || session.secret ? undefined : session.carrier.derive('adopt', key)
   const isMade = isBringing && (await createOrJoin(session, fields, fixed))
-  // The request that made our session has taken it back: only the other one is left.
+  // The request that stored the new session has removed it again: only the other session is left.
   if (isBringing && session.state.kind === 'new') return
   try {
-    // Even if another request has made our session: that one may have failed before this.
+    // Even if another request stored the new session: that request may have failed before this step.
     await endOther()
   } catch (error) {
     const isGone = isBringing && Object.keys((await ask()).fields).length === 0
     if (isGone) return
-    // Otherwise both sessions would live, and the other one would be taken over again after ours has ended.
+    // Otherwise both sessions would exist, and the other one would be taken over again after the new one has ended.
     if (isMade) await takeBack(session)
     session.on({ type: 'forgotten' })
     throw error
   }
 }
 
-/** Best effort. A request that has joined our session meanwhile keeps it, and ends the other one. */
+/** Removes the new session; best effort. If another request has joined it meanwhile, that request keeps it and ends the other one. */
 async function takeBack({ id, picture, settings: { store } }: CurrentSession): Promise<void> {
   if (!id) return
   try {

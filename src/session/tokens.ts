@@ -7,15 +7,15 @@ const SALT_BYTES = 16
 const TOKEN = /^[\w-]{65}$/
 const SALT_LENGTH = 22
 
-/** What a session's tokens are made and known by. It follows from the cookie's secret, and never leads back to it. */
+/** The key of a session's tokens. It is derived from the cookie's secret, which cannot be derived from it. */
 export type TokenKey = string
 
-/** With a label before the secret, so that nothing else that follows from it is ever a token's key. */
+/** With a label before the secret, so that no other value derived from the secret is a token's key. */
 export function tokenKeyOf(secret: Secret): TokenKey {
   return secretFrom(`csrf ${secret}`)
 }
 
-/** A token for forms: a fresh salt, so that no two are alike (BREACH), and an HMAC that only this session can make. */
+/** A token for forms: a random salt, so that no two are equal (BREACH), and an HMAC with the session's key. */
 export function createToken(key: TokenKey): string {
   const salt = randomBytes(SALT_BYTES).toString('base64url')
   return salt + sign(key, salt)
@@ -33,7 +33,7 @@ export function assertToken(keys: readonly TokenKey[], token: unknown): void {
   )
 }
 
-/** The error of a request that was refused: `message` for its visitor, and for the developer what was missed. */
+/** The error of a refused request: `message` is for its visitor, `reason` and `details` are for the developer. */
 export function refusal(
   reason: InvalidCSRFTokenError['reason'],
   message: string,
