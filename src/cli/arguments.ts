@@ -13,7 +13,7 @@ const flag = { type: 'boolean' } as const
 const everywhere = { json: flag, help: flag, version: flag } satisfies ParseArgsOptionsConfig
 const names = { collection: text, prefix: text, schema: text, table: text } satisfies ParseArgsOptionsConfig
 
-/** What each command takes beside `everywhere`. */
+/** The options of each command, in addition to `everywhere`. */
 const optionsOf = {
   doctor: { ...names, app: text, cookie: text, field: text, timeout: text, skip: text },
   count: names,
@@ -26,7 +26,7 @@ const optionsOf = {
 
 export type CommandName = keyof typeof optionsOf
 
-/** All that any command takes; what a command does not take is refused. */
+/** The options of all commands; a command refuses those that it does not take. */
 export interface Options extends Partial<Names> {
   readonly json?: boolean
   readonly help?: boolean
@@ -44,7 +44,7 @@ export interface Options extends Partial<Names> {
 
 export interface Arguments {
   readonly command: CommandName | undefined
-  /** What stands after the command and is no option. */
+  /** The arguments after the command that are not options. */
   readonly operands: readonly string[]
   readonly options: Options
 }
@@ -78,7 +78,7 @@ function firstSentence(message: string): string {
   return message.split(/\. |\n/, 1)[0] ?? message
 }
 
-/** The variable that says the store where the command line does not. */
+/** The environment variable with the store's address, if the command line has none. */
 export const STORE_VARIABLE = 'SESSION_STORE'
 
 /**

@@ -12,14 +12,14 @@ export interface OpenedStore {
   readonly bson: Bson
   /** The fields by which a user's sessions are found, as the database says. */
   userFields(): Promise<Path[]>
-  /** How many records there are whose time has come. */
+  /** The number of expired records that are still stored. */
   countExpired(): Promise<number>
-  /** Removes them, and tells how many. */
+  /** Removes them, and resolves to the number removed. */
   sweep(): Promise<number>
   close(): Promise<void>
 }
 
-/** What is made of a connection, which is closed where that fails: it would keep the process. */
+/** The result of `make`. If it fails, closes the connection, which would keep the process alive. */
 export async function orClosed<T>(close: () => unknown, make: () => T | Promise<T>): Promise<T> {
   try {
     return await make()
@@ -29,5 +29,5 @@ export async function orClosed<T>(close: () => unknown, make: () => T | Promise<
   }
 }
 
-/** Milliseconds that a store is waited for. */
+/** How long to wait for a store, in milliseconds. */
 export const PATIENCE = 5000

@@ -42,7 +42,7 @@ const WARNING = 1
 const FAILED = 2
 const MISUSED = 64
 
-/** What a command has come to. */
+/** The result of a command. */
 interface Result {
   readonly text: string
   /** For machines, beside the command's name and the store. */
@@ -50,7 +50,7 @@ interface Result {
   readonly code: number
 }
 
-/** Follows a command line, and gives the exit code. */
+/** Runs a command line, and resolves to the exit code. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const isJSON = args.includes('--json')
   const attempt: Attempt = { target: undefined, command: undefined }

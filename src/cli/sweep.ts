@@ -5,13 +5,13 @@ export interface Swept {
   readonly removed: number
 }
 
-/** So often it is looked how many are left, milliseconds. */
+/** How often the number of remaining records is read, in milliseconds. */
 const LOOK_EVERY = 250
 
 /** How far it has come. */
 export type Progress = (done: number, all: number) => void
 
-/** Removes records whose time has come. */
+/** Removes expired records. */
 export async function sweep(opened: OpenedStore, progress?: Progress): Promise<Swept> {
   if (!progress) return { removed: await opened.sweep() }
   const all = await opened.countExpired()

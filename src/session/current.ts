@@ -30,8 +30,8 @@ export interface SessionSettings extends Lifetimes {
 }
 
 /**
- * The session of one request: what is known of it, what its visitor was told, and how it is used. What happens to it comes in
- * here, so that state and outbox agree. Asks nothing of the store.
+ * The session of one request: its state, its cookie and tokens (`outbox`), and how it is used. All events go through `on`, so that
+ * state and outbox agree. It does not call the store.
  */
 export class CurrentSession {
   readonly carrier: Carrier
@@ -39,9 +39,8 @@ export class CurrentSession {
   /** A visitor's request uses the session. Nobody else can be given a new id. */
   readonly isVisitors: boolean
   readonly outbox: Outbox
-  /** The request has used the session, which extends it if its cookie is old enough, */
+  /** The request has used the session. This extends the session if its cookie is old enough and `mayExtend` is true. */
   isUsed = false
-  /** unless the request is not to keep the session alive. */
   mayExtend = true
   /** What the visitor brings from another library was asked for. */
   isTakenOver = false
