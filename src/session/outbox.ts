@@ -60,7 +60,7 @@ export class Outbox {
           this.#leave(secretOf(before), this.#hasTokens ? this.tokensFor(before) : undefined)
         break
       case 'destroyed':
-        // Whoever ended the session before may have given its visitor a newer cookie, which must stay.
+        // The request that ended the session before may have set a newer cookie, which must stay.
         this.tellNothing()
         if (event.tombstone) break
         this.#carrier.clear()

@@ -89,7 +89,7 @@ async function byIoredis(
   })
 }
 
-/** Whoever may not ask is taken to be at a single server. */
+/** Without the right to ask, the server counts as a single one. */
 async function isCluster(call: RedisConnection['call']): Promise<boolean> {
   const info = await call('INFO', 'cluster').catch((error: Error) => {
     if (error.message.startsWith('NOPERM')) return ''

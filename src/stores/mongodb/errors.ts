@@ -72,7 +72,7 @@ export function mongoError(error: unknown, outcome: 'none' | 'unknown'): Session
   })
 }
 
-/** The error of whoever gave a value that the driver refuses to encode, which it does before it sends anything. */
+/** The error for a value that the driver cannot encode. The driver refuses it before it sends anything. */
 export function encodingError(error: unknown, given: Given): FieldError | undefined {
   const { name, message } = error as { name?: unknown; message?: unknown }
   if (name !== 'BSONVersionError') return undefined

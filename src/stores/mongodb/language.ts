@@ -5,7 +5,7 @@ import { isIndex, type Path, partsOf } from '../../language/paths.ts'
 import type { Fields } from '../../language/values.ts'
 import { ENDED_FORM, FORM } from '../../store/record.ts'
 
-/** What can be written: a record of ours whose time has not come. The TTL index removes the others, some time later. */
+/** The filter for writes: a record that has not expired. The TTL index removes expired records some time later. */
 export function live(id: SessionId, now: Date): Record<string, unknown> {
   return { _id: id, expires: { $gt: now }, v: FORM }
 }

@@ -36,7 +36,7 @@ export function noneOfData(error: unknown): undefined {
 /** No such table, schema, column, function. */
 const missing = new Set(['42P01', '3F000', '42703', '42883'])
 
-/** A client's error as one of ours. */
+/** A client's error as an error of this library. */
 export function failureOf(error: unknown, outcome: StoreUnavailableError['outcome']): Error {
   if (error instanceof SessionError) return error
   const state = stateOf(error)

@@ -71,7 +71,7 @@ export class PoolOfPg implements Driver {
     )
   }
 
-  /** Whoever waits for a connection until nobody waits for the answer any more sends nothing. */
+  /** If a connection is available only after the caller's timeout, nothing is sent. */
   async #with<T>(
     use: (client: PgClient) => Promise<T>,
     until = performance.now() + this.#timeout,

@@ -115,7 +115,7 @@ export function swapping(
 ): Statement {
   const parameters = new Parameters()
   const conditions = [`s.id = ${parameters.text(id)}`, LIVES, `s.rev = ${parameters.integer(rev)}`]
-  // Whoever indexes sessions moves no revision.
+  // Indexing does not change the revision, so the key is checked too.
   conditions.push(keyCondition(prefixes, parameters))
   const cells = Array.from(set, ([name, bytes]) => [name, cellOf(decoded(bytes, true), bytes)] as const)
   const large = largeOf(cells)

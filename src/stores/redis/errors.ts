@@ -17,7 +17,7 @@ const unsent = [
   'Cluster is ended.',
 ]
 
-/** A client's error as one of ours. `mayBeResent`: the client may have sent the command more than once. */
+/** A client's error as a `SessionError`. `mayBeResent`: the client may have sent the command more than once. */
 export function redisError(error: unknown, effect: Effect, mayBeResent: boolean): SessionError {
   if (error instanceof SessionError) return error
   const message = error instanceof Error ? error.message : String(error)
@@ -32,7 +32,7 @@ export function redisError(error: unknown, effect: Effect, mayBeResent: boolean)
   return new StoreUnavailableError(what, isUnwritten ? 'none' : 'unknown', { cause: error })
 }
 
-/** Whether another kind of value stands under a session's key, which is none of ours. */
+/** Whether a session's key holds another type of value, which is not a session. */
 export function isOfAnotherType(error: unknown): boolean {
   return error instanceof Error && /\bWRONGTYPE\b/.test(error.message)
 }

@@ -34,7 +34,7 @@ export class Reader {
     )
   }
 
-  /** Nothing where another kind of value stands under the key, which is none of ours. */
+  /** `undefined` if the key holds another type of value, which is not a session. */
   async #asked(
     plainly: () => Promise<unknown>,
     byScript: () => Promise<{ reply: unknown }>,

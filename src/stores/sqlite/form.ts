@@ -36,7 +36,7 @@ const TABLES = `
   PRAGMA user_version = ${FORM};
 `
 
-/** Makes the tables if there are none. Throws for what is none of ours, which is left as it is. */
+/** Creates the tables if there are none. Throws for a database of another program, and does not change it. */
 export function prepareFile(db: SQLiteDatabase, durability: Durability, path: string): void {
   // Where it is locked libsql leaves begun what it was to prepare, but not what it was to execute.
   db.exec('SELECT 1 FROM sqlite_schema LIMIT 1')

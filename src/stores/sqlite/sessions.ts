@@ -99,7 +99,7 @@ export class SessionTable {
     return hasChanged(result)
   }
 
-  /** The row of this session, unless its time has come, or it is none of ours. */
+  /** The row of this session, unless it has expired or another program wrote it. */
   standing(id: SessionId): SessionRow | EndedRow | undefined {
     return standing(this.#select.get(id))
   }
