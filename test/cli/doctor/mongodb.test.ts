@@ -99,7 +99,8 @@ suite('in MongoDB the doctor', { skip: withoutMongoDB }, () => {
   test('finds clocks that differ', async t => {
     const collection = await aRightOne(t)
     t.mock.timers.enable({ apis: ['Date'], now: Date.now() + HOUR })
-    assertFound(await diagnosed(...named(collection)), 'clock', 'error', /3600\.\d s behind/)
+    // This machine's clock stands still meanwhile.
+    assertFound(await diagnosed(...named(collection)), 'clock', 'error', /3(?:600|5\d\d)\.\d s behind/)
   })
 
   test('finds expired sessions that nobody removes', async t => {

@@ -111,7 +111,7 @@ suite('in Redis the doctor', { skip: withoutRedis }, () => {
   test('finds clocks that differ', async t => {
     const { url } = await aServer(t)
     t.mock.timers.enable({ apis: ['Date'], now: Date.now() - 5000 })
-    assertFound(await diagnosed(url), 'clock', 'warning', /[45]\.\d s ahead/)
+    assertFound(await diagnosed(url), 'clock', 'warning', /\d+\.\d s ahead/)
   })
 
   test('finds sessions that Redis will never remove, and those that have expired', async t => {
