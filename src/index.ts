@@ -37,7 +37,7 @@ export type {
   ValidData,
   ValueAt,
 } from './session/types.ts'
-export type { JoinableStore, Loaded, Read, Update } from './store/joining.ts'
+export type { JoinableReads, JoinableStore, Loaded, Read, Update } from './store/joining.ts'
 export type { SessionRecord, Tombstone } from './store/record.ts'
 export type { Answer, Applied, Excerpt, Outcome, Store } from './store/store.ts'
 export type { MongoDBCollection } from './stores/mongodb/collection.ts'

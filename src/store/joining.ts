@@ -8,18 +8,21 @@ import type { Answer, Excerpt, Outcome, Store } from './store.ts'
 import { callerContext, passingOn } from './wrapping.ts'
 
 /**
- * A store that can do several calls in one round trip, for `joined`.
+ * A store that can do several reads in one round trip, for `joined`.
  *
  * Each of the calls has its own result, exactly the one that it would have alone: if one fails, the others are not affected. No two
  * of them concern the same session.
  */
-export interface JoinableStore extends Store {
+export interface JoinableReads extends Store {
   /** `load` of each, in their order. */
   loadMany(ids: readonly SessionId[]): Promise<readonly PromiseSettledResult<Loaded>[]>
 
   /** `read` of the same paths of each, in their order. */
   readMany(ids: readonly SessionId[], paths: readonly Path[]): Promise<readonly PromiseSettledResult<Read>[]>
+}
 
+/** A store that can do several changes in one round trip too. */
+export interface JoinableStore extends JoinableReads {
   /** `update` of each, in their order. It is called only with updates that `isJoinable` allows. */
   updateMany(updates: readonly Update[]): Promise<readonly PromiseSettledResult<Outcome>[]>
 
@@ -57,7 +60,7 @@ const PATIENCE = 1
  * come meanwhile are sent together when one of those is answered. So the busier the store, the more calls are joined. Every call is
  * sent after it was made, so it sees all changes acknowledged before.
  */
-export function joined(store: JoinableStore): Store & AsyncDisposable {
+export function joined(store: JoinableReads | JoinableStore): Store & AsyncDisposable {
   const loads = new Joiner(
     (id: SessionId) => store.load(id),
     ids => store.loadMany(ids),
@@ -77,11 +80,6 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
     reads.set(ownText(list), joiner)
     return joiner
   }
-  const updates = new Joiner(
-    ({ id, change, answer }: Update) => store.update(id, change, answer),
-    together => store.updateMany(together),
-    ({ id }) => id,
-  )
   return {
     ...passingOn(store),
     load: id => loads.call(id),
@@ -90,10 +88,19 @@ export function joined(store: JoinableStore): Store & AsyncDisposable {
       const list = paths.join('\0')
       return list.length > MAX_LIST_LENGTH ? store.read(id, paths) : readsOf(list, paths).call(id)
     },
-    update(id, change, answer) {
-      const update = { id, change, answer }
-      return store.isJoinable(update) ? updates.call(update) : store.update(id, change, answer)
-    },
+    ...('updateMany' in store && { update: joinedUpdate(store) }),
+  }
+}
+
+function joinedUpdate(store: JoinableStore): Store['update'] {
+  const updates = new Joiner(
+    ({ id, change, answer }: Update) => store.update(id, change, answer),
+    together => store.updateMany(together),
+    ({ id }) => id,
+  )
+  return (id, change, answer) => {
+    const update = { id, change, answer }
+    return store.isJoinable(update) ? updates.call(update) : store.update(id, change, answer)
   }
 }
 

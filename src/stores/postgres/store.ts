@@ -72,14 +72,11 @@ export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDis
   bsonFor('postgresStore')
   const connection = new Connection(options.pool, options.prepare)
   const store = new PostgreSQLStore(connection, names, options, every)
+  // Only reads: one statement for several changes would lock all rows until the last one is changed.
   return joined({
     ...combined(store),
     loadMany: ids => store.loadMany(ids),
     readMany: (ids, paths) => store.readMany(ids, paths),
-    // One statement for several changes would lock all rows until the last one is changed.
-    isJoinable: () => false,
-    updateMany: updates =>
-      Promise.allSettled(updates.map(({ id, change, answer }) => store.update(id, change, answer))),
   })
 }
 
