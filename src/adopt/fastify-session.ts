@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { ConfigurationError } from '../errors.ts'
 import { shown } from '../shown.ts'
-import type { Adopter, OtherCookie } from './other-session.ts'
+import { type Adopter, attempted, type OtherCookie } from './other-session.ts'
 import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
 
 export interface FastifySessionOptions extends OtherCookie, ExpressSessionStore {
@@ -45,11 +45,7 @@ function verifying(secrets: readonly string[], algorithm: string) {
 }
 
 function isHMAC(algorithm: string): boolean {
-  try {
-    return Boolean(createHmac(algorithm, ''))
-  } catch {
-    return false
-  }
+  return attempted(() => createHmac(algorithm, '')) !== undefined
 }
 
 function isSigner(secret: FastifySessionOptions['secret']): secret is FastifySigner {

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util'
 import type { Document, MongoClient } from 'mongodb'
 import { ENDED_FORM, FORM } from '../../store/record.ts'
+import { waits } from '../../stores/mongodb/timeouts.ts'
 import { clockFound, expiredFound, GRACE, recordFaults } from '../doctor/faults.ts'
 import { type Check, type DoctorOptions, type Fault, orFine } from '../doctor/finding.ts'
 import type { Target } from '../target.ts'
@@ -204,8 +205,6 @@ function replicasFound(hello: Document): readonly Fault[] | string {
     },
   ]
 }
-
-const waits = ['serverSelectionTimeoutMS', 'connectTimeoutMS', 'waitQueueTimeoutMS'] as const
 
 function waitsFound(options: Options, timeout: number): readonly Fault[] | string {
   const long = waits.filter(name => !(options[name] > 0 && options[name] <= timeout))

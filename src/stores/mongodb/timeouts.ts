@@ -1,5 +1,5 @@
 /** What the driver waits for before it sends a command. Each is `undefined` or 0 where it waits without end. */
-const waits = ['serverSelectionTimeoutMS', 'connectTimeoutMS', 'waitQueueTimeoutMS'] as const
+export const waits = ['serverSelectionTimeoutMS', 'connectTimeoutMS', 'waitQueueTimeoutMS'] as const
 
 /** As the driver has them in `client.options`, its own defaults filled in. */
 export type ClientOptions = { readonly [name in (typeof waits)[number]]?: number | undefined } & {
