@@ -1,6 +1,7 @@
 import { type SessionId, type SessionRecord, type Store, StoreUnavailableError } from '../../src/index.ts'
 import { applied } from '../../src/language/operators.ts'
 import { isEnded } from '../../src/store/record.ts'
+import { passingOn } from '../../src/store/wrapping.ts'
 
 /** Stores that break a promise, which a run has to find out. */
 export const breakages: Readonly<Record<string, (store: Store) => Store>> = {
@@ -46,14 +47,5 @@ export const breakages: Readonly<Record<string, (store: Store) => Store>> = {
 }
 
 function forwarding(store: Store, altered: Partial<Store>): Store {
-  return {
-    insert: record => store.insert(record),
-    load: id => store.load(id),
-    read: (id, paths) => store.read(id, paths),
-    update: (id, change, answer) => store.update(id, change, answer),
-    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
-    delete: id => store.delete(id),
-    close: async () => store.close?.(),
-    ...altered,
-  }
+  return { ...passingOn(store), ...altered }
 }
