@@ -46,6 +46,7 @@ ${table} ${names.sessions} (
   small jsonb NOT NULL,
   large jsonb NOT NULL
 ) WITH (fillfactor = 70);
+-- A larger field: the text of JSON or, if JSON lacks one of its values, BSON.
 ${table} ${names.fields} (
   id text COLLATE "C" NOT NULL REFERENCES ${names.sessions} ON DELETE CASCADE,
   name text COLLATE "C" NOT NULL,

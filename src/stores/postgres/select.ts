@@ -11,8 +11,17 @@ const MAX_COLUMNS = 8
 /** Which top-level fields are asked for: all, or those of these names. */
 export type Wanted = 'all' | readonly string[]
 
-/** What a column with a large field begins with, as no JSON does. */
-const LARGE = 'x'
+/** What a large field begins with that is read in Base64, and one that is read as the text of JSON. No small field begins so. */
+const BASE64 = 'x'
+const TEXT = 'j'
+
+/** Between large fields. Neither Base64 nor JSON has it. */
+const SEPARATOR = '\x1e'
+
+/** The text of JSON begins with a sign that can be printed, and BSON with a type, which is a smaller byte. */
+const large =
+  `CASE WHEN get_byte(substring(f.v FROM 1 FOR 1), 0) < 32 THEN '${BASE64}' || encode(f.v, 'base64') ` +
+  `ELSE '${TEXT}' || convert_from(f.v, 'UTF8') END`
 
 /** The columns with the wanted fields of `sessions AS s`. */
 export function fieldColumns(names: Names, wanted: Wanted, parameters: Parameters): string[] {
@@ -23,19 +32,19 @@ export function fieldColumns(names: Names, wanted: Wanted, parameters: Parameter
   }
   return wanted.map(name => {
     const key = parameters.text(name)
-    const value = `SELECT '${LARGE}' || encode(f.v, 'base64') FROM ${names.fields} AS f WHERE f.id = s.id AND f.name = ${key}`
+    const value = `SELECT ${large} FROM ${names.fields} AS f WHERE f.id = s.id AND f.name = ${key}`
     return `CASE WHEN s.large ? ${key} THEN (${value}) ELSE (s.small -> ${key})::text END`
   })
 }
 
 /**
- * The large fields as `name:bytes,…`, names in hexadecimal and bytes in Base64: clients differ in how they read lists of bytes,
- * and JSON would take the server ten times as long.
+ * The large fields as `name:field`, names in hexadecimal: clients differ in how they read lists of bytes, and JSON of all would take
+ * the server ten times as long.
  */
 function largeColumn(names: Names, isWanted: string, condition = ''): string {
-  const field = `encode(convert_to(f.name, 'UTF8'), 'hex') || ':' || encode(f.v, 'base64')`
+  const field = `encode(convert_to(f.name, 'UTF8'), 'hex') || ':' || ${large}`
   return (
-    `CASE WHEN ${isWanted} THEN (SELECT string_agg(${field}, ',') FROM ${names.fields} AS f ` +
+    `CASE WHEN ${isWanted} THEN (SELECT string_agg(${field}, chr(${SEPARATOR.charCodeAt(0)})) FROM ${names.fields} AS f ` +
     `WHERE f.id = s.id AND s.large ? f.name${condition}) END`
   )
 }
@@ -57,24 +66,26 @@ function eachIn<T>(
   ofJSON: (json: unknown) => T,
   ofBytes: (bytes: FieldBytes) => T,
 ): Record<string, T> {
+  const ofText = (text: string) => {
+    if (text.startsWith(BASE64)) return ofBytes(Buffer.from(text.slice(1), 'base64'))
+    return ofJSON(text.startsWith(TEXT) ? { j: text.slice(1) } : JSON.parse(text))
+  }
   const fields: [string, T][] = []
   if (wanted !== 'all' && wanted.length <= MAX_COLUMNS) {
     for (const [index, name] of wanted.entries()) {
       const text = row[at + index]
-      if (typeof text !== 'string') continue
-      const isLarge = text.startsWith(LARGE)
-      fields.push([name, isLarge ? ofBytes(Buffer.from(text.slice(1), 'base64')) : ofJSON(JSON.parse(text))])
+      if (typeof text === 'string') fields.push([name, ofText(text)])
     }
     return Object.fromEntries(fields)
   }
-  const [small, large] = row.slice(at, at + 2)
+  const [small, others] = row.slice(at, at + 2)
   const values: Record<string, unknown> = JSON.parse(small ?? '{}')
   for (const name of wanted === 'all' ? Object.keys(values) : wanted) {
     if (Object.hasOwn(values, name)) fields.push([name, ofJSON(values[name])])
   }
-  for (const field of typeof large === 'string' ? large.split(',') : []) {
-    const [name = '', bytes = ''] = field.split(':')
-    fields.push([Buffer.from(name, 'hex').toString(), ofBytes(Buffer.from(bytes, 'base64'))])
+  for (const field of typeof others === 'string' ? others.split(SEPARATOR) : []) {
+    const end = field.indexOf(':')
+    fields.push([Buffer.from(field.slice(0, end), 'hex').toString(), ofText(field.slice(end + 1))])
   }
   return Object.fromEntries(fields)
 }

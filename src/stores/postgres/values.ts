@@ -4,12 +4,12 @@ import { decodeFieldsExactly } from '../fieldbytes.ts'
 import { decodeFields, encodeField, type FieldBytes, sizeOfField } from '../fields.ts'
 
 /**
- * A field as the tables have it: small ones in the row of their session as JSON, readable where that is exact, and larger ones
- * in a row of their own as BSON.
+ * A field as the tables have it: small ones in the row of their session as JSON, and larger ones in a row of their own, as the
+ * text of JSON or as BSON.
  */
 export type Cell =
   | { readonly json: string; readonly bytes?: undefined }
-  | { readonly json?: undefined; readonly bytes: FieldBytes }
+  | { readonly json?: undefined; readonly bytes: Uint8Array }
 
 // JSON as it is: strings, 32-bit integers, booleans, null. All else is an object of one key:
 //   d  a double that JSON has
@@ -24,9 +24,15 @@ export function isLarge(bytes: FieldBytes): boolean {
   return bytes.length > MAX_SMALL
 }
 
+/** So much longer than its BSON a large field may be as JSON. In Base64, as it is read otherwise, BSON is so much longer. */
+const MAX_LONGER = 4 / 3
+
 /** `value`: of which the bytes are. */
 export function cellOf(value: unknown, bytes: FieldBytes): Cell {
-  if (isLarge(bytes)) return { bytes }
+  if (isLarge(bytes)) {
+    const json = typeof value === 'string' || isJSON(value) ? Buffer.from(JSON.stringify(value)) : bytes
+    return { bytes: json.length <= bytes.length * MAX_LONGER ? json : bytes }
+  }
   return { json: jsonOf(value) ?? `{"b":"${Buffer.from(bytes).toString('base64')}"}` }
 }
 

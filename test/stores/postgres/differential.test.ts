@@ -35,8 +35,12 @@ interface Result {
 }
 
 // The operators are held to MongoDB's results by another test.
-for (const [what, one] of Object.entries({ any: someCase, 'a simple': someSimpleCase })) {
-  test(`${what} change of any session has the result in PostgreSQL that the operators give it`, {
+for (const [what, one] of Object.entries({
+  'any change': someCase,
+  'a simple change': someSimpleCase,
+  'any change inside a large field': someCase.map(insideALargeField),
+})) {
+  test(`${what} of any session has the result in PostgreSQL that the operators give it`, {
     skip: withoutPostgreSQL,
   }, async t => {
     const resultOf = await inPostgreSQL(t)
@@ -49,6 +53,22 @@ for (const [what, one] of Object.entries({ any: someCase, 'a simple': someSimple
       { numRuns: Math.ceil(RUNS / BATCH), seed: SEED, endOnFailure: true },
     )
   })
+}
+
+/** The case one level down, beside a text that makes the field a large one. */
+function insideALargeField({ fields, change }: Case): Case {
+  const below = (path: string) => `field.${path}`
+  return {
+    fields: { field: { ...fields, text: 'x'.repeat(2000) } },
+    change: {
+      guards: change.guards.map(guard => ({ ...guard, path: below(guard.path) })),
+      operations: change.operations.map(operation => ({
+        ...operation,
+        path: below(operation.path),
+        ...('to' in operation && { to: below(operation.to) }),
+      })),
+    },
+  }
 }
 
 function assertSame({ fields, change }: Case, found: Result): void {

@@ -125,14 +125,20 @@ test('tables made by a migration do, for a user who may not make any', { skip },
   await store.delete(id)
 })
 
-test('the query that the documents show finds sessions', { skip }, async t => {
+test('the queries that the documents show find sessions and their large fields', { skip }, async t => {
   const schema = `documented_${aTable()}`
   const store = await aStore(t, { schema, table: 'sessions' })
-  const { id } = await aSession(store, { user_id: 'ada' })
+  const cart = ['x'.repeat(2000)]
+  const { id } = await aSession(store, { user_id: 'ada', cart, dates: Array(500).fill(new Date(0)) })
   const page = await readFile(new URL('../../../docs/stores/postgresql.md', import.meta.url), 'utf8')
-  const [, sql] = /```sql\n([^`]+)```/.exec(page) ?? []
-  const [row] = await query(`SET search_path = ${schema}; ${sql}`)
-  assert.deepEqual([row?.id, row?.user_id], [id, 'ada'])
+  const found = await Promise.all(
+    Array.from(page.matchAll(/```sql\n([^`]+)```/g), ([, sql]) =>
+      query(`SET search_path = ${schema}; ${sql}`),
+    ),
+  )
+  const [[session] = [], fields] = found.map(rows => rows.map(row => Object(row)))
+  assert.deepEqual([session.id, session.user_id], [id, 'ada'])
+  assert.deepEqual(fields, [{ id, name: 'cart', value: JSON.stringify(cart) }])
 })
 
 test('without its tables the store says what to do, and works once they are there', { skip }, async t => {
