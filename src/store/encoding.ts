@@ -7,7 +7,10 @@ import { bsonVersion, type Fields, isBSON, isContainer } from '../language/value
 export type Given = readonly (readonly [path: string, value: unknown])[]
 
 export function givenBy({ guards, operations }: Change): Given {
-  return [...guards, ...operations].flatMap(part => ('arg' in part ? [[part.path, part.arg] as const] : []))
+  const given: [path: string, value: unknown][] = []
+  for (const { path, arg } of guards) given.push([path, arg])
+  for (const part of operations) if ('arg' in part) given.push([part.path, part.arg])
+  return given
 }
 
 export function givenIn(fields: Fields): Given {
