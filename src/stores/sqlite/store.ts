@@ -233,8 +233,9 @@ function made(found: SessionRow, userPath: Path | null, change: Change, answer: 
   const rev = found.rev + 1
   const isTouched = userPath !== null && touchesUser(change, userPath)
   const user = isTouched ? userIn(fields, userPath) : found.user
+  const { expires, maxAge } = lifeAfter(found, change)
   return {
-    row: { ...found, ...lifeAfter(found, change), rev, user, fields },
+    row: { row: found.row, expires, maxAge, rev, user, fields },
     answer: answer && {
       rev,
       fields: read(answer.when === 'before' ? found.fields : fields, answer.paths),
