@@ -41,12 +41,10 @@ export function publish(results: Results): void {
     table(figures, 'µs of CPU', loaded, value('cpu', 0)),
     'The 99th percentile of the time to an answer, milliseconds:',
     table(figures, 'p99, ms', loaded, value('p99', 1)),
-    ...(others.length > 0
-      ? [
-          'Other loads (`untouched`: times as many as Koa with the driver connected):',
-          table(figures, 'requests per second', others, speed),
-        ]
-      : []),
+    ...groupsOf(others).flatMap(([title, cases]) => [
+      title,
+      table(figures, 'requests per second', cases, speed),
+    ]),
     'Memory of a process that has started and answers nobody, and what a request allocates:',
     memoryTable(memories),
     'Commands to the database, and bytes there and back, for each request:',
@@ -55,6 +53,19 @@ export function publish(results: Results): void {
     'Our goals, as the run prints them:',
     goals.replaceAll(/^/gm, '- '),
   ])
+}
+
+/** Tables that a page has room for. */
+function groupsOf(cases: readonly Case[]): [title: string, cases: readonly Case[]][] {
+  const groups: [string, readonly Case[]][] = [
+    [
+      'One client (`untouched`: times as many as Koa with the driver connected):',
+      cases.filter(({ clients, bytes }) => clients === 1 && bytes === 0),
+    ],
+    ['One client, larger sessions:', cases.filter(({ clients, bytes }) => clients === 1 && bytes > 0)],
+    ['More clients:', cases.filter(({ clients }) => clients > 1)],
+  ]
+  return groups.filter(([, some]) => some.length > 0)
 }
 
 type Cell = (figures: Figures, contender: string, wanted: Case) => string
