@@ -20,7 +20,7 @@ export interface Folder {
 /** Has the packed package, as a user has it, the packages of a pair, and the tests, which find the package where `src/` was. */
 export async function folderOf(pair: Pair, path: string, root: string, tarball: string): Promise<Folder> {
   await mkdir(path, { recursive: true })
-  for (const name of ['test', 'example', 'tsconfig.json']) {
+  for (const name of ['test', 'example', 'docs', 'README.md', 'tsconfig.json']) {
     await cp(join(root, name), join(path, name), { recursive: true })
   }
   const aliases = Object.entries(compilers).map(([name, version]) => [name, `npm:typescript@${version}`])
