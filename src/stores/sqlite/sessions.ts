@@ -28,8 +28,10 @@ export interface EndedRow {
   readonly next: string | null
 }
 
-/** What a change leaves of a row. */
+/** What a change goes by, and what it leaves of a row. Drivers take their time for each column. */
 export type Altered = Pick<SessionRow, 'row' | 'expires' | 'maxAge' | 'rev' | 'user' | 'fields'>
+
+type RowToChange = Altered & Pick<SessionRow, 'v'>
 
 const PLACES = '?, ?, ?, ?, ?, ?, ?, ?, ?'
 
@@ -55,10 +57,10 @@ export class SessionTable {
     this.#insert = file.prepare(
       `INSERT INTO sessions (id, v, created, expires, absolute, maxAge, rev, user, fields) VALUES (${PLACES}) ON CONFLICT DO NOTHING`,
     )
-    const columns = 'sessions.rowid AS row, v, created, expires, absolute, maxAge, rev, next, user, fields'
-    this.#select = file.prepare(`SELECT ${columns} FROM sessions WHERE id = ?`)
+    const columns = 'sessions.rowid AS row, v, expires, maxAge, rev, user, fields'
+    this.#select = file.prepare(`SELECT ${columns}, created, absolute, next FROM sessions WHERE id = ?`)
     this.#selectToChange = file.prepare(
-      `SELECT form, userPath, ${columns} FROM session_file LEFT JOIN sessions ON id = ?`,
+      `SELECT ${columns}, form, userPath FROM session_file LEFT JOIN sessions ON id = ?`,
     )
     // Apart, since each index is kept of whose columns are named here.
     this.#change = file.prepare('UPDATE sessions SET rev = ?, fields = ? WHERE rowid = ?')
@@ -101,17 +103,17 @@ export class SessionTable {
 
   /** The row of this session, unless it has expired or another program wrote it. */
   standing(id: SessionId): SessionRow | EndedRow | undefined {
-    return standing(this.#select.get(id))
+    return standing<SessionRow>(this.#select.get(id))
   }
 
   /** The same, and where users are. Throws if the file is of another form by now. */
-  toChange(id: SessionId): { userPath: Path | null; found: SessionRow | EndedRow | undefined } {
+  toChange(id: SessionId): { userPath: Path | null; found: RowToChange | EndedRow | undefined } {
     const row = this.#selectToChange.get(id) as { form: number; userPath: Path | null }
     assertForm(row.form, this.#file.path)
-    return { userPath: row.userPath, found: standing(row) }
+    return { userPath: row.userPath, found: standing<RowToChange>(row) }
   }
 
-  replace(old: SessionRow, next: Altered): void {
+  replace(old: Altered, next: Altered): void {
     const { row, expires, maxAge, rev, user, fields } = next
     const isAlike = expires === old.expires && maxAge === old.maxAge && user === old.user
     if (isAlike) this.#change.run(rev, fields, row)
@@ -156,15 +158,15 @@ export class SessionTable {
   }
 }
 
-function standing(found: unknown): SessionRow | EndedRow | undefined {
-  const row = found as SessionRow | EndedRow | undefined
+function standing<Row extends RowToChange>(found: unknown): Row | EndedRow | undefined {
+  const row = found as Row | EndedRow | undefined
   // Not so either where there is none.
   if (!row || !(row.expires > Date.now())) return undefined
   if (row.v === ENDED_FORM) return row
   return row.v === FORM && types.isUint8Array(row.fields) ? row : undefined
 }
 
-export function isEndedRow(row: SessionRow | EndedRow): row is EndedRow {
+export function isEndedRow(row: RowToChange | EndedRow): row is EndedRow {
   return row.v === ENDED_FORM
 }
 

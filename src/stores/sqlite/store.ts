@@ -13,7 +13,7 @@ import type { SQLiteDatabase } from './driver.ts'
 import { SessionFile } from './file.ts'
 import type { Durability } from './form.ts'
 import { openFile } from './open.ts'
-import { isEndedRow, recordOf, type SessionRow, SessionTable, tombstoneOf } from './sessions.ts'
+import { type Altered, isEndedRow, recordOf, SessionTable, tombstoneOf } from './sessions.ts'
 import { Sweeper } from './sweeper.ts'
 import { touchesUser, UserIndex, userIn } from './users.ts'
 
@@ -224,7 +224,7 @@ class SQLiteStore implements Store, AsyncDisposable {
 }
 
 /** The session after a change, and the answer. */
-function made(found: SessionRow, userPath: Path | null, change: Change, answer: Answer | undefined) {
+function made(found: Altered, userPath: Path | null, change: Change, answer: Answer | undefined) {
   if (!meets(found.fields, change.guards)) return 'refused'
   const fields = changed(found.fields, change)
   if (fields.length > (change.maxSize ?? Infinity) && fields.length > found.fields.length) {
