@@ -19,7 +19,7 @@ test('a process killed while it writes has kept what it acknowledged, or one cha
   const store = aStore(t, path)
   const { id } = await aSession(store, { n: 0, others: 0 })
   const random = new Random(SEED)
-  const built = builtStore('sqlite-crash')
+  const built = builtStore()
   let longest = 0
   let inFlight = 0
   for (let kill = 1; kill <= KILLS; kill++) {

@@ -36,7 +36,7 @@ test('while another process is stopped in the middle of a change, others read, a
   const path = aPath(t)
   const store = aStore(t, path)
   const { id } = await aSession(store, { n: 0 })
-  const other = await aNeighbour(t, builtStore('sqlite-locks'), path, id)
+  const other = await aNeighbour(t, builtStore(), path, id)
   other.send('stop while writing')
   await until(() => stateOf(other) === 'T')
 
@@ -69,7 +69,7 @@ test('a process that is killed while it writes leaves the file to others at once
   const path = aPath(t)
   const store = aStore(t, path)
   const { id } = await aSession(store, { n: 0 })
-  const other = await aNeighbour(t, builtStore('sqlite-locks'), path, id)
+  const other = await aNeighbour(t, builtStore(), path, id)
   other.send('stop while writing')
   await until(() => stateOf(other) === 'T')
   const waiting = store.update(id, aChange(inc('n')))
@@ -82,7 +82,7 @@ test('of four processes that change one session at once each gets its share, and
   const path = aPath(t)
   const store = aStore(t, path)
   const { id } = await aSession(store, { n: 0 })
-  const built = builtStore('sqlite-locks')
+  const built = builtStore()
   const processes = await together(4, () => aNeighbour(t, built, path, id))
   const at = Date.now() + 200
   for (const one of processes) one.send({ clients: 16, milliseconds: 3000, at })

@@ -40,7 +40,7 @@ test('opening and closing a file loses nothing of what other processes write to 
   const path = aPath(t)
   const first = aStore(t, path)
   const { id } = await aSession(first, { n: 0 })
-  const counter = new Counter(builtStore('sqlite-opening'), path, id, { size: 0 })
+  const counter = new Counter(builtStore(), path, id, { size: 0 })
   t.after(() => counter.kill())
   await counter.begun()
   await first.close()
@@ -61,7 +61,7 @@ test('opening and closing a file loses nothing of what other processes write to 
 
 test('processes that open and close one file all the time always can', async t => {
   const path = aPath(t)
-  const store = builtStore('sqlite-opening')
+  const store = builtStore()
   const program = `
     const { sqliteStore } = await import(${JSON.stringify(store)})
     for (let opening = 0; opening < ${5 * OPENINGS}; opening++) await sqliteStore({ path: ${JSON.stringify(path)} }).close()`
@@ -100,7 +100,7 @@ test('worker threads use a file as processes do, and one that is ended at any mo
   const path = aPath(t)
   const store = aStore(t, path)
   const { id } = await aSession(store, { n: 0 })
-  const built = builtStore('sqlite-opening')
+  const built = builtStore()
   const program = `const { workerData: { built, path, id }, parentPort } = require('node:worker_threads')
     parentPort.on('message', () => process.exit())
     import(built).then(async ({ sqliteStore }) => {

@@ -36,7 +36,7 @@ async function counting(t: TestContext, durability: Durability) {
   const before = readFileSync(path)
   const log = join(dirname(path), 'log')
   mkdirSync(log)
-  const program = counterProgram(builtStore('sqlite-power'), path, id, {
+  const program = counterProgram(builtStore(), path, id, {
     size: SIZE,
     durability,
     until: COUNTS,

@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Durability } from '../../../src/stores/sqlite/form.ts'
@@ -52,11 +52,20 @@ export class Counter {
   }
 }
 
-/** The store compiled, in a folder named `name` from which it finds its packages; the packed one where that is tested. */
-export function builtStore(name: string): string {
+let built: string | undefined
+
+/** The store compiled, by and for this process, where it finds its packages; the packed one where that is tested. */
+export function builtStore(): string {
+  built ??= compiled()
+  return built
+}
+
+function compiled(): string {
   const packed = join(root, 'node_modules/koa-atomic-session/dist/stores/sqlite/store.js')
   if (existsSync(packed)) return packed
-  const folder = join(root, 'node_modules', '.cache', name)
+  // Of its own: the same tests may run in another process, with another driver.
+  const folder = join(root, 'node_modules', '.cache', `sqlite-${process.pid}`)
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
   execFileSync('npm', ['run', '--silent', 'build', '--', folder], { cwd: root, stdio: 'inherit' })
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }\n')
   return join(folder, 'stores', 'sqlite', 'store.js')
