@@ -67,10 +67,11 @@ test('a host with a user before it makes no origin this one, wherever Koa takes 
     client.close()
     server.close()
   })
-  for (const [authority, status] of [
+  // Node.js 26 refuses such an authority by itself, before there is a request.
+  for (const [authority, ...statuses] of [
     ['app.example', 200],
-    ['evil@app.example', 403],
-    ['evil.example:x@app.example', 403],
+    ['evil@app.example', 403, 'ERR_HTTP2_STREAM_ERROR'],
+    ['evil.example:x@app.example', 403, 'ERR_HTTP2_STREAM_ERROR'],
   ] as const) {
     const sent = client.request({
       ':method': 'POST',
@@ -78,8 +79,11 @@ test('a host with a user before it makes no origin this one, wherever Koa takes 
       ':authority': authority,
       origin: 'https://app.example',
     })
-    const [headers] = (await once(sent.end(), 'response')) as [Record<string, unknown>]
-    assert.equal(headers[':status'], status, authority)
+    const status: unknown = await once(sent.end(), 'response').then(
+      ([headers]) => headers[':status'],
+      (error: NodeJS.ErrnoException) => error.code,
+    )
+    assert.ok((statuses as readonly unknown[]).includes(status), `${authority}: ${status}`)
     sent.close()
   }
 })
