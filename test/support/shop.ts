@@ -19,7 +19,9 @@ export interface RunningShop {
 /** Starts the example shop, on a free port unless `env` says which; by default with its sessions in files in `folder`. What it said where it did not start is in an error, and in its `cause` how it ended. */
 export async function startShop(folder: string, env: NodeJS.ProcessEnv = {}): Promise<RunningShop> {
   const { MONGODB_URI: _, DATABASE_URL: __, REDIS_URL: ___, SESSION_KEYS: ____, ...others } = process.env
-  const shop = spawn(process.execPath, ['--import', 'tsx', 'example/shop.ts'], {
+  // Node.js 22 warns that its SQLite is experimental, whoever uses it.
+  const options = ['--disable-warning=ExperimentalWarning', '--import', 'tsx']
+  const shop = spawn(process.execPath, [...options, 'example/shop.ts'], {
     cwd: root,
     env: { ...others, PORT: '0', DATA_FOLDER: folder, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
