@@ -30,7 +30,7 @@ const MAX_LONGER = 4 / 3
 /** `value`: of which the bytes are. */
 export function cellOf(value: unknown, bytes: FieldBytes): Cell {
   if (isLarge(bytes)) {
-    const json = typeof value === 'string' || isJSON(value) ? Buffer.from(JSON.stringify(value)) : bytes
+    const json = isJSON(value) ? Buffer.from(JSON.stringify(value)) : bytes
     return { bytes: json.length <= bytes.length * MAX_LONGER ? json : bytes }
   }
   return { json: jsonOf(value) ?? `{"b":"${Buffer.from(bytes).toString('base64')}"}` }
