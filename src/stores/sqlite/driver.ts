@@ -11,6 +11,22 @@ export interface SQLiteStatement {
   all(...values: SQLValue[]): unknown[]
 }
 
+/** Has rows read as arrays, where the driver can do so: an object for each row takes it longer. */
+export function withRowsAsArrays(statement: SQLiteStatement): SQLiteStatement {
+  const { setReturnArrays, raw } = statement as {
+    setReturnArrays?(on: boolean): void
+    raw?(on: boolean): void
+  }
+  if (setReturnArrays) setReturnArrays.call(statement, true)
+  else raw?.call(statement, true)
+  return statement
+}
+
+/** The columns of a row that such a statement has read, in order. */
+export function columnsOf<Columns extends unknown[]>(row: unknown): Columns {
+  return (Array.isArray(row) ? row : Object.values(row as object)) as Columns
+}
+
 /** The members of an open database that the store uses. */
 export interface SQLiteDatabase {
   exec(sql: string): unknown

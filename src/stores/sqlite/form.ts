@@ -41,6 +41,8 @@ export function prepareFile(db: SQLiteDatabase, durability: Durability, path: st
   // Where it is locked libsql leaves begun what it was to prepare, but not what it was to execute.
   db.exec('SELECT 1 FROM sqlite_schema LIMIT 1')
   const isNew = isEmpty(db, path)
+  // A change writes whole pages. With SQLite's own 4096 bytes it takes a seventh longer, with 1024 a large session twice as long.
+  if (isNew) db.exec('PRAGMA page_size = 2048')
   // A copy made by VACUUM INTO has no log any more.
   db.exec('PRAGMA journal_mode = WAL')
   // With a write-ahead log NORMAL may lose the last commits with the power, and no more. FULL flushes each.

@@ -3,35 +3,29 @@ import type { SessionId } from '../../ids.ts'
 import type { Path } from '../../language/paths.ts'
 import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import { decode } from '../bson.ts'
-import type { SQLiteStatement } from './driver.ts'
+import { columnsOf, type SQLiteStatement, withRowsAsArrays } from './driver.ts'
 import type { SessionFile } from './file.ts'
 import { assertForm } from './form.ts'
 
-/** A session's row. All instants are milliseconds since the epoch. */
-export interface SessionRow {
+/** What a change goes by, and what it leaves of a row. All instants are milliseconds since the epoch. */
+export interface Altered {
   readonly row: number
-  readonly v: typeof FORM
-  readonly created: number
   readonly expires: number
-  readonly absolute: number | null
   readonly maxAge: number
   readonly rev: number
   readonly user: string | null
   readonly fields: Uint8Array
 }
 
-/** The row of one that has ended. */
-export interface EndedRow {
-  readonly v: typeof ENDED_FORM
+/** A session's row. */
+export interface SessionRow extends Altered {
   readonly created: number
-  readonly expires: number
-  readonly next: string | null
+  readonly absolute: number | null
 }
 
-/** What a change goes by, and what it leaves of a row. Drivers take their time for each column. */
-export type Altered = Pick<SessionRow, 'row' | 'expires' | 'maxAge' | 'rev' | 'user' | 'fields'>
-
-type RowToChange = Altered & Pick<SessionRow, 'v'>
+/** Each column costs time in the driver, so a change selects no others. If another program wrote the row, they can hold anything. */
+const COLUMNS = 'v, sessions.rowid, expires, maxAge, rev, user, fields'
+type Columns = [number, number, number, number, number, string | null, Uint8Array]
 
 const PLACES = '?, ?, ?, ?, ?, ?, ?, ?, ?'
 
@@ -57,10 +51,11 @@ export class SessionTable {
     this.#insert = file.prepare(
       `INSERT INTO sessions (id, v, created, expires, absolute, maxAge, rev, user, fields) VALUES (${PLACES}) ON CONFLICT DO NOTHING`,
     )
-    const columns = 'sessions.rowid AS row, v, expires, maxAge, rev, user, fields'
-    this.#select = file.prepare(`SELECT ${columns}, created, absolute, next FROM sessions WHERE id = ?`)
-    this.#selectToChange = file.prepare(
-      `SELECT ${columns}, form, userPath FROM session_file LEFT JOIN sessions ON id = ?`,
+    this.#select = withRowsAsArrays(
+      file.prepare(`SELECT ${COLUMNS}, created, absolute, next FROM sessions WHERE id = ?`),
+    )
+    this.#selectToChange = withRowsAsArrays(
+      file.prepare(`SELECT ${COLUMNS}, form, userPath FROM session_file LEFT JOIN sessions ON id = ?`),
     )
     // Apart, since each index is kept of whose columns are named here.
     this.#change = file.prepare('UPDATE sessions SET rev = ?, fields = ? WHERE rowid = ?')
@@ -101,16 +96,30 @@ export class SessionTable {
     return hasChanged(result)
   }
 
-  /** The row of this session, unless it has expired or another program wrote it. */
-  standing(id: SessionId): SessionRow | EndedRow | undefined {
-    return standing<SessionRow>(this.#select.get(id))
+  /** This session, unless it has expired or another program wrote its row. */
+  standing(id: SessionId): SessionRow | Tombstone | undefined {
+    const found = this.#select.get(id)
+    if (!found) return undefined
+    const [v, row, expires, maxAge, rev, user, fields, created, absolute, next] =
+      columnsOf<[...Columns, number, number | null, string | null]>(found)
+    switch (stateOf(v, expires, fields)) {
+      case 'live':
+        return { row, created, expires, absolute, maxAge, rev, user, fields }
+      case 'ended':
+        return { ended: new Date(created), ...(next !== null && { next }) }
+      default:
+        return undefined
+    }
   }
 
-  /** The same, and where users are. Throws if the file is of another form by now. */
-  toChange(id: SessionId): { userPath: Path | null; found: RowToChange | EndedRow | undefined } {
-    const row = this.#selectToChange.get(id) as { form: number; userPath: Path | null }
-    assertForm(row.form, this.#file.path)
-    return { userPath: row.userPath, found: standing<RowToChange>(row) }
+  /** The same for a change, and where users are. Throws if the file is of another form by now. */
+  toChange(id: SessionId): { userPath: Path | null; found: Altered | 'ended' | undefined } {
+    const [v, row, expires, maxAge, rev, user, fields, form, userPath] = columnsOf<
+      [...Columns, number, Path | null]
+    >(this.#selectToChange.get(id))
+    assertForm(form, this.#file.path)
+    const state = stateOf(v, expires, fields)
+    return { userPath, found: state === 'live' ? { row, expires, maxAge, rev, user, fields } : state }
   }
 
   replace(old: Altered, next: Altered): void {
@@ -158,16 +167,11 @@ export class SessionTable {
   }
 }
 
-function standing<Row extends RowToChange>(found: unknown): Row | EndedRow | undefined {
-  const row = found as Row | EndedRow | undefined
+function stateOf(v: number, expires: number, fields: unknown): 'live' | 'ended' | undefined {
   // Not so either where there is none.
-  if (!row || !(row.expires > Date.now())) return undefined
-  if (row.v === ENDED_FORM) return row
-  return row.v === FORM && types.isUint8Array(row.fields) ? row : undefined
-}
-
-export function isEndedRow(row: RowToChange | EndedRow): row is EndedRow {
-  return row.v === ENDED_FORM
+  if (!(expires > Date.now())) return undefined
+  if (v === ENDED_FORM) return 'ended'
+  return v === FORM && types.isUint8Array(fields) ? 'live' : undefined
 }
 
 export function recordOf(id: SessionId, row: SessionRow): SessionRecord {
@@ -180,10 +184,6 @@ export function recordOf(id: SessionId, row: SessionRow): SessionRecord {
     rev: row.rev,
     fields: decode(row.fields),
   }
-}
-
-export function tombstoneOf({ created, next }: EndedRow): Tombstone {
-  return { ended: new Date(created), ...(next !== null && { next }) }
 }
 
 function changesOf(result: unknown): number {

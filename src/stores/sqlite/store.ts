@@ -6,14 +6,14 @@ import { refuseUnknown } from '../../language/calloptions.ts'
 import type { Change, Guard } from '../../language/change.ts'
 import type { Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
-import { lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import { isEnded, lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../../store/store.ts'
 import { assertEncodable, bsonFor, changed, encode, meets, read, sound } from '../bson.ts'
 import type { SQLiteDatabase } from './driver.ts'
 import { SessionFile } from './file.ts'
 import type { Durability } from './form.ts'
 import { openFile } from './open.ts'
-import { type Altered, isEndedRow, recordOf, SessionTable, tombstoneOf } from './sessions.ts'
+import { type Altered, recordOf, SessionTable } from './sessions.ts'
 import { Sweeper } from './sweeper.ts'
 import { touchesUser, UserIndex, userIn } from './users.ts'
 
@@ -100,7 +100,7 @@ class SQLiteStore implements Store, AsyncDisposable {
     return this.#file.read(() => {
       const found = this.#sessions.standing(id)
       if (!found) return undefined
-      return isEndedRow(found) ? tombstoneOf(found) : sound(() => recordOf(id, found))
+      return isEnded(found) ? found : sound(() => recordOf(id, found))
     })
   }
 
@@ -108,7 +108,7 @@ class SQLiteStore implements Store, AsyncDisposable {
     return this.#file.read(() => {
       const found = this.#sessions.standing(id)
       if (!found) return undefined
-      if (isEndedRow(found)) return tombstoneOf(found)
+      if (isEnded(found)) return found
       return sound(() => ({ rev: found.rev, fields: read(found.fields, paths) }))
     })
   }
@@ -118,7 +118,7 @@ class SQLiteStore implements Store, AsyncDisposable {
     return this.#file.write(() => {
       const { userPath, found } = this.#sessions.toChange(id)
       if (!found) return 'absent'
-      if (isEndedRow(found)) return 'ended'
+      if (found === 'ended') return found
       if (change.rev !== undefined && change.rev !== found.rev) return 'refused'
       const result = sound(() => made(found, userPath, change, answer))
       if (typeof result !== 'object') return result ?? 'absent'
@@ -160,7 +160,7 @@ class SQLiteStore implements Store, AsyncDisposable {
 
   #matching(id: SessionId, guards: readonly Guard[]): SessionRecord | undefined {
     const found = this.#sessions.standing(id)
-    if (!found || isEndedRow(found)) return undefined
+    if (!found || isEnded(found)) return undefined
     return sound(() => (meets(found.fields, guards) ? recordOf(id, found) : undefined))
   }
 
@@ -189,7 +189,7 @@ class SQLiteStore implements Store, AsyncDisposable {
 
   #index(id: SessionId, userPath: Path): void {
     const found = this.#sessions.standing(id)
-    if (!found || isEndedRow(found)) return
+    if (!found || isEnded(found)) return
     const user = sound(() => userIn(found.fields, userPath)) ?? null
     if (user !== found.user) this.#sessions.setUser(found.row, user)
   }
