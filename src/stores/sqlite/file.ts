@@ -119,7 +119,7 @@ export class SessionFile {
   async #close(): Promise<void> {
     this.#group.flush()
     while (!this.#group.isEmpty) await delay(1)
-    if (!this.#isRemoved) this.#checkpoint('TRUNCATE')
+    if (!this.#isRemoved) this.checkpoint('TRUNCATE')
     if (this.#isOwn) this.#db.close()
   }
 
@@ -129,7 +129,7 @@ export class SessionFile {
     } catch (error) {
       if (!isFull(causeOf(error))) throw error
       // What the log holds can be brought into the file, and its room used again.
-      this.#checkpoint('PASSIVE')
+      this.checkpoint('PASSIVE')
       this.#attemptFull(work, isRemoving)
     }
   }
@@ -140,9 +140,9 @@ export class SessionFile {
     } catch (error) {
       if (!isRemoving || !isFull(causeOf(error)) || !this.#reserve?.release()) throw error
       try {
-        this.#checkpoint('PASSIVE')
+        this.checkpoint('PASSIVE')
         this.#attempt(work)
-        this.#checkpoint('PASSIVE')
+        this.checkpoint('PASSIVE')
       } finally {
         this.#reserve.retake()
       }
@@ -168,7 +168,8 @@ export class SessionFile {
     this.#assertThere('unknown')
   }
 
-  #checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
+  /** Moves what the log holds into the file, as far as no reader needs it and no other process does so. */
+  checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
     try {
       this.#db.exec(`PRAGMA wal_checkpoint(${mode})`)
     } catch {

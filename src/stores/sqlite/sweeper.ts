@@ -8,6 +8,12 @@ const MILLISECONDS = 0.3
 /** The pause after a transaction, as a multiple of its time: on a busy machine the pause is longer. */
 const REST = 9
 
+/**
+ * After this many removed sessions the log is moved into the file. SQLite does so after 1000 pages, and a sweep writes pages so fast
+ * that other calls would often have to wait for that.
+ */
+const BETWEEN_CHECKPOINTS = 100
+
 const LONGEST_TIMER = 2 ** 31 - 1
 
 /** Removes expired sessions, and tombstones, bit by bit. Any number of processes may do so at once. */
@@ -17,6 +23,7 @@ export class Sweeper {
   readonly #every: number
   #timer: NodeJS.Timeout | undefined
   #most = 1
+  #sinceCheckpoint = 0
 
   constructor(file: SessionFile, sessions: SessionTable, every: number) {
     this.#file = file
@@ -62,6 +69,11 @@ export class Sweeper {
     const begun = performance.now()
     const removed = await this.#file.write(() => this.#sessions.sweep(most), true)
     this.#most = performance.now() - begun > MILLISECONDS ? Math.ceil(most / 2) : most + 1
+    this.#sinceCheckpoint += removed
+    if (this.#sinceCheckpoint >= BETWEEN_CHECKPOINTS) {
+      this.#sinceCheckpoint = 0
+      this.#file.checkpoint('PASSIVE')
+    }
     return removed
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { statSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -153,6 +154,16 @@ test('several stores sweep one file at once, and sessions go on being changed me
     return countIn(db) === 1
   })
   assert.deepEqual(await fieldsOf(store, id), { n: changes })
+})
+
+test('sweeping leaves the log short, so that no change has to move much of it into the file', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await together(3000, () => aSession(store, {}, { expires: aSecondAgo() }))
+  theDatabase(t, path).exec('PRAGMA wal_checkpoint(TRUNCATE)')
+  assert.equal(await store.sweep(), 3000)
+  const { size } = statSync(`${path}-wal`)
+  assert.ok(size < 1_500_000, `${size} bytes`)
 })
 
 test('sessions stored before there was an index are found by it', async t => {
