@@ -11,27 +11,50 @@ export interface SQLiteStatement {
   all(...values: SQLValue[]): unknown[]
 }
 
-/** Has rows read as arrays, where the driver can do so: an object for each row takes it longer. */
-export function withRowsAsArrays(statement: SQLiteStatement): SQLiteStatement {
-  const { setReturnArrays, raw } = statement as {
-    setReturnArrays?(on: boolean): void
-    raw?(on: boolean): void
-  }
-  if (setReturnArrays) setReturnArrays.call(statement, true)
-  else raw?.call(statement, true)
-  return statement
-}
-
-/** The columns of a row that such a statement has read, in order. */
-export function columnsOf<Columns extends unknown[]>(row: unknown): Columns {
-  return (Array.isArray(row) ? row : Object.values(row as object)) as Columns
-}
-
 /** The members of an open database that the store uses. */
 export interface SQLiteDatabase {
   exec(sql: string): unknown
   prepare(sql: string): SQLiteStatement
   close(): unknown
+}
+
+/** What the drivers' statements have besides, each under names of its own. */
+interface Settings {
+  setReturnArrays?(isOn: boolean): unknown
+  raw?(isOn: boolean): unknown
+  setReadBigInts?(isOn: boolean): unknown
+  safeIntegers?(isOn: boolean): unknown
+}
+
+/**
+ * A statement that reads. Its rows are arrays, which drivers make faster than objects, and its integers are numbers, whatever the app
+ * has set for its database.
+ */
+export class Query<Columns extends readonly unknown[]> {
+  readonly #statement: SQLiteStatement
+
+  constructor(db: SQLiteDatabase, sql: string) {
+    this.#statement = db.prepare(sql)
+    const settings = this.#statement as Settings
+    if (settings.setReturnArrays) settings.setReturnArrays(true)
+    else settings.raw?.(true)
+    if (settings.setReadBigInts) settings.setReadBigInts(false)
+    else settings.safeIntegers?.(false)
+  }
+
+  row(...values: SQLValue[]): Columns | undefined {
+    const row = this.#statement.get(...values)
+    return row === undefined ? undefined : columnsOf(row)
+  }
+
+  rows(...values: SQLValue[]): Columns[] {
+    return this.#statement.all(...values).map(row => columnsOf<Columns>(row))
+  }
+}
+
+/** Not every version of the drivers can read arrays. */
+function columnsOf<Columns extends readonly unknown[]>(row: unknown): Columns {
+  return (Array.isArray(row) ? row : Object.values(row as object)) as unknown as Columns
 }
 
 type DatabaseClass = new (path: string) => SQLiteDatabase

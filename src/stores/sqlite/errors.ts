@@ -29,7 +29,15 @@ function isOneOf(error: unknown, results: readonly string[]): boolean {
 
 /** Whether another process, or another user of this connection, holds the lock: then the call is tried again. */
 export function isLocked(error: unknown): boolean {
-  if (isOneOf(error, ['BUSY', 'LOCKED', 'PROTOCOL'])) return true
+  return isBusy(error) || isWithinTransaction(error)
+}
+
+/** Whether another process holds the lock. */
+export function isBusy(error: unknown): boolean {
+  return isOneOf(error, ['BUSY', 'LOCKED', 'PROTOCOL'])
+}
+
+function isWithinTransaction(error: unknown): boolean {
   return /within a transaction/.test(String((error as { message?: unknown } | undefined)?.message))
 }
 
@@ -69,7 +77,10 @@ export function locked(cause: unknown): StoreUnavailableError {
 /** The driver's error in opening the file as a `SessionError`. */
 export function notOpened(error: unknown, path: string): SessionError {
   if (error instanceof SessionError) return error
-  if (isLocked(error) || isFull(error)) return notWritten(error, false)
+  if (isWithinTransaction(error)) {
+    return new ConfigurationError(`${path} has a transaction open: end it, and make the store then`)
+  }
+  if (isBusy(error) || isFull(error)) return notWritten(error, false)
   const what = isOneOf(error, ['NOTADB', 'CORRUPT'])
     ? 'is damaged, or holds something else than sessions; it was left as it is'
     : 'cannot be opened as the file of the session store'

@@ -1,8 +1,9 @@
 import { type Stats, statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { SessionError, StoreUnavailableError } from '../../errors.ts'
-import type { SQLiteDatabase, SQLiteStatement } from './driver.ts'
-import { isFull, isLocked, locked, notOpened, notRead, notWritten } from './errors.ts'
+import { Query, type SQLiteDatabase, type SQLiteStatement } from './driver.ts'
+import { isBusy, isFull, isLocked, locked, notOpened, notRead, notWritten } from './errors.ts'
 import { type Durability, prepareFile, rollBack } from './form.ts'
 import { aPause, Group } from './group.ts'
 import { Reserve } from './reserve.ts'
@@ -36,7 +37,10 @@ export class SessionFile {
     this.#isOwn = isOwn
     this.path = path
     let opened: SQLiteDatabase | undefined
-    const close = () => isOwn && opened?.close()
+    const close = () => {
+      if (isOwn) opened?.close()
+      opened = undefined
+    }
     try {
       const db = withoutLocks(() => {
         opened = open()
@@ -47,7 +51,8 @@ export class SessionFile {
       this.#db = db
       const file = fileOf(db)
       this.#identity = file === '' ? undefined : statSync(file)
-      this.path = file === '' ? path : file
+      // As it was given: a link on the way may be led elsewhere.
+      this.path = isOwn ? resolve(path) : file || path
       this.#reserve = file === '' ? undefined : new Reserve(file)
     } catch (error) {
       close()
@@ -57,8 +62,14 @@ export class SessionFile {
     this.#group = new Group((work, isRemoving) => this.#transaction(work, isRemoving))
   }
 
+  /** A statement that writes. */
   prepare(sql: string): SQLiteStatement {
     return this.#db.prepare(sql)
+  }
+
+  /** A statement that reads. */
+  query<Columns extends readonly unknown[]>(sql: string): Query<Columns> {
+    return new Query(this.#db, sql)
   }
 
   get isClosed(): boolean {
@@ -84,16 +95,18 @@ export class SessionFile {
 
   #readLater<T>(perform: () => T): Promise<T> {
     const until = performance.now() + this.#timeout
-    return new Promise((resolve, reject) => {
+    return new Promise((answer, reject) => {
       const attempt = () => {
         try {
           this.#assertOpen()
-          resolve(perform())
+          answer(perform())
         } catch (error) {
           if (!isLocked(error)) return reject(notRead(error))
-          if (performance.now() >= until) reject(locked(error))
-          // Also when nobody waits for it any longer: libsql leaves a statement begun that met a lock, until it is run again.
-          setTimeout(attempt, aPause()).unref()
+          const timer = setTimeout(attempt, aPause())
+          if (performance.now() < until) return
+          reject(locked(error))
+          // It is tried on, though nobody waits: libsql leaves a statement begun that met a lock, until it is run again.
+          timer.unref()
         }
       }
       attempt()
@@ -171,9 +184,9 @@ export class SessionFile {
   /** Moves what the log holds into the file, as far as no reader needs it and no other process does so. */
   checkpoint(mode: 'PASSIVE' | 'TRUNCATE'): void {
     try {
-      this.#db.exec(`PRAGMA wal_checkpoint(${mode})`)
+      this.#db.exec(`PRAGMA main.wal_checkpoint(${mode})`)
     } catch {
-      // It is for another time, and another process.
+      // Nothing is lost: the next one moves it, here or in another process.
     }
   }
 
@@ -201,8 +214,8 @@ export class SessionFile {
 
 /** Its own name, also where it was opened by a link. */
 function fileOf(db: SQLiteDatabase): string {
-  const [main] = db.prepare('PRAGMA database_list').all() as { file: string | null }[]
-  return main?.file ?? ''
+  const [, , file] = new Query<[number, string, string | null]>(db, 'PRAGMA database_list').row() ?? []
+  return file ?? ''
 }
 
 function causeOf(error: unknown): unknown {
@@ -214,8 +227,9 @@ function prepare(db: SQLiteDatabase, durability: Durability, path: string): void
   try {
     prepareFile(db, durability, path)
   } catch (error) {
+    if (!isFull(error)) throw error
     const reserve = new Reserve(fileOf(db))
-    if (!isFull(error) || !reserve.release()) throw error
+    if (!reserve.release()) throw error
     try {
       prepareFile(db, durability, path)
     } finally {
@@ -231,7 +245,7 @@ function withoutLocks<T>(work: () => T, undo: () => void): T {
     try {
       return work()
     } catch (error) {
-      if (!isLocked(error) || performance.now() >= until) throw error
+      if (!isBusy(error) || performance.now() >= until) throw error
     }
     undo()
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, aPause())

@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../errors.ts'
-import type { SQLiteDatabase } from './driver.ts'
+import { Query, type SQLiteDatabase } from './driver.ts'
 
 /** What an acknowledged change survives. */
 export type Durability = 'process' | 'disk'
@@ -38,15 +38,13 @@ const TABLES = `
 
 /** Creates the tables if there are none. Throws for a database of another program, and does not change it. */
 export function prepareFile(db: SQLiteDatabase, durability: Durability, path: string): void {
-  // Where it is locked libsql leaves begun what it was to prepare, but not what it was to execute.
-  db.exec('SELECT 1 FROM sqlite_schema LIMIT 1')
-  const isNew = isEmpty(db, path)
+  const isNew = atOneMoment(db, () => isEmpty(db, path))
   // A change writes whole pages. With SQLite's own 4096 bytes it takes a seventh longer, with 1024 a large session twice as long.
-  if (isNew) db.exec('PRAGMA page_size = 2048')
+  if (isNew) db.exec('PRAGMA main.page_size = 2048')
   // A copy made by VACUUM INTO has no log any more.
-  db.exec('PRAGMA journal_mode = WAL')
+  db.exec('PRAGMA main.journal_mode = WAL')
   // With a write-ahead log NORMAL may lose the last commits with the power, and no more. FULL flushes each.
-  db.exec(`PRAGMA synchronous = ${durability === 'disk' ? 'FULL' : 'NORMAL'}`)
+  db.exec(`PRAGMA main.synchronous = ${durability === 'disk' ? 'FULL' : 'NORMAL'}`)
   db.exec('PRAGMA trusted_schema = OFF')
   db.exec('PRAGMA cell_size_check = ON')
   if (!isNew) return
@@ -58,6 +56,18 @@ export function prepareFile(db: SQLiteDatabase, durability: Durability, path: st
   } catch (error) {
     rollBack(db)
     throw error
+  }
+}
+
+/** Calls `look` in a transaction: another process may be making the tables. */
+function atOneMoment<T>(db: SQLiteDatabase, look: () => T): T {
+  db.exec('BEGIN')
+  try {
+    // Where it is locked libsql leaves begun what it was to prepare, but not what it was to execute.
+    db.exec('SELECT 1 FROM sqlite_schema LIMIT 1')
+    return look()
+  } finally {
+    rollBack(db)
   }
 }
 
@@ -74,7 +84,7 @@ function isEmpty(db: SQLiteDatabase, path: string): boolean {
 }
 
 /** Throws for what another version of this store has written, which is then left as it is. */
-export function assertForm(form: number, path: string): void {
+export function assertForm(form: number | undefined, path: string): void {
   if (form === FORM) return
   throw new ConfigurationError(
     `${path} has form ${form}, and this version of koa-atomic-session writes form ${FORM}: ` +
@@ -83,7 +93,7 @@ export function assertForm(form: number, path: string): void {
 }
 
 export function numberOf(db: SQLiteDatabase, sql: string): number {
-  return Number(Object.values(db.prepare(sql).get() as object)[0])
+  return new Query<[number]>(db, sql).row()?.[0] ?? 0
 }
 
 /** If SQLite has not done so itself. */

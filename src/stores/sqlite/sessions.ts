@@ -3,11 +3,11 @@ import type { SessionId } from '../../ids.ts'
 import type { Path } from '../../language/paths.ts'
 import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import { decode } from '../bson.ts'
-import { columnsOf, type SQLiteStatement, withRowsAsArrays } from './driver.ts'
+import type { Query, SQLiteStatement } from './driver.ts'
 import type { SessionFile } from './file.ts'
 import { assertForm } from './form.ts'
 
-/** What a change goes by, and what it leaves of a row. All instants are milliseconds since the epoch. */
+/** The part of a row that a change reads, and replaces. All instants are milliseconds since the epoch. */
 export interface Altered {
   readonly row: number
   readonly expires: number
@@ -23,9 +23,22 @@ export interface SessionRow extends Altered {
   readonly absolute: number | null
 }
 
-/** Each column costs time in the driver, so a change selects no others. If another program wrote the row, they can hold anything. */
+/** The last instant that a `Date` can hold. */
+const LAST_DATE = 8_640_000_000_000_000
+
+/** What a change needs: each column costs time in the driver. */
 const COLUMNS = 'v, sessions.rowid, expires, maxAge, rev, user, fields'
 type Columns = [number, number, number, number, number, string | null, Uint8Array]
+
+/**
+ * What this store writes; another program may have written anything. SQLite orders texts and bytes after all numbers. With bytes in
+ * place of an id libsql would end the process.
+ */
+const SOUND = `sessions.rowid <= ${Number.MAX_SAFE_INTEGER} AND typeof(id) = 'text' AND v IN (${FORM}, ${ENDED_FORM}) AND
+  created BETWEEN -${LAST_DATE} AND ${LAST_DATE} AND expires <= ${LAST_DATE} AND
+  (absolute IS NULL OR absolute BETWEEN -${LAST_DATE} AND ${LAST_DATE}) AND
+  (maxAge > 0 OR v = ${ENDED_FORM}) AND maxAge <= ${LAST_DATE} AND rev BETWEEN 0 AND ${LAST_DATE} AND
+  (next IS NULL OR typeof(next) = 'text')`
 
 const PLACES = '?, ?, ?, ?, ?, ?, ?, ?, ?'
 
@@ -33,29 +46,29 @@ const PLACES = '?, ?, ?, ?, ?, ?, ?, ?, ?'
 export class SessionTable {
   readonly #file: SessionFile
   readonly #insert: SQLiteStatement
-  readonly #select: SQLiteStatement
-  readonly #selectToChange: SQLiteStatement
+  readonly #select: Query<[...Columns, created: number, absolute: number | null, next: string | null]>
+  readonly #selectToChange: Query<[...Columns, form: number, userPath: Path | null]>
   readonly #change: SQLiteStatement
   readonly #alter: SQLiteStatement
   readonly #setUser: SQLiteStatement
   readonly #end: SQLiteStatement
   readonly #delete: SQLiteStatement
   readonly #sweep: SQLiteStatement
-  readonly #expired: SQLiteStatement
-  readonly #count: SQLiteStatement
-  readonly #page: SQLiteStatement
-  readonly #pageOfUser: SQLiteStatement
+  readonly #expired: Query<[row: number]>
+  readonly #count: Query<[count: number]>
+  readonly #page: Query<[row: number, id: SessionId]>
+  readonly #pageOfUser: Query<[row: number, id: SessionId]>
 
   constructor(file: SessionFile) {
     this.#file = file
     this.#insert = file.prepare(
       `INSERT INTO sessions (id, v, created, expires, absolute, maxAge, rev, user, fields) VALUES (${PLACES}) ON CONFLICT DO NOTHING`,
     )
-    this.#select = withRowsAsArrays(
-      file.prepare(`SELECT ${COLUMNS}, created, absolute, next FROM sessions WHERE id = ?`),
+    this.#select = file.query(
+      `SELECT ${COLUMNS}, created, absolute, next FROM sessions WHERE id = ? AND ${SOUND}`,
     )
-    this.#selectToChange = withRowsAsArrays(
-      file.prepare(`SELECT ${COLUMNS}, form, userPath FROM session_file LEFT JOIN sessions ON id = ?`),
+    this.#selectToChange = file.query(
+      `SELECT ${COLUMNS}, form, userPath FROM session_file LEFT JOIN sessions ON id = ? AND ${SOUND}`,
     )
     // Apart, since each index is kept of whose columns are named here.
     this.#change = file.prepare('UPDATE sessions SET rev = ?, fields = ? WHERE rowid = ?')
@@ -71,12 +84,14 @@ export class SessionTable {
     this.#sweep = file.prepare(
       'DELETE FROM sessions WHERE rowid IN (SELECT rowid FROM sessions WHERE expires <= ? ORDER BY expires LIMIT ?)',
     )
-    this.#expired = file.prepare('SELECT rowid FROM sessions WHERE expires <= ? LIMIT 1')
-    this.#count = file.prepare(`SELECT count(*) AS count FROM sessions WHERE expires > ? AND v = ${FORM}`)
-    this.#page = file.prepare('SELECT rowid AS row, id FROM sessions WHERE rowid > ? ORDER BY rowid LIMIT ?')
-    this.#pageOfUser = file.prepare(
-      'SELECT rowid AS row, id FROM sessions WHERE user = ? AND rowid > ? ORDER BY rowid LIMIT ?',
+    this.#expired = file.query('SELECT rowid FROM sessions WHERE expires <= ? LIMIT 1')
+    this.#count = file.query(
+      `SELECT count(*) FROM sessions WHERE expires > ? AND expires <= ${LAST_DATE} AND v = ${FORM}`,
     )
+    const page = (of: string) =>
+      `SELECT rowid, id FROM sessions WHERE ${of} rowid > ? AND ${SOUND} ORDER BY rowid LIMIT ?`
+    this.#page = file.query(page(''))
+    this.#pageOfUser = file.query(page('user = ? AND'))
   }
 
   /** False if the id is taken. */
@@ -98,10 +113,9 @@ export class SessionTable {
 
   /** This session, unless it has expired or another program wrote its row. */
   standing(id: SessionId): SessionRow | Tombstone | undefined {
-    const found = this.#select.get(id)
+    const found = this.#select.row(id)
     if (!found) return undefined
-    const [v, row, expires, maxAge, rev, user, fields, created, absolute, next] =
-      columnsOf<[...Columns, number, number | null, string | null]>(found)
+    const [v, row, expires, maxAge, rev, user, fields, created, absolute, next] = found
     switch (stateOf(v, expires, fields)) {
       case 'live':
         return { row, created, expires, absolute, maxAge, rev, user, fields }
@@ -114,9 +128,9 @@ export class SessionTable {
 
   /** The same for a change, and where users are. Throws if the file is of another form by now. */
   toChange(id: SessionId): { userPath: Path | null; found: Altered | 'ended' | undefined } {
-    const [v, row, expires, maxAge, rev, user, fields, form, userPath] = columnsOf<
-      [...Columns, number, Path | null]
-    >(this.#selectToChange.get(id))
+    const found = this.#selectToChange.row(id)
+    if (!found) throw new RangeError('session_file is empty')
+    const [v, row, expires, maxAge, rev, user, fields, form, userPath] = found
     assertForm(form, this.#file.path)
     const state = stateOf(v, expires, fields)
     return { userPath, found: state === 'live' ? { row, expires, maxAge, rev, user, fields } : state }
@@ -144,7 +158,7 @@ export class SessionTable {
   }
 
   hasExpired(): boolean {
-    return this.#expired.get(Date.now()) !== undefined
+    return this.#expired.row(Date.now()) !== undefined
   }
 
   /** Removes the longest expired ones, and tells how many. */
@@ -153,7 +167,7 @@ export class SessionTable {
   }
 
   count(): number {
-    return (this.#count.get(Date.now()) as { count: number }).count
+    return this.#count.row(Date.now())?.[0] ?? 0
   }
 
   /** The next so many sessions, of all or of those with one user's key. */
@@ -162,13 +176,13 @@ export class SessionTable {
     most: number,
     user?: string,
   ): readonly { readonly row: number; readonly id: SessionId }[] {
-    const rows = user === undefined ? this.#page.all(after, most) : this.#pageOfUser.all(user, after, most)
-    return rows as { row: number; id: SessionId }[]
+    const rows = user === undefined ? this.#page.rows(after, most) : this.#pageOfUser.rows(user, after, most)
+    return rows.map(([row, id]) => ({ row, id }))
   }
 }
 
 function stateOf(v: number, expires: number, fields: unknown): 'live' | 'ended' | undefined {
-  // Not so either where there is none.
+  // Where there is no row, all columns are null.
   if (!(expires > Date.now())) return undefined
   if (v === ENDED_FORM) return 'ended'
   return v === FORM && types.isUint8Array(fields) ? 'live' : undefined

@@ -9,8 +9,8 @@ const MILLISECONDS = 0.3
 const REST = 9
 
 /**
- * After this many removed sessions the log is moved into the file. SQLite does so after 1000 pages, and a sweep writes pages so fast
- * that other calls would often have to wait for that.
+ * After this many removed sessions the log is moved into the file. SQLite does so only at 1000 pages, within whatever call comes then,
+ * and a sweep fills them soon: in smaller portions nobody waits long.
  */
 const BETWEEN_CHECKPOINTS = 100
 

@@ -5,7 +5,7 @@ import { overlap, type Path, partsOf } from '../../language/paths.ts'
 import { type Fields, isPlain } from '../../language/values.ts'
 import { decodeExactly, namesOf } from '../bson.ts'
 import { cut } from '../elements.ts'
-import type { SQLiteStatement } from './driver.ts'
+import type { Query, SQLiteStatement } from './driver.ts'
 import type { SessionFile } from './file.ts'
 import { assertForm } from './form.ts'
 
@@ -15,12 +15,12 @@ import { assertForm } from './form.ts'
  */
 export class UserIndex {
   readonly #file: SessionFile
-  readonly #select: SQLiteStatement
+  readonly #select: Query<[form: number, userPath: Path | null, isIndexed: number]>
   readonly #set: SQLiteStatement
 
   constructor(file: SessionFile) {
     this.#file = file
-    this.#select = file.prepare('SELECT form, userPath, isIndexed FROM session_file')
+    this.#select = file.query('SELECT form, userPath, isIndexed FROM session_file')
     this.#set = file.prepare('UPDATE session_file SET userPath = ?, isIndexed = ?')
   }
 
@@ -58,9 +58,9 @@ export class UserIndex {
   }
 
   #found(): { readonly userPath: Path | null; readonly isIndexed: number } {
-    const found = this.#select.get() as { form: number; userPath: Path | null; isIndexed: number }
-    assertForm(found.form, this.#file.path)
-    return found
+    const [form, userPath = null, isIndexed = 0] = this.#select.row() ?? []
+    assertForm(form, this.#file.path)
+    return { userPath, isIndexed }
   }
 }
 

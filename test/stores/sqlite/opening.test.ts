@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import {
   chmodSync,
+  existsSync,
   linkSync,
   mkdirSync,
   readdirSync,
@@ -19,9 +20,9 @@ import { setImmediate } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { StoreUnavailableError } from '../../../src/errors.ts'
-import { loadDriver } from '../../../src/stores/sqlite/driver.ts'
+import { loadDriver, type SQLiteDatabase } from '../../../src/stores/sqlite/driver.ts'
 import { sqliteStore } from '../../../src/stores/sqlite/store.ts'
-import { aChange, aSession, fieldsOf, inc, together } from '../../contract/records.ts'
+import { aChange, anEndedSession, aSession, fieldsOf, inc, together } from '../../contract/records.ts'
 import { builtStore, Counter } from '../../support/sqlite/counter.ts'
 import {
   aPath,
@@ -33,6 +34,8 @@ import {
 } from '../../support/sqlite/files.ts'
 
 const run = promisify(execFile)
+
+type AppDatabase = SQLiteDatabase & { defaultSafeIntegers?(isOn: boolean): void }
 
 const OPENINGS = 200
 
@@ -96,6 +99,19 @@ test('a file that has been removed or replaced while it is open is not written t
   }
 })
 
+test('a link that leads to another file by now is noticed before a change is acknowledged', async t => {
+  const path = aPath(t)
+  const link = join(dirname(path), 'current')
+  symlinkSync(path, link)
+  const store = aStore(t, link)
+  const { id } = await aSession(store, { n: 0 })
+  const other = aPath(t)
+  await aStore(t, other).close()
+  rmSync(link)
+  symlinkSync(other, link)
+  await assert.rejects(store.update(id, aChange(inc('n'))), /current has been removed or replaced/)
+})
+
 test('worker threads use a file as processes do, and one that is ended at any moment stops nobody', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
@@ -138,6 +154,84 @@ test('nobody but the owner may read the file, or what is beside it', async t => 
   for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}-reserve`]) {
     assert.equal(statSync(file).mode & 0o777, 0o600, file)
   }
+})
+
+test('a file that is made where a link leads may be read by its owner only', async t => {
+  const path = aPath(t)
+  const target = `${path}-target`
+  symlinkSync(target, path)
+  await aSession(aStore(t, path))
+  for (const file of [target, `${target}-wal`, `${target}-shm`, `${target}-reserve`]) {
+    assert.equal(statSync(file).mode & 0o777, 0o600, file)
+  }
+})
+
+test('a file whose maker was killed before it took away the first name is a store', async t => {
+  const path = aPath(t)
+  writeFileSync(path, '')
+  const [trial, other] = ['.sessions.sqlite-new-1', '.sessions.sqlite-new-2'].map(name =>
+    join(dirname(path), name),
+  )
+  linkSync(path, trial as string)
+  writeFileSync(other as string, '')
+  await aSession(aStore(t, path))
+  // The other may be one that is being made.
+  assert.deepEqual(
+    [trial, other].map(file => existsSync(file as string)),
+    [false, true],
+  )
+})
+
+test('a file that another process makes a store of while it is looked at is that store', async t => {
+  const path = aPath(t)
+  const db = theDatabase(t, path)
+  db.exec('PRAGMA journal_mode = WAL')
+  let other: SQLiteStore | undefined
+  const database = {
+    exec: (sql: string) => db.exec(sql),
+    prepare: (sql: string) => {
+      if (sql === 'PRAGMA user_version') other ??= aStore(t, path)
+      return db.prepare(sql)
+    },
+    close: () => db.close(),
+  }
+  const store = sqliteStore({ database }) as SQLiteStore
+  const { id } = await aSession(store, { n: 1 })
+  assert.equal((await fieldsOf(other as SQLiteStore, id)).n, 1)
+  await store.close()
+})
+
+test('no store is made of a database with an open transaction', async t => {
+  const path = aPath(t)
+  for (const makeBefore of [() => undefined, () => aStore(t, path).close()]) {
+    await makeBefore()
+    const database = theDatabase(t, path)
+    database.exec('BEGIN')
+    assert.throws(() => sqliteStore({ database }), isConfigurationError(/has a transaction open: end it/))
+    database.exec('ROLLBACK')
+    await sqliteStore({ database }).close?.()
+  }
+})
+
+test('a database is used whatever the app has set for what it reads', async t => {
+  const path = aPath(t)
+  const Database = loadDriver() as unknown as new (path: string, options: object) => AppDatabase
+  const database = new Database(path, { readBigInts: true, returnArrays: true })
+  t.after(() => database.close())
+  database.defaultSafeIntegers?.(true)
+  database.exec('PRAGMA full_column_names = 1; PRAGMA short_column_names = 0')
+  const store = sqliteStore({ database }) as SQLiteStore
+  await store.ensureIndex('user')
+  const record = await aSession(store, { user: 'ada', n: 1 })
+  const { id, tombstone } = await anEndedSession(store)
+  assert.deepEqual(await store.update(record.id, aChange(inc('n'))), {})
+  assert.deepEqual(await fieldsOf(store, record.id), { user: 'ada', n: 2 })
+  assert.deepEqual(await store.load(id), tombstone)
+  assert.equal(await store.count(), 1)
+  for await (const one of store.find('user', 'ada')) assert.equal(one.id, record.id)
+  await store.delete(record.id)
+  assert.equal(await store.sweep(), 0)
+  await store.close()
 })
 
 test('a file has the same log by whatever name it is opened', async t => {

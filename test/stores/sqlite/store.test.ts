@@ -257,6 +257,32 @@ test('a damaged record makes one visitor anonymous and harms nobody else', async
   }
 })
 
+test('a row whose numbers are none that the store writes makes one visitor anonymous', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await store.ensureIndex('user')
+  const healthy = await aSession(store, { user: 'ada' })
+  const db = theDatabase(t, path)
+  const damages = ['v', 'created', 'expires', 'absolute', 'maxAge', 'rev'].flatMap(column =>
+    ["'x'", "x'00'", '1e300', `${2n ** 62n}`].map(value => `${column} = ${value}`),
+  )
+  for (const damage of [
+    ...damages,
+    'maxAge = 0',
+    'maxAge = -1',
+    'id = CAST(id AS BLOB)',
+    `rowid = ${2n ** 62n}`,
+  ]) {
+    const { id } = await aSession(store, { user: 'ada' })
+    db.exec(`UPDATE sessions SET ${damage} WHERE id = '${id}'`)
+    assert.equal(await store.load(id), undefined, damage)
+    assert.equal(await store.read(id, ['user']), undefined, damage)
+    assert.equal(await store.update(id, aChange(set('a', 1))), 'absent', damage)
+    assert.deepEqual(await found(store, 'user', 'ada'), [healthy.id], damage)
+    db.exec(`DELETE FROM sessions WHERE rowid != (SELECT rowid FROM sessions WHERE id = '${healthy.id}')`)
+  }
+})
+
 test('a record of a later form is left as it is until its time has come', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
