@@ -11,7 +11,7 @@ import { whileReporting } from '../session/reports.ts'
 import type { DefaultData, SessionHandle, ValidData } from '../session/types.ts'
 import { assertArguments, isTaken } from './arguments.ts'
 import { KoaExchange } from './context.ts'
-import { type AnyApp, claimKey, Mounting, useAround } from './mounting.ts'
+import { type AnyApp, sessionsOf } from './mounting.ts'
 
 declare module 'koa' {
   interface DefaultContext {
@@ -65,11 +65,11 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
   ): KoaSessions<Data, Collection, User> {
     assertArguments(app, options)
     const settings = settingsOf(options, property => isTaken(app, property))
-    claimKey(app, settings.key)
     const framework: Framework<Koa.Context, Koa.Middleware> = {
       settings,
       keys: keysOf(app),
-      exchangeOf: ctx => new KoaExchange(ctx),
+      // A mounted app's errors are reported with the `ctx` of the app whose listeners get them.
+      exchangeOf: ctx => new KoaExchange(ctx.request.ctx),
       contextOf: request => app.createContext(request, new ServerResponse(request)),
       handle: `ctx.${settings.property}`,
       unseen: unseen(settings.property),
@@ -84,26 +84,27 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
     const sessions: KoaSessions<Data, Collection, User> = new Sessions(makeStore, framework, options.store)
     const { requests } = sessions
 
-    const property: PropertyDescriptor = {
+    const { key, property } = settings
+    const kind = { key, property, handleIn: (ctx: Koa.Context) => requests.handleIn(ctx) }
+    const appSessions = sessionsOf(app)
+    appSessions.add(kind)
+    Object.defineProperty(app.context, property, {
       configurable: true,
       get(this: Koa.Context) {
         return this.req && requests.handleIn(this.request.ctx)
       },
       set() {
         throw new FieldError(
-          `ctx.${settings.property} cannot be assigned: use its commands, destroy() or regenerate()`,
-          settings.property,
+          `ctx.${property} cannot be assigned: use its commands, destroy() or regenerate()`,
+          property,
         )
       },
-    }
-    Object.defineProperty(app.context, settings.property, property)
-
-    const mounting = new Mounting(settings.key, settings.property, property)
+    })
     // Before all other middleware, even what was used earlier: a change by any of them is waited for.
-    const first = (ctx: Koa.Context, next: Koa.Next): Promise<unknown> =>
-      ctx.app === app ? requests.serve(ctx, next) : mounting.inside(ctx, () => requests.serve(ctx, next))
-    const last: Koa.Middleware = (ctx, next) => (ctx.app === app ? next() : mounting.outside(ctx, next))
-    useAround(app, first, last)
+    app.middleware.unshift((ctx, next) => {
+      if (ctx.app !== app) appSessions.claim(kind, ctx)
+      return requests.serve(ctx, next)
+    })
     noteReports(app)
     return sessions
   }

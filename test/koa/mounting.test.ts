@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { PassThrough, Readable } from 'node:stream'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as aTurn } from 'node:timers/promises'
 import Koa from 'koa'
@@ -6,6 +8,7 @@ import mount from 'koa-mount'
 import Session, { ConfigurationError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { type AppOptions, answering, type Handler, KEY, listening } from '../support/app.ts'
+import { gate } from '../support/gate.ts'
 import type { Answer } from '../support/visitor.ts'
 import { altered, type Watched, watched } from '../support/watchedstore.ts'
 
@@ -145,6 +148,200 @@ test('what comes after a mounted app has the sessions of the app around it', asy
   }
 })
 
+/** What a mounted app may begin before it returns, and do later. Each resolves once it has called `use`. */
+const laterWork: Record<string, (ctx: Koa.Context, use: () => Promise<unknown>) => Promise<unknown>> = {
+  'a stream that a generator makes': (ctx, use) =>
+    new Promise((resolve, reject) => {
+      async function* page() {
+        yield 'first\n'
+        await use().then(resolve, reject)
+        yield 'last\n'
+      }
+      ctx.body = Readable.from(page())
+    }),
+  'a stream that is written to': async (ctx, use) => {
+    const body = new PassThrough()
+    ctx.body = body
+    body.write('first\n')
+    await once(ctx.res, 'pipe')
+    await use().finally(() => body.end('last\n'))
+  },
+  'a listener of the response': (ctx, use) => {
+    ctx.body = 'done'
+    return new Promise((resolve, reject) => ctx.res.once('finish', () => use().then(resolve, reject)))
+  },
+  'a timer': (ctx, use) => {
+    ctx.body = 'done'
+    return new Promise((resolve, reject) => {
+      ctx.res.once('close', () => setTimeout(() => use().then(resolve, reject)))
+    })
+  },
+}
+
+test('what a mounted app does after it has returned is done to its own session', async t => {
+  for (const hasSessions of [true, false]) {
+    for (const [name, begin] of Object.entries(laterWork)) {
+      let later: Promise<unknown> | undefined
+      const inner = anAppWith(admin, async ctx => {
+        await ctx.session.set('user', 'root')
+        later = begin(ctx, async () => ctx.session.set('exported', true))
+      })
+      const outer = anAppWith({}, async (ctx, next) => {
+        await ctx.session.inc('visits')
+        await next()
+      })
+      const app = hasSessions ? outer.app : new Koa()
+      app.use(mount('/admin', inner.app))
+      const { visitor, errors } = await listening(t, app)
+      const ada = visitor()
+      assert.equal((await ada.get('/admin')).status, 200, name)
+      await later
+      assert.deepEqual(await fieldsIn(inner), [{ user: 'root', exported: true }], name)
+      assert.deepEqual(await fieldsIn(outer), hasSessions ? [{ visits: 1 }] : [], name)
+      assert.deepEqual(errors, [], name)
+    }
+  }
+})
+
+test('a mounted app that has begun what comes after it, or has left work behind, keeps to its own session', async t => {
+  const [innerIsOver, innerWent] = [gate(), gate()]
+  let later: Promise<unknown> | undefined
+  const inner = anAppWith(admin, async (ctx, next) => {
+    await ctx.session.inc('n')
+    later = innerIsOver.opened.then(() => ctx.session.set('left behind', true))
+    const after = next()
+    await ctx.session.inc('n')
+    innerWent.open()
+    await after
+    await ctx.session.inc('n')
+  })
+  const outer = anAppWith({}, async (_, next) => {
+    await next()
+    innerIsOver.open()
+    await later
+  })
+  outer.app.use(mount('/admin', inner.app))
+  outer.app.use(async ctx => {
+    await innerWent.opened
+    await ctx.session.set('after', true)
+    ctx.body = 'done'
+  })
+  const { visitor } = await listening(t, outer.app)
+  assert.deepEqual(namesIn(await visitor().get('/admin')), ['admin', 'sid'])
+  assert.deepEqual(await fieldsIn(inner), [{ n: 3, 'left behind': true }])
+  assert.deepEqual(await fieldsIn(outer), [{ after: true }])
+})
+
+test('apps that one request passes each keep to their own sessions in the work they leave behind', async t => {
+  const areOver = gate()
+  const later: Promise<unknown>[] = []
+  const leavingWork = (key: string, ...inside: SomeApp[]): SomeApp => {
+    const some = anAppWith({ key }, async (ctx, next) => {
+      later.push(areOver.opened.then(() => ctx.session.set('of', key)))
+      await next()
+    })
+    for (const { app } of inside) some.app.use(mount('/', app))
+    return some
+  }
+  const innermost = leavingWork('innermost')
+  const [first, second] = [leavingWork('first', innermost), leavingWork('second')]
+  const outer = anAppWith({}, async (ctx, next) => {
+    await next()
+    areOver.open()
+    await Promise.all(later)
+    await ctx.session.set('of', 'sid')
+    ctx.body = 'done'
+  })
+  for (const { app } of [first, second]) outer.app.use(mount('/', app))
+  const { visitor, errors } = await listening(t, outer.app)
+  assert.deepEqual(namesIn(await visitor().get('/')), ['first', 'innermost', 'second', 'sid'])
+  assert.deepEqual(await fieldsIn(innermost), [{ of: 'innermost' }])
+  assert.deepEqual(await fieldsIn(first), [{ of: 'first' }])
+  assert.deepEqual(await fieldsIn(second), [{ of: 'second' }])
+  assert.deepEqual(await fieldsIn(outer), [{ of: 'sid' }])
+  assert.deepEqual(errors, [])
+})
+
+test('the app around a mounted app has its own sessions in what the mounted app calls', async t => {
+  const inner = anAppWith(admin, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    await ctx.state.count()
+    void ctx.session.inc('name')
+    ctx.body = 'done'
+  })
+  const outer = anAppWith({}, async (ctx, next) => {
+    ctx.state.count = () => ctx.session.inc('counted')
+    await next()
+  })
+  const listeners: Promise<unknown>[] = []
+  outer.app.on('error', (_, ctx) => listeners.push(ctx.session.inc('errors')))
+  outer.app.use(mount('/admin', inner.app))
+  const { visitor, errors } = await listening(t, outer.app)
+  assert.equal((await visitor().get('/admin')).status, 500)
+  await Promise.all(listeners)
+  assert.equal(errors.length, 1)
+  assert.deepEqual(await fieldsIn(inner), [{ name: 'Ada' }])
+  assert.deepEqual(await fieldsIn(outer), [{ counted: 1, errors: 1 }])
+})
+
+test('a mounted app has the context of the app around it, but for its sessions', async t => {
+  const seen: Record<string, unknown> = {}
+  const inner = anAppWith(admin, async ctx => {
+    seen.has = 'session' in ctx
+    seen.given = ctx.given
+    assert.throws(() => Object.assign(ctx, { session: null }), /ctx.session cannot be assigned/)
+    Object.assign(ctx, { taken: 'by the outer app', respond: false })
+    ctx.cookies.set('own', '1')
+    await ctx.session.inc('n')
+    ctx.res.end('by hand')
+  })
+  const outer = new Koa()
+  outer.use(async (ctx, next) => {
+    ctx.given = 'by the outer app'
+    await next()
+    seen.taken = ctx.taken
+    seen.hasAfter = 'session' in ctx
+  })
+  outer.use(mount('/admin', inner.app))
+  const { visitor, errors } = await listening(t, outer)
+  const answer = await visitor().get('/admin')
+  assert.equal(answer.text, 'by hand')
+  assert.deepEqual(namesIn(answer), ['admin', 'own'])
+  const given = 'by the outer app'
+  assert.deepEqual(seen, { has: true, given, taken: given, hasAfter: false })
+  assert.deepEqual(errors, [])
+})
+
+test('each of a mounted app’s kinds of session knows the others as the app does', async t => {
+  const inner = anAppWith({
+    ...admin,
+    adopt: async ctx => ({ role: await (ctx as unknown as Koa.Context).badge.get('role') }),
+  })
+  const badges = watched(memoryStore())
+  Session(inner.app, { store: badges.store, key: 'badge', property: 'badge' })
+  inner.app.use(async ctx => {
+    await ctx.badge.set('role', 'admin')
+    await ctx.session.inc('n')
+    ctx.body = 'done'
+  })
+  const outer = anAppWith({})
+  outer.app.use(mount('/admin', inner.app))
+  const { visitor, errors } = await listening(t, outer.app)
+  assert.deepEqual(namesIn(await visitor().get('/admin')), ['admin', 'badge'])
+  assert.deepEqual(errors, [])
+  assert.deepEqual(await fieldsIn(badges), [{ role: 'admin' }])
+  assert.deepEqual(await fieldsIn(inner), [{ role: 'admin', n: 1 }])
+  assert.deepEqual(await fieldsIn(outer), [])
+})
+
+test('an app’s middleware keeps its name and its properties', () => {
+  const { app } = anAppWith()
+  const router = { name: 'of a library' }
+  app.use(Object.assign(function routes() {}, { router }))
+  const used = app.middleware.at(-1)
+  assert.deepEqual([used?.name, { ...used }], ['routes', { router }])
+})
+
 test('an app may be mounted twice, and be come upon twice in one request', async t => {
   const inner = anAppWith(admin, async (ctx, next) => {
     ctx.session.inc('n')
@@ -234,7 +431,7 @@ test('a mounted app’s session may have another property, beside that of the ap
   assert.deepEqual(await fieldsIn(outer), [{ seen: true }])
 })
 
-test('a mounted app puts back what else the context had', async t => {
+test('a mounted app leaves the context’s property as it was', async t => {
   const inner = anAppWith(admin, ctx => void ctx.session.set('n', 1))
   const outer = new Koa()
   const seen: unknown[] = []
