@@ -23,6 +23,12 @@ export interface EndAllOptions {
 /** How often to search again: each time new sessions may have been created while others were ended. */
 const MAX_PASSES = 10
 
+/** A later pass may find this many, or ten times as many as the first. */
+const MAX_FOUND = 1000
+
+/** How many are ended at once: sessions must end faster than somebody can sign in. */
+const AT_ONCE = 100
+
 /**
  * Ends the sessions that `find` finds, except one, until two passes in a row have found none: a session may be regenerated during a
  * pass. A session that cannot be ended does not stop the others from being ended. Resolves to the number ended.
@@ -34,16 +40,19 @@ export async function endOthers(
 ): Promise<number> {
   const failed = new Map<SessionId, unknown>()
   let ended = 0
-  for (let passes = 1, quiet = 0; quiet < 2; passes++) {
+  for (let passes = 1, quiet = 0, most = Number.POSITIVE_INFINITY; quiet < 2; passes++) {
     const ids: SessionId[] = []
-    for await (const { id } of find()) if (id !== except && !failed.has(id)) ids.push(id)
-    if (ids.length > 0 && passes > MAX_PASSES) throw endless(ended)
-    for (const id of ids) {
-      try {
-        await end(id)
-        ended++
-      } catch (error) {
-        failed.set(id, error)
+    for await (const { id } of find()) {
+      if (id === except || failed.has(id)) continue
+      if (passes > MAX_PASSES || ids.length === most) throw endless(ended)
+      ids.push(id)
+    }
+    if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
+    for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
+      const some = ids.slice(begin, begin + AT_ONCE)
+      for (const [index, result] of (await Promise.allSettled(some.map(end))).entries()) {
+        if (result.status === 'fulfilled') ended++
+        else failed.set(some[index] as SessionId, result.reason)
       }
     }
     quiet = ids.length === 0 ? quiet + 1 : 0

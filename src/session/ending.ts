@@ -1,10 +1,10 @@
-import { SessionEndedError } from '../errors.ts'
+import { SessionEndedError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import type { CurrentSession } from './current.ts'
-import { followTombstone, TOMBSTONE_LIFE } from './lookup.ts'
+import { followTombstone, MAX_TRIES, TOMBSTONE_LIFE } from './lookup.ts'
 
 /** Which session is to end: with `rev`, only at that revision. `next`: what its tombstone says of the one that replaces it. */
 export interface End {
@@ -31,7 +31,9 @@ export async function advance(store: Store, id: SessionId): Promise<boolean> {
 /** Ends the session, and any that its visitor may follow to. Throws if another session, which is not to be followed, replaced it. */
 export async function destroy(session: CurrentSession): Promise<void> {
   const { store } = session.settings
+  let tries = 0
   for (let id = session.stored?.id; id !== undefined; id = session.stored?.id) {
+    if (++tries > MAX_TRIES) throw new StoreUnavailableError('Others keep replacing the session', 'none')
     const isEndedByUs = await end(store, { id })
     const found = isEndedByUs ? undefined : await store.load(id)
     const tombstone = found && isEnded(found) ? found : undefined

@@ -17,6 +17,9 @@ export async function look(session: CurrentSession, other?: NewId): Promise<void
   else if (!found || !(await followTombstone(session, found))) session.onMissing(found)
 }
 
+/** The most times that a call is tried anew because others write to the session, or replace it, meanwhile. */
+export const MAX_TRIES = 50
+
 /** How long a tombstone stands, milliseconds: longer than any request that was under way when its session ended. */
 export const TOMBSTONE_LIFE = 60_000
 

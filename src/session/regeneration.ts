@@ -18,13 +18,10 @@ import { insertNew } from './creation.ts'
 import type { CurrentSession } from './current.ts'
 import { advance, type End, end } from './ending.ts'
 import { leasesKept, leftOfLeases, withoutLeases } from './leases.ts'
-import { followTombstone, look, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
+import { followTombstone, look, MAX_TRIES, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
 import { newPicture, type Picture } from './picture.ts'
 import { isOver } from './state.ts'
 import type { RegenerateOptions } from './types.ts'
-
-/** How often a session is copied again because other requests write to it meanwhile. */
-const MAX_TRIES = 50
 
 /** The checked options of `regenerate`. */
 export interface Regeneration {

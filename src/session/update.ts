@@ -8,7 +8,7 @@ import { failedRead, foreseen } from './answers.ts'
 import { assertCarries } from './carrier.ts'
 import { create } from './creation.ts'
 import type { CurrentSession } from './current.ts'
-import { look } from './lookup.ts'
+import { look, MAX_TRIES } from './lookup.ts'
 import { endOfLife } from './picture.ts'
 import type { StoredSession } from './state.ts'
 import { takeOver } from './takeover.ts'
@@ -27,7 +27,9 @@ export async function update(
   change: Change,
   answer?: Answer,
   touch?: Touch,
+  tries = 1,
 ): Promise<Applied | null> {
+  if (tries > MAX_TRIES) throw new StoreUnavailableError('Others keep replacing the session', 'none')
   session.isUsed = true
   await takeOver(session)
   if (session.state.kind === 'new') return createBy(session, change, answer)
@@ -40,13 +42,13 @@ export async function update(
   if (outcome === 'ended') {
     await look(session)
     // It was replaced, and its visitor follows.
-    if (session.stored) return update(session, change, answer, touch)
+    if (session.stored) return update(session, change, answer, touch, tries + 1)
     throw new SessionEndedError()
   }
   if (outcome === 'absent') {
     session.onMissing()
     await takeOver(session)
-    if (session.stored) return update(session, change, answer, touch)
+    if (session.stored) return update(session, change, answer, touch, tries + 1)
     return touch ? {} : createBy(session, change, answer)
   }
   if (outcome === 'refused') {
@@ -70,9 +72,6 @@ async function createBy(session: CurrentSession, change: Change, answer?: Answer
 }
 
 const nothing: Change = { guards: [], operations: [] }
-
-/** The most times that a session is touched anew because others wrote to it meanwhile. */
-const MAX_TRIES = 50
 
 /** Moves the end of the session's life; with `maxAge`, gives the session that lifetime from now on. */
 export async function touch(session: CurrentSession, maxAge: number | undefined): Promise<void> {

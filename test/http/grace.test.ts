@@ -635,3 +635,24 @@ onEachStore('a visitor’s first session may be rotated before it is stored', as
   assert.deepEqual((await eve.get('/read')).json, { first: true })
   assert.deepEqual(await fieldsIn(watched), [{ name: 'Ada', n: 1 }, { first: true }])
 })
+
+onEachStore(
+  'a call gives up, and says so, where others replace the session again and again',
+  async (t, { store }) => {
+    const rotating = await anApp(t, { store }, routes)
+    for (const path of ['/destroy', '/inc', '/touch']) {
+      const other = rotating.visitor()
+      await other.get('/fill')
+      let left = 200
+      const busy = altered(store, async name => {
+        if ((name === 'end' || name === 'update') && left-- > 0) await other.get('/rotate')
+      })
+      const { visitor } = await anApp(t, { store: busy }, routes)
+      const ada = visitor()
+      for (const [name, value] of other.jar) ada.jar.set(name, value)
+      assert.equal((await ada.get(path)).status, 503, path)
+      assert.ok(left > 100, `${path}: ${200 - left} rotations`)
+      assert.equal((await other.get('/inc')).status, 200)
+    }
+  },
+)

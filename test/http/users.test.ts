@@ -242,6 +242,23 @@ onEachStore(
   },
 )
 
+onEachStore(
+  'where many sign in at a time, ending all sessions comes to an end and says so',
+  async (t, { store }) => {
+    const app = await aUsersApp(t, store)
+    let left = 5000
+    const busy = altered(store, async name => {
+      if (name !== 'delete' || left <= 0) return
+      left -= 4
+      await Promise.all(Array.from({ length: 4 }, () => app.sessions.create({ user_id: 'ada' })))
+    })
+    const { sessions } = await aUsersApp(t, busy)
+    await app.sessions.create({ user_id: 'ada' })
+    await assert.rejects(sessions.endAll('ada'), /there are always more/)
+    assert.ok(left > 0)
+  },
+)
+
 onEachStore('a session ended from outside is over for a request under way too', async (t, watched) => {
   const { store } = watched
   const reached = gate()

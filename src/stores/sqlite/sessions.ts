@@ -56,6 +56,7 @@ export class SessionTable {
   readonly #sweep: SQLiteStatement
   readonly #expired: Query<[row: number]>
   readonly #count: Query<[count: number]>
+  readonly #last: Query<[row: number]>
   readonly #page: Query<[row: number, id: SessionId]>
   readonly #pageOfUser: Query<[row: number, id: SessionId]>
 
@@ -88,8 +89,11 @@ export class SessionTable {
     this.#count = file.query(
       `SELECT count(*) FROM sessions WHERE expires > ? AND expires <= ${LAST_DATE} AND v = ${FORM}`,
     )
+    this.#last = file.query(
+      `SELECT rowid FROM sessions WHERE rowid <= ${Number.MAX_SAFE_INTEGER} ORDER BY rowid DESC LIMIT 1`,
+    )
     const page = (of: string) =>
-      `SELECT rowid, id FROM sessions WHERE ${of} rowid > ? AND ${SOUND} ORDER BY rowid LIMIT ?`
+      `SELECT rowid, id FROM sessions WHERE ${of} rowid > ? AND rowid <= ? AND ${SOUND} ORDER BY rowid LIMIT ?`
     this.#page = file.query(page(''))
     this.#pageOfUser = file.query(page('user = ? AND'))
   }
@@ -170,13 +174,20 @@ export class SessionTable {
     return this.#count.row(Date.now())?.[0] ?? 0
   }
 
-  /** The next so many sessions, of all or of those with one user's key. */
+  /** The last row. */
+  last(): number {
+    return this.#last.row()?.[0] ?? 0
+  }
+
+  /** The next so many sessions up to the last, of all or of those with one user's key. */
   page(
     after: number,
+    last: number,
     most: number,
     user?: string,
   ): readonly { readonly row: number; readonly id: SessionId }[] {
-    const rows = user === undefined ? this.#page.rows(after, most) : this.#pageOfUser.rows(user, after, most)
+    const rows =
+      user === undefined ? this.#page.rows(after, last, most) : this.#pageOfUser.rows(user, after, last, most)
     return rows.map(([row, id]) => ({ row, id }))
   }
 }

@@ -203,12 +203,14 @@ class SQLiteStore implements Store, AsyncDisposable {
   }
 
   async *#pages(user?: string): AsyncGenerator<readonly { readonly id: SessionId }[]> {
+    // New ones come last: where they come fast, reading on would have no end.
+    const last = await this.#file.read(() => this.#sessions.last())
     for (let after = 0; ; ) {
-      const page = await this.#file.read(() => this.#sessions.page(after, PAGE, user))
+      const page = await this.#file.read(() => this.#sessions.page(after, last, PAGE, user))
       yield page
-      const last = page.at(-1)
-      if (!last || page.length < PAGE) return
-      after = last.row
+      const end = page.at(-1)
+      if (!end || page.length < PAGE) return
+      after = end.row
       await setImmediate()
     }
   }

@@ -221,6 +221,18 @@ test('a file has one index by user, the last that was asked for, and finds by ot
   )
 })
 
+test('looking for sessions comes to an end, however many are made meanwhile', async t => {
+  const store = aStore(t)
+  await together(150, () => aSession(store, { user: 'ada' }))
+  for (const index of [false, true]) {
+    if (index) await store.ensureIndex('user')
+    const before = await store.count()
+    let all = 0
+    for await (const _ of store.find('user', 'ada')) if (all++ < 1000) await aSession(store, { user: 'ada' })
+    assert.equal(all, before)
+  }
+})
+
 test('users of whatever length and letters are found, and in the index they are short', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
