@@ -29,10 +29,13 @@ export function koaSession(options: KoaSessionOptions = {}): Adopter {
     if (!value) return undefined
     const data = store ? await store.get(value, DAY, { rolling: false, ctx }) : attempted(() => decode(value))
     // Without a store the cookie is the data, which is no key of one session: two visitors may have equal data.
-    onceStored(async () => {
-      if (data) await store?.destroy(value, { ctx })
-      clear(ctx, cookie, `${cookie.key}.sig`)
-    }, store && value)
+    onceStored(
+      async () => {
+        if (data) await store?.destroy(value, { ctx })
+        clear(ctx, cookie, `${cookie.key}.sig`)
+      },
+      store ? value : undefined,
+    )
     if (!isPlain(data) || isPast(data._expire)) return undefined
     return data
   }

@@ -1,9 +1,10 @@
 import { ConfigurationError, FieldError } from '../errors.ts'
-import { faultOfPart, isFieldName } from '../language/paths.ts'
+import { describe, faultOfPart, isFieldName } from '../language/paths.ts'
 import { type Fields, literal } from '../language/values.ts'
 import type { Brought } from '../session/takeover.ts'
 import type { Adopted, OnceStored } from './options.ts'
 import type { SessionCookie } from './set-cookie.ts'
+import { isPromise } from './source.ts'
 
 /** Calls `adopt`, and gives its result in the form that the visit takes over. */
 export async function broughtBy<Context extends object>(
@@ -16,6 +17,7 @@ export async function broughtBy<Context extends object>(
   let named: string | undefined
   const brought = await cookie.adopting(async () =>
     adopt(sessionless(ctx, property), (end, key) => {
+      assertGiven(end, key)
       ends.push(end)
       named = key
     }),
@@ -24,6 +26,21 @@ export async function broughtBy<Context extends object>(
     for (const one of ends) await one()
   }
   return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
+}
+
+/** A session's secret is derived from the JSON of its key. That of a promise, `null` or `''` is the same for all visitors. */
+function assertGiven(end: unknown, key: unknown): void {
+  if (typeof end !== 'function') {
+    throw new ConfigurationError(
+      `onceStored(end, key) takes first a function that ends the other session, not ${describe(end)}`,
+    )
+  }
+  if (key === undefined || (typeof key === 'string' && key !== '')) return
+  const advice = isPromise(key) ? 'await it first' : 'leave it out if there is none'
+  throw new ConfigurationError(
+    "onceStored(end, key) takes as key a string that no other visitor has, such as the other session's id, not " +
+      `${key === '' ? 'an empty one' : describe(key)}: ${advice}`,
+  )
 }
 
 /** `ctx` without its session: the session waits for `adopt`, so `adopt` would wait for itself. */

@@ -86,9 +86,9 @@ export interface SessionOptions<Data = DefaultData, User extends string = string
 
 /**
  * Registers `end`, which ends the other session and clears its cookie. It is called after the new session has been stored, so that
- * one of the two exists at every moment. If `end` fails, the new session is removed, and the request fails. `key` identifies the
- * other session, such as its id: then concurrent requests with that session share one new session. Without `key`, each of them
- * makes a new session.
+ * one of the two exists at every moment. If `end` fails, the new session is removed, and the request fails. `key` is a
+ * string, not empty, that identifies the other session, such as its id: then concurrent requests with that session share one new
+ * session. Without `key`, each of them makes a new session.
  */
 export type OnceStored = (end: () => unknown, key?: string | undefined) => void
 

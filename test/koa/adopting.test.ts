@@ -4,7 +4,12 @@ import { setImmediate } from 'node:timers/promises'
 import Koa from 'koa'
 import { koaSession } from '../../src/adopt/index.ts'
 import type { SessionId } from '../../src/ids.ts'
-import Session, { type SessionOptions, SessionTooLargeError, StoreUnavailableError } from '../../src/index.ts'
+import Session, {
+  ConfigurationError,
+  type SessionOptions,
+  SessionTooLargeError,
+  StoreUnavailableError,
+} from '../../src/index.ts'
 import type { SessionRecord } from '../../src/store/record.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, answering, type Handler, KEY, listening } from '../support/app.ts'
@@ -247,15 +252,49 @@ onEachStore('two kinds of session that take over one other session do not share 
 })
 
 onEachStore('visitors who bring the same data do not share a session', async (t, watched) => {
-  const { visitor } = await anApp(t, { store: watched.store, adopt: koaSession() }, routes)
-  const cookies = koaCookies(base64({ cart: [] }))
-  const [ada, eve] = [withCookies(visitor(), cookies), withCookies(visitor(), cookies)]
-  await Promise.all([ada.get('/read'), eve.get('/read')])
-  await ada.get('/write')
-  assert.deepEqual((await ada.get('/read')).json, { cart: 'tea' })
-  assert.deepEqual((await eve.get('/read')).json, { cart: [] })
-  assert.equal((await watched.records()).length, 2)
+  for (const adopt of [koaSession(), koaSession({ store: null as never })]) {
+    const { visitor } = await anApp(t, { store: watched.store, adopt }, routes)
+    const cookies = koaCookies(base64({ cart: [] }))
+    const [ada, eve] = [withCookies(visitor(), cookies), withCookies(visitor(), cookies)]
+    await Promise.all([ada.get('/read'), eve.get('/read')])
+    await ada.get('/write')
+    assert.deepEqual((await ada.get('/read')).json, { cart: 'tea' })
+    assert.deepEqual((await eve.get('/read')).json, { cart: [] })
+  }
+  assert.equal((await watched.records()).length, 4)
 })
+
+onEachStore(
+  'who names another session by what is no string shares a session with nobody',
+  async (t, watched) => {
+    const secret = 'an id that is as good as a password'
+    const wrong: [end: unknown, key: unknown, told: RegExp][] = [
+      [() => {}, Promise.resolve(secret), /not Promise: await it first$/],
+      [() => {}, '', /not an empty one: leave it out/],
+      ...[null, Number.NaN, 5, false, new Map([[secret, 1]]), [secret], () => secret, Symbol(secret), 5n].map(
+        (key): [unknown, unknown, RegExp] => [() => {}, key, /as key a string .* not \w+: leave it out/],
+      ),
+      [undefined, 'an id', /a function .* not undefined$/],
+      [Promise.resolve(), 'an id', /a function .* not Promise$/],
+      [secret, () => {}, /a function .* not string$/],
+    ]
+    for (const [end, key, told] of wrong) {
+      const adopt: SessionOptions['adopt'] = (ctx, onceStored) => {
+        onceStored(end as () => void, key as string)
+        return { user: ctx.get('X-User') }
+      }
+      const { visitor, errors } = await anApp(t, { store: watched.store, adopt }, routes)
+      for (const user of ['ada', 'eve']) {
+        assert.equal((await visitor().get('/read', { 'X-User': user })).status, 500)
+        const [error] = errors.splice(0)
+        assert.ok(error instanceof ConfigurationError, String(error))
+        assert.match(error.message, told)
+        assert.ok(!error.message.includes(secret), error.message)
+      }
+    }
+    assert.deepEqual(await watched.records(), [])
+  },
+)
 
 onEachStore('whatever an adopter brings, its visitor is not locked out', async (t, { store }) => {
   const many = Object.fromEntries(Array.from({ length: 1001 }, (_, n) => [`f${n}`, n]))
