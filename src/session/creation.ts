@@ -15,12 +15,11 @@ import type { Picture } from './picture.ts'
 
 /** Stores a new session. With `fixed`, only under the id of that secret: rejects with `IdTakenError` if it is in use. */
 export async function create(session: CurrentSession, fields: Fields, fixed?: Secret): Promise<SessionId> {
-  const tokens = session.outbox.tokensFor(session.state)
   const planned = fixed ?? session.secret ?? newSecret()
   // A token that is made meanwhile belongs to this secret.
   session.on({ type: 'planned', secret: planned })
   const picture = session.pictureOf(fields)
-  session.outbox.offer(planned, picture, tokens)
+  session.outbox.offer(planned, picture, session.outbox.tokensToCarry)
   try {
     const stored = await insertNew(session.settings.store, picture, planned, fixed !== undefined)
     // Other requests derive a fixed secret too. They may have ended the session by the time its visitor is told.

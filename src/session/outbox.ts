@@ -17,11 +17,11 @@ export class Outbox {
   /** The cookie that the response sends if the offered one is withdrawn; `undefined`: no cookie. */
   #last: { readonly presented: Presented; readonly expires: Date } | 'forget' | undefined
   #cookieSentAt: number | undefined
-  /** This request has made tokens with the session's secret. */
-  #hasTokens = false
+  /** The key of the tokens that this request has made; none if they are worthless by now. */
+  #made: TokenKey | undefined
   /** The key of older tokens that are still valid. */
   #tokens: TokenKey | undefined
-  /** The request's own secret, if the request goes on in another session: the visitor's pages may have tokens made with it. */
+  /** The request's first secret, if the request goes on with another: the visitor's pages may have tokens made with it. */
   #previousSecret: Secret | undefined
 
   /** `maxAge`: used if there is no cookie. */
@@ -50,14 +50,14 @@ export class Outbox {
         // It has extended the session, unless others have given the session another lifetime.
         if (event.applied.maxAge === undefined) this.sendCookie(after, event.change.expires)
         break
+      case 'planned':
       case 'switched':
-        this.#leave(secretOf(before), this.tokensFor(before))
+        if (secretOf(after) !== secretOf(before)) this.#leave(secretOf(before), this.tokensToCarry)
         break
       case 'missing':
         if (after.kind === 'ended') this.tellNothing()
         // The next session keeps the tokens of this page, and no older ones.
-        if (after.kind === 'new')
-          this.#leave(secretOf(before), this.#hasTokens ? this.tokensFor(before) : undefined)
+        if (after.kind === 'new') this.#leave(secretOf(before), this.#made)
         break
       case 'destroyed':
         // The request that ended the session before may have set a newer cookie, which must stay.
@@ -78,7 +78,7 @@ export class Outbox {
     const { maxAge, absolute, expires } = picture
     const offered = this.#offered
     this.#tokens = offered?.tokens
-    if (secret !== before) this.#hasTokens = false
+    if (secret !== before) this.#made = undefined
     // If the id that was offered was taken, the session was stored under another.
     if (offered?.secret === secret) this.#told(offered, expires)
     else this.#send({ secret, absolute: absolute?.getTime(), issued: Date.now(), maxAge }, expires)
@@ -140,24 +140,22 @@ export class Outbox {
     this.#last = undefined
   }
 
-  /** The request goes on in another session. The tokens on its visitor's pages stay valid. */
+  /** The request goes on with another secret. The tokens on its visitor's pages stay valid. */
   #leave(secret: Secret | undefined, tokens: TokenKey | undefined): void {
     this.#tokens = tokens
-    this.#hasTokens = false
     this.#previousSecret ??= secret
   }
 
-  onTokenMade(): void {
-    this.#hasTokens = true
+  onTokenMade(key: TokenKey): void {
+    this.#made = key
   }
 
   /**
-   * The token key in the next cookie. The page of this request may have tokens of this session, and the visitor will send them with
-   * the cookie of the session that replaces this one.
+   * The token key in the cookie of another secret. The page of this request may have tokens, and the visitor will send them with
+   * that cookie.
    */
-  tokensFor(state: SessionState): TokenKey | undefined {
-    const secret = secretOf(state)
-    return this.#hasTokens && secret ? tokenKeyOf(secret) : this.#tokens
+  get tokensToCarry(): TokenKey | undefined {
+    return this.#made ?? this.#tokens
   }
 
   /** The keys of valid tokens. */

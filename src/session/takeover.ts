@@ -36,13 +36,14 @@ export function takeOver(session: CurrentSession): Promise<void> | undefined {
 
 async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>): Promise<void> {
   const { fields, key, end: endOther } = await ask()
+  const { carrier, settings } = session
   // Not an error: every request of the visitor would fail until the other session has ended.
-  if (sizeOf(fields) > session.settings.maxSize) {
+  if (sizeOf(fields) > settings.maxSize) {
     return publish({ type: 'not adopted', error: new SessionTooLargeError() })
   }
   const isBringing = Object.keys(fields).length > 0
-  // If a token was made already, the session must be stored under the secret of the token.
-  const fixed = key === undefined || session.secret ? undefined : session.carrier.derive('adopt', key)
+  // Instead of the secret of a token that was made already, unless the headers have been sent, with that secret's cookie.
+  const fixed = key !== undefined && carrier.canCarry() ? carrier.derive('adopt', key) : undefined
   const isMade = isBringing && (await createOrJoin(session, fields, fixed))
   // The request that stored the new session has removed it again: only the other session is left.
   if (isBringing && session.state.kind === 'new') return

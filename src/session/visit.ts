@@ -165,8 +165,9 @@ export class Visit {
       )
     }
     const secret = this.#session.secret ?? this.#secretToBe()
-    this.#session.outbox.onTokenMade()
-    return tokenKeyOf(secret)
+    const key = tokenKeyOf(secret)
+    this.#session.outbox.onTokenMade(key)
+    return key
   }
 
   /** The secret of a session that is about to be stored. The page may leave at once, so its cookie is set at once too. */
@@ -174,10 +175,9 @@ export class Visit {
     const session = this.#session
     assertCarries(session)
     if (session.state.kind !== 'new') throw new SessionEndedError()
-    const tokens = session.outbox.tokensFor(session.state)
     const secret = newSecret()
     session.on({ type: 'planned', secret })
-    session.outbox.offer(secret, session.picture, tokens)
+    session.outbox.offer(secret, session.picture, session.outbox.tokensToCarry)
     const stored = this.queue.run(async () => {
       await takeOver(session)
       if (session.state.kind === 'new') await create(session, {})

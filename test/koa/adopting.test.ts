@@ -100,6 +100,67 @@ for (const first of ['/slow', '/write']) {
   )
 }
 
+for (const first of ['/page', '/api']) {
+  onEachStore(
+    `a page with tokens shares the session with a request that brings the same one at once: ${first} first`,
+    async (t, watched) => {
+      const [bothBring, isStoring, hasToken] = [gate(), gate(), gate()]
+      const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+      let asked = 0
+      const { visitor, sessions } = await anApp(
+        t,
+        {
+          user: 'user',
+          adopt: async ({ path }, onceStored) => {
+            const brought = old.records.get('an-id')
+            onceStored(() => old.destroy('an-id'), 'an-id')
+            if (++asked === 2) bothBring.open()
+            await bothBring.opened
+            while (path !== first && (await watched.records()).length === 0) await setImmediate()
+            return { ...brought }
+          },
+          store: altered(watched.store, async name => {
+            if (name !== 'insert' || (first === '/api' && (await watched.records()).length === 0)) return
+            // The page's insert, as long as the other one waits or is over.
+            isStoring.open()
+            await hasToken.opened
+          }),
+        },
+        {
+          ...routes,
+          '/page': async ctx => {
+            const early = ctx.session.createCSRF()
+            const written = ctx.session.inc('n')
+            await isStoring.opened
+            const meanwhile = ctx.session.createCSRF()
+            hasToken.open()
+            await written
+            const tokens = [early, meanwhile, ctx.session.createCSRF()]
+            for (const token of tokens) ctx.session.assertCSRF(token)
+            return tokens
+          },
+          '/api': ctx => ctx.session.inc('n'),
+          '/check': async ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
+        },
+      )
+      const ada = visitor()
+      const tab = ada.twin()
+      const answers = [ada.get('/page'), tab.get('/api')] as const
+      const [page, api] = await Promise.all(answers)
+      assert.deepEqual([page.status, api.status], [200, 200])
+      assert.deepEqual(
+        (await watched.records()).map(({ fields }) => fields),
+        [{ user: 'ada', n: 2 }],
+      )
+      for (const token of page.json as string[]) {
+        assert.equal((await ada.get('/check', { 'X-CSRF-Token': token })).status, 200)
+      }
+      await tab.get('/sign-out')
+      for await (const left of sessions.find('ada')) assert.fail(`${left.id} is left`)
+    },
+  )
+}
+
 onEachStore('who brings another session once ours has ended brings nobody back', async (t, watched) => {
   const [asked, go] = [gate(), gate()]
   const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
@@ -180,6 +241,38 @@ onEachStore(
     isTakenBack = false
     assert.equal(old.records.size, 1)
     assert.deepEqual((await tab.get('/read')).json, { user: 'ada' })
+  },
+)
+
+onEachStore(
+  'where ours is taken back while a page with a token would join it, the token works',
+  async (t, watched) => {
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    let isTakenBack = false
+    const { visitor } = await anApp(
+      t,
+      {
+        adopt: koaSession({ store: old }),
+        store: altered(watched.store, async (name, [id]) => {
+          if (name === 'load' && isTakenBack) await watched.store.delete(id as SessionId)
+        }),
+      },
+      {
+        ...routes,
+        '/page': ctx => ctx.session.createCSRF(),
+        '/check': async ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
+      },
+    )
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    const tab = ada.twin()
+    await ada.get('/read')
+    old.records.set('an-id', { user: 'ada' })
+    isTakenBack = true
+    const page = await tab.get('/page')
+    isTakenBack = false
+    assert.equal(page.status, 200)
+    assert.equal(old.records.size, 1)
+    assert.equal((await tab.get('/check', { 'X-CSRF-Token': page.json as string })).status, 200)
   },
 )
 
