@@ -36,7 +36,9 @@ export function takeOver(session: CurrentSession): Promise<void> | undefined {
 
 async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>): Promise<void> {
   const { fields, key, end: endOther } = await ask()
-  const { carrier, settings } = session
+  const { carrier, secret, settings } = session
+  // The headers have been sent meanwhile, without a cookie: nobody could be given the new session.
+  if (!secret && !carrier.canCarry()) return
   // Not an error: every request of the visitor would fail until the other session has ended.
   if (sizeOf(fields) > settings.maxSize) {
     return publish({ type: 'not adopted', error: new SessionTooLargeError() })

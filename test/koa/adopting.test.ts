@@ -276,6 +276,36 @@ onEachStore(
   },
 )
 
+onEachStore('a session that is asked for as the headers leave stays where it is', async (t, watched) => {
+  const [asked, go] = [gate(), gate()]
+  const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+  const get = async (key: string) => {
+    asked.open()
+    await go.opened
+    return old.get(key)
+  }
+  const adopt = koaSession({ store: { ...old, get } })
+  const { visitor } = await anApp(
+    t,
+    { store: watched.store, adopt },
+    {
+      ...routes,
+      '/early': async ctx => {
+        ctx.status = 200
+        const session = ctx.session()
+        await asked.opened
+        ctx.flushHeaders()
+        go.open()
+        return { ...(await session) }
+      },
+    },
+  )
+  const ada = withCookies(visitor(), koaCookies('an-id'))
+  assert.deepEqual((await ada.get('/early')).json, {})
+  assert.deepEqual(await watched.records(), [])
+  assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+})
+
 onEachStore(
   'who cannot end the other session does not take ours from those who have joined it',
   async (t, watched) => {
