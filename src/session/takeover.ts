@@ -1,4 +1,4 @@
-import { IdTakenError, SessionTooLargeError } from '../errors.ts'
+import { FieldError, IdTakenError, SessionTooLargeError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { idOf, type Secret } from '../ids.ts'
 import { sizeOf } from '../language/size.ts'
@@ -43,20 +43,18 @@ async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>
   if (sizeOf(fields) > settings.maxSize) {
     return publish({ type: 'not adopted', error: new SessionTooLargeError() })
   }
-  const isBringing = Object.keys(fields).length > 0
   // Instead of the secret of a token that was made already, unless the headers have been sent, with that secret's cookie.
   const fixed = key !== undefined && carrier.canCarry() ? carrier.derive('adopt', key) : undefined
-  const isMade = isBringing && (await createOrJoin(session, fields, fixed))
-  // The request that stored the new session has removed it again: only the other session is left.
-  if (isBringing && session.state.kind === 'new') return
+  const outcome = await createOrJoin(session, fields, fixed)
+  if (outcome === 'taken back') return
   try {
     // Even if another request stored the new session: that request may have failed before this step.
     await endOther()
   } catch (error) {
-    const isGone = isBringing && Object.keys((await ask()).fields).length === 0
+    const isGone = outcome !== 'nothing to store' && Object.keys((await ask()).fields).length === 0
     if (isGone) return
     // Otherwise both sessions would exist, and the other one would be taken over again after the new one has ended.
-    if (isMade) await takeBack(session)
+    if (outcome === 'made') await takeBack(session)
     session.on({ type: 'forgotten' })
     throw error
   }
@@ -72,22 +70,39 @@ async function takeBack({ id, picture, settings: { store } }: CurrentSession): P
   }
 }
 
-/** True if this request has made the session, false if another had. */
+/**
+ * What has become of the brought fields. `joined`: another request has stored them. `taken back`: the request that stored them has
+ * removed the new session again, so only the other session is left.
+ */
+type Outcome = 'made' | 'joined' | 'taken back' | 'nothing to store'
+
 async function createOrJoin(
   session: CurrentSession,
   fields: Fields,
   fixed: Secret | undefined,
-): Promise<boolean> {
+): Promise<Outcome> {
+  if (Object.keys(fields).length === 0) return 'nothing to store'
   try {
     await create(session, fields, fixed)
-    return true
+    return 'made'
   } catch (error) {
+    // Only the store knows that it cannot encode a value, such as an ObjectId of another version of bson.
+    const rest = error instanceof FieldError ? without(fields, error.path) : undefined
+    if (rest) return createOrJoin(session, rest, fixed)
     if (!(fixed && error instanceof IdTakenError)) throw error
     await look(session, { secret: fixed, id: idOf(fixed) })
     session.sendCookie()
     if (await isTakenBack(session)) session.on({ type: 'forgotten' })
-    return false
+    return session.state.kind === 'new' ? 'taken back' : 'joined'
   }
+}
+
+/** The fields without the one that the path leads through; `undefined` if there is no such field. */
+function without(fields: Fields, path = ''): Fields | undefined {
+  const [name = ''] = path.split('.')
+  if (!Object.hasOwn(fields, name)) return undefined
+  const { [name]: _, ...rest } = fields
+  return rest
 }
 
 /** Whether the request that made the session has taken it back. If not, it can no longer do so. */

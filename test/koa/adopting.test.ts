@@ -16,6 +16,7 @@ import { anApp, answering, type Handler, KEY, listening } from '../support/app.t
 import { gate } from '../support/gate.ts'
 import { aKoaSessionStore, base64, koaCookies } from '../support/koasession.ts'
 import { lifecycle } from '../support/lifecycle.ts'
+import { otherObjectId } from '../support/otherbson.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
 import { altered, onEachStore } from '../support/watchedstore.ts'
 
@@ -424,13 +425,26 @@ onEachStore('whatever an adopter brings, its visitor is not locked out', async (
   const brought: [data: Record<string, unknown>, kept: object][] = [
     [{ user: 'ada', _expire: 1, id: 5, 'a.b': 1, $set: 1, '': 1, call: () => 1 }, { user: 'ada' }],
     [{ ['x'.repeat(129)]: 1, when: new Map(), none: undefined }, {}],
+    [
+      { user: 'ada', by: otherObjectId, n: 1, orders: [{ by: otherObjectId }] },
+      { user: 'ada', n: 1 },
+    ],
+    [{ by: otherObjectId }, {}],
     [many, many],
   ]
   for (const [data, kept] of brought) {
     for (const path of ['/read', '/write', '/sign-out', '/sign-in']) {
-      const { visitor } = await anApp(t, { store, adopt: () => data }, routes)
+      let isEnded = false
+      const adopt: SessionOptions['adopt'] = (_, onceStored) => {
+        onceStored(() => {
+          isEnded = true
+        })
+        return data
+      }
+      const { visitor } = await anApp(t, { store, adopt }, routes)
       const answer = await visitor().get(path)
       assert.equal(answer.status, 200, path)
+      assert.ok(isEnded, path)
       if (path === '/read') assert.deepEqual(answer.json, kept)
     }
   }
