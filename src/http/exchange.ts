@@ -50,6 +50,11 @@ export interface Framework<Context, Middleware> {
   /** The app's keys as they are now. */
   readonly keys: () => Keys
   readonly exchangeOf: (ctx: Context) => Exchange
+  /**
+   * Called before the handler runs, so that `beforeHeadersLeave` is the last to see the headers: after every listener of the
+   * handler's own. Most requests do not use their session, so it must cost little.
+   */
+  readonly watchHeaders: (ctx: Context) => void
   /** The context of a request that the framework does not serve. */
   readonly contextOf: (request: IncomingMessage) => Context
   /** The name of a request's session in messages, such as `ctx.session`. */

@@ -43,20 +43,11 @@ export abstract class NodeExchange implements Exchange {
     this.#res.setHeader(name, value)
   }
 
-  /** Headers passed to `writeHead` are set first, so that `look` sees them too. */
   beforeHeadersLeave(look: () => void): void {
-    const res = this.#res
-    const { writeHead } = res
-    const looking = (status: number, ...given: unknown[]): ServerResponse => {
-      const headers = given.find(argument => typeof argument === 'object' && argument !== null)
-      if (!res.headersSent) {
-        if (headers) setAll(res, headers as OutgoingHttpHeaders | unknown[])
-        look()
-      }
-      const message = given.filter(argument => typeof argument === 'string')
-      return Reflect.apply(writeHead, res, [status, ...message])
-    }
-    res.writeHead = looking as typeof writeHead
+    const res: WatchedResponse = this.#res
+    watchHeaders(res)
+    res[looks] ??= []
+    res[looks].push(look)
   }
 
   /** A response of HTTP/2 does not tell, and its stream does. */
@@ -68,6 +59,34 @@ export abstract class NodeExchange implements Exchange {
   onceClosed(done: () => void): void {
     this.#res.once('close', done)
   }
+}
+
+const original = Symbol('writeHead')
+const looks = Symbol('looks')
+
+/** A response with `writeHead` as it was, and with what to call before the headers are sent. */
+type WatchedResponse = ServerResponse & { [original]?: ServerResponse['writeHead']; [looks]?: (() => void)[] }
+
+/**
+ * Makes the response call what `beforeHeadersLeave` is given. Who replaces `writeHead` later calls this one last, so what it sets
+ * is seen. One function for all responses, because most requests do not use their session.
+ */
+export function watchHeaders(res: WatchedResponse): void {
+  if (res[original]) return
+  res[original] = res.writeHead
+  res.writeHead = lookAndWriteHead
+}
+
+/** Headers passed to `writeHead` are set first, so that they are seen too. */
+function lookAndWriteHead(this: WatchedResponse, ...given: unknown[]): ServerResponse {
+  const writeHead = this[original] as ServerResponse['writeHead']
+  const all = this[looks]
+  if (!all || this.headersSent) return Reflect.apply(writeHead, this, given)
+  const headers = given.find(argument => typeof argument === 'object' && argument !== null)
+  if (headers) setAll(this, headers as OutgoingHttpHeaders | unknown[])
+  for (const look of all) look()
+  const others = given.filter(argument => typeof argument !== 'object')
+  return Reflect.apply(writeHead, this, others)
 }
 
 /** Sets headers in each form that `writeHead` takes: an object, a flat list of names and values, or a list of pairs. */

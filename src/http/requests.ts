@@ -34,20 +34,22 @@ export class Requests<Context extends Using> {
   }
 
   /** Runs the handler of a request, and holds its response until all changes made for it are acknowledged. */
-  serve(ctx: Using, handler: () => Promise<unknown>): Promise<unknown> {
+  serve(ctx: Context, handler: () => Promise<unknown>): Promise<unknown> {
     const used = this.#used
+    const uses: Using = ctx
     // An app that is mounted twice may run inside itself: then the outer run waits for the calls of this one.
-    if (ctx[used]) return handler().finally(() => typeof ctx[used] === 'object' && ctx[used].settled())
-    ctx[used] = 'unused'
+    if (uses[used]) return handler().finally(() => typeof uses[used] === 'object' && uses[used].settled())
+    this.#framework.watchHeaders(ctx)
+    uses[used] = 'unused'
     return handler().then(
       () => {
-        if (typeof ctx[used] === 'object') return ctx[used].answered()
-        ctx[used] = 'over'
+        if (typeof uses[used] === 'object') return uses[used].answered()
+        uses[used] = 'over'
         return undefined
       },
       error => {
-        if (typeof ctx[used] === 'object') return ctx[used].failed(error)
-        ctx[used] = 'over'
+        if (typeof uses[used] === 'object') return uses[used].failed(error)
+        uses[used] = 'over'
         throw error
       },
     )

@@ -3,6 +3,7 @@ import type Koa from 'koa'
 import { FieldError } from '../errors.ts'
 import type { Framework } from '../http/exchange.ts'
 import { keysOf } from '../http/keys.ts'
+import { watchHeaders } from '../http/node-exchange.ts'
 import { type SessionOptions as OptionsFor, settingsOf } from '../http/options.ts'
 import { Sessions } from '../http/sessions.ts'
 import type { StoreMaker } from '../http/source.ts'
@@ -70,6 +71,7 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
       keys: keysOf(app),
       // A mounted app's errors are reported with the `ctx` of the app whose listeners get them.
       exchangeOf: ctx => new KoaExchange(ctx.request.ctx),
+      watchHeaders: ctx => watchHeaders(ctx.res),
       contextOf: request => app.createContext(request, new ServerResponse(request)),
       handle: `ctx.${settings.property}`,
       unseen: unseen(settings.property),

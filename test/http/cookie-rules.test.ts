@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { createServer, request } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -781,6 +782,66 @@ onEachStore('an answer varies on Cookie once its session was asked for in any wa
     }
   }
   assert.equal((await ada.get('/noop')).headers.vary, undefined)
+})
+
+/** Calls `listener` just before the headers are sent, as the package on-headers does for other middleware. */
+function onHeaders(res: ServerResponse, listener: () => void): void {
+  const { writeHead } = res
+  res.writeHead = function (this: ServerResponse, ...given: unknown[]) {
+    listener()
+    return Reflect.apply(writeHead, this, given)
+  }
+}
+
+test('a listener for the headers may replace them, whether it came before or after the session', async t => {
+  const listen = ({ res }: Context) =>
+    onHeaders(res, () => {
+      res.setHeader('Set-Cookie', ['theirs=1; Path=/'])
+      res.setHeader('Vary', 'Accept-Encoding')
+      res.setHeader('Cache-Control', 'public, max-age=600')
+    })
+  const { visitor, errors } = await anApp(
+    t,
+    { store: memoryStore() },
+    {
+      '/before': async ctx => {
+        listen(ctx)
+        await ctx.session.inc('n')
+      },
+      '/after': async ctx => {
+        await ctx.session.inc('n')
+        listen(ctx)
+      },
+      '/by-hand': async ctx => {
+        listen(ctx)
+        await ctx.session.inc('n')
+        ctx.respond = false
+        ctx.res.writeHead(200, 'Fine', { 'X-More': 'more' }).end()
+      },
+      '/error': async ctx => {
+        listen(ctx)
+        await ctx.session.inc('n')
+        ctx.throw(400)
+      },
+      '/untouched': ctx => listen(ctx),
+    },
+  )
+  for (const path of ['/before', '/after', '/by-hand', '/error']) {
+    const { headers, setCookies } = await visitor().get(path)
+    assert.deepEqual(
+      setCookies.map(line => line.split('=')[0]),
+      ['theirs', 'sid'],
+      path,
+    )
+    assert.equal(headers.vary, 'Accept-Encoding, Cookie', path)
+    assert.equal(headers['cache-control'], 'no-store', path)
+    assert.equal(headers['x-more'], path === '/by-hand' ? 'more' : undefined)
+  }
+  const { headers, setCookies } = await visitor().get('/untouched')
+  assert.deepEqual(setCookies, ['theirs=1; Path=/'])
+  assert.equal(headers.vary, 'Accept-Encoding')
+  assert.equal(headers['cache-control'], 'public, max-age=600')
+  assert.equal(errors.length, 1)
 })
 
 onEachStore('an extension that nobody wrote for is stored by no cache', async (t, { store }) => {

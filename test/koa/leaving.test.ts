@@ -162,6 +162,18 @@ test('over HTTP/2 the cookie leaves as well', async t => {
   app.keys = [KEY]
   app.silent = true
   Session(app, { store: memoryStore() })
+  app.use(async ({ path, res }, next) => {
+    const { writeHead } = res
+    // As a listener for the headers does.
+    if (path === '/listener') {
+      res.writeHead = function (this: typeof res, ...given: unknown[]) {
+        for (const name of res.getHeaderNames()) res.removeHeader(name)
+        res.setHeader('Set-Cookie', 'theirs=1')
+        return Reflect.apply(writeHead, this, given)
+      }
+    }
+    await next()
+  })
   app.use(async ctx => {
     await ctx.session.inc('n')
     ctx.set({ 'Set-Cookie': 'theirs=1', 'Cache-Control': 'public' })
@@ -183,6 +195,7 @@ test('over HTTP/2 the cookie leaves as well', async t => {
   for (const [path, others] of [
     ['/', 1],
     ['/by-hand', 1],
+    ['/listener', 1],
     ['/error', 0],
   ] as const) {
     const stream = client.request({ ':path': path })

@@ -3,7 +3,7 @@ import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Framework } from '../../src/http/exchange.ts'
 import { keysOf } from '../../src/http/keys.ts'
-import { NodeExchange } from '../../src/http/node-exchange.ts'
+import { NodeExchange, watchHeaders } from '../../src/http/node-exchange.ts'
 import { type SessionOptions, settingsOf } from '../../src/http/options.ts'
 import type { Using } from '../../src/http/requests.ts'
 import { Sessions } from '../../src/http/sessions.ts'
@@ -101,6 +101,7 @@ export function nodeSessions(
     settings,
     keys: keysOf(app),
     exchangeOf: ctx => new PlainExchange(ctx),
+    watchHeaders: ctx => watchHeaders(ctx.res),
     contextOf: request => new NodeContext(app, request, new ServerResponse(request)),
     handle: `ctx.${settings.property}`,
     unseen: `ctx.${settings.property} was used in a request that sessions.requests does not serve`,
