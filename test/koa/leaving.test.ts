@@ -249,10 +249,18 @@ const caching: [given: Record<string, string | string[]>, expected: Record<strin
     'x-private',
     'extension="a, private, b"',
     'extension="a\\", private',
+    'must-understand, no-store, max-age=86400',
+    'No-Store, Must-Understand',
   ].map((given): (typeof caching)[number] => [{ 'Cache-Control': given }, { 'cache-control': 'no-store' }]),
-  ...['private', 'no-store', 'private, no-cache', 'max-age=60, PRIVATE', '\tno-cache ,\tNo-Store '].map(
-    (given): (typeof caching)[number] => [{ 'Cache-Control': given }, { 'cache-control': given.trim() }],
-  ),
+  ...[
+    'private',
+    'no-store',
+    'private, no-cache',
+    'max-age=60, PRIVATE',
+    '\tno-cache ,\tNo-Store ',
+    'must-understand, no-store, private',
+    'extension="must-understand", no-store',
+  ].map((given): (typeof caching)[number] => [{ 'Cache-Control': given }, { 'cache-control': given.trim() }]),
   [{ 'Cache-Control': ['max-age=60', 'private'] }, { 'cache-control': 'max-age=60, private' }],
   [{ 'Cache-Control': ['private', 'public'] }, { 'cache-control': 'no-store' }],
   [
@@ -268,6 +276,18 @@ const caching: [given: Record<string, string | string[]>, expected: Record<strin
       'some-cdn-cache-control': 'no-store',
       'surrogate-control': 'no-store',
     },
+  ],
+  [
+    {
+      'CDN-Cache-Control': 'must-understand, no-store',
+      'X-Accel-Expires': '3600',
+      'Edge-Control': 'cache-maxage=1d',
+    },
+    { 'cdn-cache-control': 'no-store', 'x-accel-expires': '0', 'edge-control': 'no-store' },
+  ],
+  [
+    { 'X-Accel-Expires': '@1924992000', 'Edge-Control': '!no-store, private' },
+    { 'x-accel-expires': '0', 'edge-control': 'no-store' },
   ],
   [{ 'CDN-Cache-Control': 'no-store' }, { 'cache-control': 'no-store', 'cdn-cache-control': 'no-store' }],
   [
