@@ -12,7 +12,7 @@ export interface Presented {
   readonly absolute: number | undefined
   /** `next` of the tombstone, if a regeneration with an unknown outcome has ended the session: its visitor may follow it. */
   readonly pendingSuccessor?: string | undefined
-  /** Tokens made with this key are valid too. They are on a page that was made before its visitor got this cookie. */
+  /** The key of the session's tokens, if an earlier session had it: there are tokens on pages that were made before this cookie. */
   readonly tokens?: TokenKey | undefined
 }
 

@@ -19,7 +19,7 @@ export async function create(session: CurrentSession, fields: Fields, fixed?: Se
   // A token that is made meanwhile belongs to this secret.
   session.on({ type: 'planned', secret: planned })
   const picture = session.pictureOf(fields)
-  session.outbox.offer(planned, picture, session.outbox.tokensToCarry)
+  session.outbox.offer(planned, picture, session.outbox.tokensOfPage)
   try {
     const stored = await insertNew(session.settings.store, picture, planned, fixed !== undefined)
     // Other requests derive a fixed secret too. They may have ended the session by the time its visitor is told.

@@ -12,7 +12,7 @@ export async function look(session: CurrentSession, other?: NewId): Promise<void
   const id = other?.id ?? session.stored?.id
   if (id === undefined) return
   const found = await session.settings.store.load(id)
-  if (other) session.on({ type: 'switched', ...other })
+  if (other) session.on({ type: 'switched', ...other, isRotated: false })
   if (found && !isEnded(found)) session.on({ type: 'found', record: found })
   else if (!found || !(await followTombstone(session, found))) session.onMissing(found)
 }
@@ -46,13 +46,13 @@ export async function followTombstone(
 ): Promise<boolean> {
   const { secret } = session
   if (!secret || !next || steps > MAX_STEPS) return false
-  const isInGrace = Number.parseInt(next, 36) > Date.now()
-  if (!isInGrace && next !== session.outbox.cookie.pendingSuccessor) return false
+  const until = Number.parseInt(next, 36)
+  if (until <= Date.now() && next !== session.outbox.cookie.pendingSuccessor) return false
   const following = session.carrier.derive('heir', secret, next)
   const id = idOf(following)
   const found = await session.settings.store.load(id)
   if (!found) return false
-  session.on({ type: 'switched', secret: following, id })
+  session.on({ type: 'switched', secret: following, id, isRotated: until > 0 })
   if (isEnded(found)) return followTombstone(session, found, steps + 1)
   session.on({ type: 'found', record: found })
   session.sendCookie()

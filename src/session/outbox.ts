@@ -19,7 +19,7 @@ export class Outbox {
   #cookieSentAt: number | undefined
   /** The key of the tokens that this request has made; none if they are worthless by now. */
   #made: TokenKey | undefined
-  /** The key of older tokens that are still valid. */
+  /** The key of the session's tokens, if it is that of an earlier session. */
   #tokens: TokenKey | undefined
   /** The request's first secret, if the request goes on with another: the visitor's pages may have tokens made with it. */
   #previousSecret: Secret | undefined
@@ -52,7 +52,11 @@ export class Outbox {
         break
       case 'planned':
       case 'switched':
-        if (secretOf(after) !== secretOf(before)) this.#leave(secretOf(before), this.tokensToCarry)
+        if (secretOf(after) === secretOf(before)) break
+        this.#leave(
+          secretOf(before),
+          event.type === 'switched' && event.isRotated ? this.tokensAfterRotation(before) : this.#made,
+        )
         break
       case 'missing':
         if (after.kind === 'ended') this.tellNothing()
@@ -68,6 +72,7 @@ export class Outbox {
         break
       case 'forgotten':
         this.tellNothing()
+        this.#leave(secretOf(before), this.#made)
     }
   }
 
@@ -78,7 +83,7 @@ export class Outbox {
     const { maxAge, absolute, expires } = picture
     const offered = this.#offered
     this.#tokens = offered?.tokens
-    if (secret !== before) this.#made = undefined
+    if (secret !== before && this.#tokens !== this.#made) this.#made = undefined
     // If the id that was offered was taken, the session was stored under another.
     if (offered?.secret === secret) this.#told(offered, expires)
     else this.#send({ secret, absolute: absolute?.getTime(), issued: Date.now(), maxAge }, expires)
@@ -140,22 +145,33 @@ export class Outbox {
     this.#last = undefined
   }
 
-  /** The request goes on with another secret. The tokens on its visitor's pages stay valid. */
+  /** The request goes on with another secret. Tokens made with the key `tokens` stay valid. */
   #leave(secret: Secret | undefined, tokens: TokenKey | undefined): void {
     this.#tokens = tokens
     this.#previousSecret ??= secret
   }
 
-  onTokenMade(key: TokenKey): void {
-    this.#made = key
+  /** The key of a token that is made now, for a session with this secret. */
+  newTokenKey(secret: Secret): TokenKey {
+    this.#made = this.#tokens ?? tokenKeyOf(secret)
+    return this.#made
   }
 
   /**
-   * The token key in the cookie of another secret. The page of this request may have tokens, and the visitor will send them with
-   * that cookie.
+   * The token key in the cookie of another secret: the page of this request may have tokens, and the visitor will send them with that
+   * cookie.
    */
-  get tokensToCarry(): TokenKey | undefined {
-    return this.#made ?? this.#tokens
+  get tokensOfPage(): TokenKey | undefined {
+    return this.#made
+  }
+
+  /**
+   * The token key in the cookie after a rotation, which changes nothing for the visitor's other pages. It stays the same through all
+   * rotations, so the tokens are valid whichever of concurrent responses is the last to set the cookie.
+   */
+  tokensAfterRotation(state: SessionState): TokenKey | undefined {
+    const secret = secretOf(state)
+    return this.#tokens ?? (secret && tokenKeyOf(secret))
   }
 
   /** The keys of valid tokens. */

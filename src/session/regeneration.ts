@@ -129,7 +129,8 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
   const { asked, next, from, hasGrace } = plan
   const picture = newSession(session, asked)
   // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
-  outbox.offer(plan.secret, picture, hasGrace ? outbox.tokensToCarry : undefined)
+  const tokens = asked.grace > 0 ? outbox.tokensAfterRotation(session.state) : undefined
+  outbox.offer(plan.secret, picture, tokens)
   try {
     const made = await insertNew(settings.store, picture, plan.secret, from !== undefined)
     const { old, error } = await endOld(session, plan)

@@ -68,8 +68,8 @@ export type SessionEvent = Readonly<
   | { type: 'given a lifetime'; maxAge: number }
   /** A new session was inserted. `isAlike`: its fields come back as they were given. `isShared`: other requests know it. */
   | { type: 'stored'; secret: Secret; id: SessionId; picture: Picture; isAlike: boolean; isShared: boolean }
-  /** The request goes on in another session, such as the one that replaced this one. */
-  | { type: 'switched'; secret: Secret; id: SessionId }
+  /** The request goes on in another session, such as the one that replaced this one. `isRotated`: by routine rotation. */
+  | { type: 'switched'; secret: Secret; id: SessionId; isRotated: boolean }
   /** The store gave the record. */
   | { type: 'found'; record: SessionRecord }
   /** The store answered as it does for a session that it has. */

@@ -16,7 +16,7 @@ import type { Picture } from './picture.ts'
 import { Queue } from './queue.ts'
 import { type Regeneration, regenerate } from './regeneration.ts'
 import { takeOver } from './takeover.ts'
-import { type TokenKey, tokenKeyOf } from './tokens.ts'
+import type { TokenKey } from './tokens.ts'
 import { extend, isDue, touch, update } from './update.ts'
 
 /** Milliseconds after which a cookie is checked again before it is sent: its session may have ended meanwhile. */
@@ -165,9 +165,7 @@ export class Visit {
       )
     }
     const secret = this.#session.secret ?? this.#secretToBe()
-    const key = tokenKeyOf(secret)
-    this.#session.outbox.onTokenMade(key)
-    return key
+    return this.#session.outbox.newTokenKey(secret)
   }
 
   /** The secret of a session that is about to be stored. The page may leave at once, so its cookie is set at once too. */
@@ -177,7 +175,7 @@ export class Visit {
     if (session.state.kind !== 'new') throw new SessionEndedError()
     const secret = newSecret()
     session.on({ type: 'planned', secret })
-    session.outbox.offer(secret, session.picture, session.outbox.tokensToCarry)
+    session.outbox.offer(secret, session.picture, session.outbox.tokensOfPage)
     const stored = this.queue.run(async () => {
       await takeOver(session)
       if (session.state.kind === 'new') await create(session, {})

@@ -126,23 +126,97 @@ onEachStore(
   },
 )
 
+/** Makes tokens at different moments of a request, and checks them. */
+const tokenRoutes: typeof routes = {
+  '/page': ctx => ctx.session.createCSRF(),
+  '/page-then-inc': async ctx => {
+    const token = ctx.session.createCSRF()
+    await ctx.session.inc('n')
+    return token
+  },
+  '/inc-then-page': async ctx => {
+    await ctx.session.inc('n')
+    return ctx.session.createCSRF()
+  },
+  '/page-then-rotate': async ctx => {
+    const token = ctx.session.createCSRF()
+    await ctx.session.inc('n')
+    await ctx.session.regenerate({ keep: true, grace: '30s' })
+    return token
+  },
+  '/submit': ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
+  '/load-then-submit': async ctx => {
+    await ctx.session()
+    ctx.session.assertCSRF(ctx.get('x-csrf-token'))
+  },
+}
+
+/** A page's token, once it is there. */
+async function tokenOf(visitor: Visitor, path: string): Promise<string> {
+  return String((await visitor.get(path)).json)
+}
+
+async function submit(visitor: Visitor, token: string, path = '/submit'): Promise<number> {
+  return (await visitor.get(path, { 'X-CSRF-Token': token })).status
+}
+
 onEachStore(
-  'with grace, a token of the old page is good in the request that is led on',
+  'with grace, tokens of all pages stay valid, whichever response is the last to set the cookie',
   async (t, watched) => {
-    const { ada } = await aVisit(t, watched.store, {
-      '/token': ctx => ctx.session.createCSRF(),
-      '/submit': async ctx => {
-        await ctx.session()
-        ctx.session.assertCSRF(ctx.get('x-csrf-token'))
-        return ctx.session.inc('n')
-      },
-    })
-    const token = String((await ada.get('/token')).json)
-    const late = ada.twin()
+    const { ada } = await aVisit(t, watched.store, tokenRoutes)
+    const open = await tokenOf(ada, '/page')
+    const [late, submitting] = [ada.twin(), ada.twin()]
+    const [page, before, after, rotating] = [ada.twin(), ada.twin(), ada.twin(), ada.twin()]
     await ada.get('/rotate')
-    assert.deepEqual((await late.get('/submit', { 'X-CSRF-Token': token })).json, { n: 2 })
-    // Only there: the next request has the new cookie, and the next page its own tokens.
-    assert.equal((await late.get('/submit', { 'X-CSRF-Token': token })).status, 403)
+    // The cookies of all these requests are older than the rotation.
+    await late.get('/inc')
+    assert.equal(await submit(submitting, open, '/load-then-submit'), 200)
+    const tokens = [
+      open,
+      await tokenOf(page, '/page'),
+      await tokenOf(before, '/page-then-inc'),
+      await tokenOf(after, '/inc-then-page'),
+      await tokenOf(ada, '/page'),
+    ]
+    for (const visitor of [ada, late, before, after, submitting]) {
+      assert.equal(secretOf(visitor), secretOf(ada))
+      for (const token of tokens) assert.equal(await submit(visitor, token), 200)
+    }
+    tokens.push(await tokenOf(rotating, '/page-then-rotate'))
+    await ada.get('/rotate')
+    for (const visitor of [ada, rotating]) {
+      for (const token of tokens) assert.equal(await submit(visitor, token), 200)
+    }
+    await ada.get('/renew')
+    for (const token of tokens) assert.equal(await submit(ada, token), 403)
+    assert.equal(await submit(ada, await tokenOf(ada, '/page')), 200)
+  },
+)
+
+onEachStore(
+  'a renewal without grace ends the tokens of open pages, though its outcome was unknown',
+  async (t, watched) => {
+    let isAway = false
+    let isLosing = false
+    const store = altered(watched.store, async (name, args) => {
+      if (isAway) throw new StoreUnavailableError('It is away', 'none')
+      if (name !== 'end' || !isLosing) return
+      isAway = true
+      await watched.store.end(...(args as Parameters<Store['end']>))
+      throw new StoreUnavailableError('The connection was reset', 'unknown')
+    })
+    const { ada } = await aVisit(t, store, tokenRoutes)
+    await ada.get('/rotate')
+    const open = await tokenOf(ada, '/page')
+    isLosing = true
+    assert.equal((await ada.get('/renew')).status, 503)
+    isAway = false
+    isLosing = false
+    assert.equal(await submit(ada, open), 200)
+    const before = secretOf(ada)
+    await ada.get('/inc')
+    assert.notEqual(secretOf(ada), before)
+    assert.equal(await submit(ada, open), 403)
   },
 )
 

@@ -47,7 +47,7 @@ const events = {
     isAlike: true,
     isShared: false,
   },
-  switched: { type: 'switched', secret: 'other', id: 'another' },
+  switched: { type: 'switched', secret: 'other', id: 'another', isRotated: false },
   found: { type: 'found', record },
   answered: { type: 'answered' },
   written: { type: 'written', change, applied: {}, answer: undefined },
