@@ -645,6 +645,32 @@ test('a page’s token is good though its request was led on to a session that w
   assert.ok(await isGood(old, page.json))
 })
 
+test('who still has the cookie of a session that has ended gets a token to sign in with', async t => {
+  const more: Routes = {
+    '/page': async ctx => {
+      const session = await ctx.session()
+      return [{ ...session }, session.createCSRF()]
+    },
+    '/sign-out': async ctx => {
+      await ctx.session.destroy()
+      return ctx.session.createCSRF()
+    },
+  }
+  const { visitor } = await aGuardedApp(t, { more })
+  const own = { 'Sec-Fetch-Site': 'same-origin' }
+  const ada = visitor()
+  for (const isSentTwice of [false, true]) {
+    await ada.post('/write', {}, own)
+    // Its answer, which clears the cookie, never reaches Ada: she has clicked twice, or has left the page.
+    await ada.twin().post('/logout', {}, own)
+    const [fields, onPage] = (await ada.get('/page')).json as [object, string]
+    assert.deepEqual(fields, {})
+    const token = isSentTwice ? (await ada.post('/sign-out', {}, own)).json : onPage
+    assert.equal((await ada.post('/login', {}, { 'X-CSRF-Token': String(token) })).status, 200)
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+  }
+})
+
 test('a token is not made while the session is being replaced or ended: it would be worthless', async t => {
   const more: Routes = {
     '/regenerate': async ctx => {
