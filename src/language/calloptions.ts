@@ -24,6 +24,7 @@ export function namedOptions<Name extends string>(
   call: string,
   options: unknown,
   names: readonly Name[],
+  advice?: Advice,
 ): { readonly [N in Name]?: unknown } {
   if (options === undefined) return {}
   if (names.length === 0) throw new ConfigurationError(`${call}() takes no options, not ${describe(options)}`)
@@ -32,12 +33,27 @@ export function namedOptions<Name extends string>(
       `${call}() takes options as a plain object, not ${describe(options)}; there are ${names.join(', ')}`,
     )
   }
-  refuseUnknown(`${call}()`, options, names)
+  refuseUnknown(`${call}()`, options, names, advice)
   const checked: { [N in Name]?: unknown } = {}
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) checked[name as Name] = value
   }
   return checked
+}
+
+/**
+ * The options of a function that makes something, such as `memoryStore`, as `namedOptions` checks them. The type is what the
+ * function declares, and the values are not checked here: without options even a required one is `undefined`.
+ *
+ * @throws {ConfigurationError}
+ */
+export function factoryOptions<Options extends object>(
+  factory: string,
+  options: Options | undefined,
+  names: readonly (keyof Options & string)[],
+  advice?: Advice,
+): Options {
+  return namedOptions(factory, options, names, advice) as Options
 }
 
 /** Advice for names that are options elsewhere, such as in another library. */
@@ -72,6 +88,27 @@ export function refuseUnknown(
 export function refuseCallback(call: string, args: readonly unknown[]): void {
   if (!args.some(arg => typeof arg === 'function')) return
   throw new ConfigurationError(`${call}() returns a promise and takes no callback: await it`)
+}
+
+/**
+ * Refuses arguments after the first `most`: the call would ignore them.
+ *
+ * @throws {ConfigurationError}
+ */
+export function refuseSurplus(call: string, args: readonly unknown[], most: number): void {
+  if (args.length <= most || args.slice(most).every(arg => arg === undefined)) return
+  throw new ConfigurationError(tooMany(call, most, args.length))
+}
+
+/** For methods that return a promise: refuses all that they would ignore, callbacks first. */
+export function refuseIgnored(call: string, args: readonly unknown[], most: number): void {
+  refuseCallback(call, args)
+  refuseSurplus(call, args, most)
+}
+
+export function tooMany(call: string, most: number, given: number): string {
+  const taken = most === 0 ? 'no arguments' : `at most ${most} argument${most === 1 ? '' : 's'}`
+  return `${call}() takes ${taken}, and got ${given}`
 }
 
 /** `; did you mean …?`, if one of the names is similar: at most `mistakes` changes away, and fewer for a short name. */

@@ -1,5 +1,5 @@
 import { FieldError } from '../errors.ts'
-import { refuseCallback } from './calloptions.ts'
+import { refuseCallback, tooMany } from './calloptions.ts'
 import type { Comparator, Guard, Operation, PushModifiers } from './change.ts'
 import { describe, type Path, partsOf, pathOf, quote } from './paths.ts'
 import { isBSON, isPlain, literal } from './values.ts'
@@ -27,9 +27,34 @@ export function addCommand(draft: Draft, name: CommandName, args: Arguments): vo
   if (args.length > most) {
     refuseCallback(name, args.slice(most))
     const path = typeof args[0] === 'string' ? args[0] : undefined
-    throw new FieldError(`${name}() takes at most ${most} arguments, and got ${args.length}`, path)
+    throw new FieldError(tooMany(name, most, args.length), path)
   }
-  commands[name](draft, args)
+  try {
+    commands[name](draft, args)
+  } catch (error) {
+    refuseCallback(name, args.slice(neededArguments[name]))
+    throw error
+  }
+}
+
+/** A function after these is a callback. Before, it is a value, which a session cannot hold. */
+const neededArguments: Record<CommandName, number> = {
+  set: 2,
+  unset: 1,
+  rename: 2,
+  inc: 1,
+  mul: 2,
+  min: 2,
+  max: 2,
+  currentDate: 1,
+  push: 2,
+  pushAll: 2,
+  addToSet: 2,
+  pop: 1,
+  pull: 2,
+  pullAll: 2,
+  take: 1,
+  if: 2,
 }
 
 /** More arguments are refused: they would be ignored without an error. */
@@ -58,6 +83,7 @@ export const commands = {
     const [target, value] = args
     if (isPlain(target)) {
       if (args.length > 1) {
+        refuseCallback('set', args)
         throw new FieldError('set() with two arguments takes a path first; an object of fields stands alone')
       }
       if (Object.getOwnPropertySymbols(target).length > 0) {

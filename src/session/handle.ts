@@ -1,5 +1,5 @@
 import { ConfigurationError, FieldError } from '../errors.ts'
-import { callOptions, refuseCallback } from '../language/calloptions.ts'
+import { callOptions, refuseIgnored } from '../language/calloptions.ts'
 import { describe, type PathLike } from '../language/paths.ts'
 import { performerFor } from './answers.ts'
 import { defineCommands } from './chain.ts'
@@ -34,7 +34,7 @@ class Handle implements ProxyHandler<typeof session> {
   }
 
   apply(_target: unknown, _self: unknown, args: readonly unknown[]): Promise<unknown> {
-    refuseCallback(this.#name, args)
+    refuseIgnored(this.#name, args, 1)
     return this.#visit.queue.watch(this.#loaded(args[0]))
   }
 
@@ -124,15 +124,15 @@ type Asked = SessionHandle<Untyped> & { readonly [itsVisit]?: undefined }
 type Member = (this: Asked, ...args: never[]) => unknown
 
 const members: Record<string, Member> = Object.assign(Object.create(null), {
-  get: asking('get', (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
-  touch: asking('touch', (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
-  destroy: asking('destroy', (visit, _, options?: unknown) => destroy(visit, options)),
-  regenerate: asking('regenerate', (visit, handle, options?: unknown) =>
+  get: asking('get', Number.POSITIVE_INFINITY, (visit, _, ...paths: PathLike[]) => readFields(visit, paths)),
+  touch: asking('touch', 1, (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
+  destroy: asking('destroy', 1, (visit, _, options?: unknown) => destroy(visit, options)),
+  regenerate: asking('regenerate', 1, (visit, handle, options?: unknown) =>
     regenerate(visit, options).then(() => handle()),
   ),
-  once(this: Asked, path: unknown, produce: unknown, options?: unknown): Promise<unknown> {
+  once(this: Asked, ...args: unknown[]): Promise<unknown> {
     const visit = visitOf(this, 'once')
-    return visit.queue.watch(once(visit, path, produce, options))
+    return visit.queue.watch(once(visit, args))
   },
   createCSRF(this: Asked) {
     return createToken(visitOf(this, 'createCSRF').tokenKey())
@@ -146,11 +146,12 @@ defineCommands(members, (handle, name) => performerFor(visitOf(handle as unknown
 
 function asking<A extends unknown[], R>(
   name: string,
+  most: number,
   act: (visit: Visit, handle: Asked, ...args: A) => Promise<R>,
 ) {
   return function (this: Asked, ...args: A): Promise<R> {
     const visit = visitOf(this, name)
-    refuseCallback(name, args)
+    refuseIgnored(name, args, most)
     return visit.queue.watch(act(visit, this, ...args))
   }
 }

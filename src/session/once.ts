@@ -1,7 +1,7 @@
 import { setTimeout as pauseFor } from 'node:timers/promises'
 import { milliseconds } from '../duration.ts'
 import { FieldError, LeaseLostError, StoreUnavailableError } from '../errors.ts'
-import { callOptions } from '../language/calloptions.ts'
+import { callOptions, refuseCallback, refuseSurplus } from '../language/calloptions.ts'
 import type { Change, Guard, Operation } from '../language/change.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { describe, type Path, pathOf, quote } from '../language/paths.ts'
@@ -29,13 +29,15 @@ const LONGEST_PAUSE = 400
 const names = ['unless', 'lease', 'wait'] satisfies (keyof OnceOptions<unknown>)[]
 
 /** One of all requests and processes runs `produce` and stores its result; the others get the stored result. */
-export async function once(
-  visit: Visit,
-  path: unknown,
-  produce: unknown,
-  options: unknown,
-): Promise<unknown> {
-  const asked = askedOf(path, produce, options)
+export function once(visit: Visit, args: readonly unknown[]): Promise<unknown> {
+  // The second argument is a function that is called.
+  refuseCallback('once', args.slice(2))
+  refuseSurplus('once', args, 3)
+  return producedOnce(visit, args)
+}
+
+async function producedOnce(visit: Visit, args: readonly unknown[]): Promise<unknown> {
+  const asked = askedOf(args)
   const until = performance.now() + asked.wait
   do {
     if (visit.isPictured) {
@@ -54,7 +56,7 @@ export async function once(
   throw tooLong(asked.path)
 }
 
-function askedOf(path: unknown, produce: unknown, options: unknown): Asked {
+function askedOf([path, produce, options]: readonly unknown[]): Asked {
   const checked = pathOf(path)
   if (typeof produce !== 'function') {
     throw new FieldError(`once() takes a function that gives the value, not ${describe(produce)}`, checked)

@@ -1,7 +1,7 @@
 import { inspect } from 'node:util'
 import { milliseconds } from '../duration.ts'
 import { FieldError } from '../errors.ts'
-import { callOptions, refuseCallback } from '../language/calloptions.ts'
+import { callOptions, refuseCallback, refuseIgnored } from '../language/calloptions.ts'
 import type { CommandName } from '../language/commands.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
@@ -70,8 +70,8 @@ class Session implements Members {
     return this.#visit.queue.watch(readFields(this.#visit, paths))
   }
 
-  once(path: unknown, produce: unknown, options?: unknown): Promise<unknown> {
-    const value = once(this.#visit, path, produce, options)
+  once(...args: unknown[]): Promise<unknown> {
+    const value = once(this.#visit, args)
     return this.#visit.queue.watch(
       value.then(async it => {
         await this.#visit.load()
@@ -87,17 +87,17 @@ class Session implements Members {
   }
 
   touch(...args: [maxAge?: number | string]): Promise<Shown> {
-    refuseCallback('touch', args)
+    refuseIgnored('touch', args, 1)
     return this.#refreshedBy(touch(this.#visit, args[0]))
   }
 
-  destroy(options?: unknown): Promise<void> {
-    refuseCallback('destroy', [options])
-    return this.#visit.queue.watch(destroy(this.#visit, options))
+  destroy(...args: unknown[]): Promise<void> {
+    refuseIgnored('destroy', args, 1)
+    return this.#visit.queue.watch(destroy(this.#visit, args[0]))
   }
 
   regenerate(...args: unknown[]): Promise<Shown> {
-    refuseCallback('regenerate', args)
+    refuseIgnored('regenerate', args, 1)
     return this.#refreshedBy(regenerate(this.#visit, args[0]))
   }
 

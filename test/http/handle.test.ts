@@ -290,6 +290,17 @@ test('callbacks are refused at the call, by all that returns a promise', async t
         ['set', 'a', 1],
         ['inc', 'a', 1],
         ['pop', 'a', 1],
+        ['set', { a: 1 }],
+        ['inc', 'a'],
+        ['unset', 'a'],
+        ['push', 'a', 1],
+        ['addToSet', 'a', 1],
+        ['pop', 'a'],
+        ['pull', 'a', 1],
+        ['if', 'a', 1],
+        ['destroy', undefined],
+        ['once', 'a', () => 1],
+        ['once', 'a', () => 1, {}],
       ]) {
         assert.throws(() => call(object, name as string, ...args, callback), refusal(name as string))
       }
@@ -298,6 +309,45 @@ test('callbacks are refused at the call, by all that returns a promise', async t
     for (const args of [[callback], [{ extend: false }, callback]]) {
       assert.throws(() => Reflect.apply(ctx.session, undefined, args), refusal('ctx.session'))
     }
+  })
+})
+
+test('a function in the place of a value is told to be no value, not to be no callback', async t => {
+  await aRequest(t, async ctx => {
+    for (const object of [ctx.session, await ctx.session()]) {
+      for (const name of ['set', 'push', 'addToSet', 'max', 'pull', 'if']) {
+        assert.throws(() => Reflect.get(object, name).call(object, 'a', () => 1), {
+          name: 'FieldError',
+          message: /^The value for "a(?:\.\d)?" is function/,
+        })
+      }
+    }
+  })
+})
+
+test('arguments that a call would ignore are refused at the call', async t => {
+  await aRequest(t, async ctx => {
+    const session = await ctx.session()
+    const refusal = (name: string, most: string, given: number) => ({
+      name: 'ConfigurationError',
+      message: `${name}() takes at most ${most}, and got ${given}`,
+    })
+    for (const object of [ctx.session, session]) {
+      for (const [name, ...args] of [
+        ['touch', '1h', { persistent: true }],
+        ['regenerate', {}, { keep: true }],
+        ['regenerate', undefined, { keep: true }],
+        ['destroy', undefined, {}],
+      ] as const) {
+        const call = () => Reflect.apply(Reflect.get(object, name), object, args)
+        assert.throws(call, refusal(name, '1 argument', 2))
+      }
+      const once = () => Reflect.apply(object.once, object, ['a', () => 1, {}, {}])
+      assert.throws(once, refusal('once', '3 arguments', 4))
+      await Reflect.apply(object.touch, object, [undefined, undefined])
+    }
+    const load = () => Reflect.apply(ctx.session, undefined, [{}, { extend: false }])
+    assert.throws(load, refusal('ctx.session', '1 argument', 2))
   })
 })
 

@@ -2,7 +2,13 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { ConfigurationError } from '../../src/errors.ts'
-import { callOptions, didYouMean, refuseCallback, refuseUnknown } from '../../src/language/calloptions.ts'
+import {
+  callOptions,
+  didYouMean,
+  refuseCallback,
+  refuseSurplus,
+  refuseUnknown,
+} from '../../src/language/calloptions.ts'
 
 const names = ['keep', 'maxAge', 'grace'] as const
 
@@ -86,6 +92,17 @@ test('a callback is told that there is a promise', () => {
   }
   refuseCallback('renew', [])
   refuseCallback('renew', [undefined, { keep: true }])
+})
+
+test('arguments that a call does not take are counted, unless they are undefined', () => {
+  for (const args of [[], ['a'], ['a', undefined, undefined]]) refuseSurplus('renew', args, 1)
+  for (const [most, args, message] of [
+    [0, [{}], 'renew() takes no arguments, and got 1'],
+    [1, ['a', null], 'renew() takes at most 1 argument, and got 2'],
+    [2, ['a', 'b', undefined, 'd'], 'renew() takes at most 2 arguments, and got 4'],
+  ] as const) {
+    assert.throws(() => refuseSurplus('renew', args, most), { name: 'ConfigurationError', message })
+  }
 })
 
 test('of names that are much like the given one, the nearest is proposed', () => {
