@@ -18,6 +18,7 @@ import type { Store } from '../store/store.ts'
 import { type TimedStore, timed } from '../store/timed.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
 import type { Framework } from './exchange.ts'
+import { bindMethods } from './methods.ts'
 import { assertLoadable } from './origins.ts'
 import { Requests, type Using } from './requests.ts'
 import { type Eventual, isPromise, type StoreMaker, StoreSource } from './source.ts'
@@ -57,6 +58,7 @@ export class Sessions<
     framework: Framework<Context, Middleware>,
     store?: Store | Promise<Store>,
   ) {
+    bindMethods(this)
     const { settings, report } = framework
     this.#makeStore = makeStore
     this.#framework = framework
@@ -158,12 +160,8 @@ export class Sessions<
    * because somebody keeps signing in.
    */
   async endAll(user: User, options?: EndAllOptions): Promise<number> {
-    const except = exceptIn(options)
-    return endOthers(
-      except,
-      () => this.find(user),
-      id => this.end(id),
-    )
+    const found = () => this.find(user)
+    return endOthers(exceptIn(options), found, this.end)
   }
 
   /**

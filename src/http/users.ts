@@ -1,7 +1,7 @@
 import { ConfigurationError, FieldError, StoreUnavailableError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
 import { idFrom } from '../ids.ts'
-import { namedOptions, refuseCallback } from '../language/calloptions.ts'
+import { namedOptions } from '../language/calloptions.ts'
 import type { Path } from '../language/paths.ts'
 import { literal } from '../language/values.ts'
 import type { DefaultData, SessionFields } from '../session/types.ts'
@@ -75,7 +75,6 @@ export function byUser(path: Path | undefined, user: unknown): [Path, unknown] {
 }
 
 export function exceptIn(options: unknown): SessionId | undefined {
-  refuseCallback('endAll', [options])
   const { except } = namedOptions('endAll', options, ['except'])
   return except === undefined ? undefined : idFrom(except)
 }

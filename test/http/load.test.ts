@@ -112,7 +112,8 @@ test('other origins may be named whose pages may begin an upgrade', async t => {
     [{ origin: [] }, /load\(\) has no option "origin"; did you mean "origins"/],
     [() => {}, /load\(\) returns a promise/],
   ] as const) {
-    await assert.rejects(sessions.load(nobody, options as never), { name: 'ConfigurationError', message })
+    const load = async () => sessions.load(nobody, options as never)
+    await assert.rejects(load, { name: 'ConfigurationError', message })
   }
 })
 
