@@ -1,9 +1,10 @@
-import { IdTakenError, SessionTooLargeError } from '../errors.ts'
+import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
-import { refuseUnknown } from '../language/calloptions.ts'
+import { factoryOptions } from '../language/calloptions.ts'
 import type { Change, Guard } from '../language/change.ts'
 import { holds } from '../language/guard.ts'
 import type { Path } from '../language/paths.ts'
+import { shown } from '../shown.ts'
 import { givenBy, givenIn } from '../store/encoding.ts'
 import { isEnded, lifeAfter, otherLifetime, type SessionRecord, type Tombstone } from '../store/record.ts'
 import type { Answer, Excerpt, Outcome, Store } from '../store/store.ts'
@@ -21,8 +22,10 @@ export interface MemoryStoreOptions {
 
 /** A store in this process's memory: for tests and for trying things out. Its sessions are lost when the process ends. */
 export function memoryStore(options: MemoryStoreOptions = {}): Store & AsyncDisposable {
-  refuseUnknown('memoryStore()', options, ['clock'])
-  const { clock = () => Date.now() } = options
+  const { clock = () => Date.now() } = factoryOptions('memoryStore', options, ['clock'])
+  if (typeof clock !== 'function') {
+    throw new ConfigurationError(`clock is not a function that returns milliseconds: ${shown(clock)}`)
+  }
   bsonFor('memoryStore')
   return new MemoryStore(clock)
 }

@@ -25,9 +25,11 @@ export interface TestStore extends Store, AsyncDisposable {
  * @throws {ConfigurationError} if the package `bson` is not installed.
  */
 export function memoryStore(options: MemoryStoreOptions = {}): TestStore {
+  // Checks the options.
+  storeInMemory(options)
   const { clock = () => Date.now() } = options
   let passed = 0
-  const store = storeInMemory({ ...options, clock: () => clock() + passed })
+  const store = storeInMemory({ clock: () => clock() + passed })
   // The inner store's clock is ahead of `Date`. Dates passed to it move forward, and dates from it move back.
   const into = (date: Date) => new Date(date.getTime() + passed)
   const back = (date: Date) => new Date(date.getTime() - passed)

@@ -6,7 +6,7 @@ import {
   StoreUnavailableError,
 } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
-import { refuseUnknown } from '../../language/calloptions.ts'
+import { factoryOptions } from '../../language/calloptions.ts'
 import type { Change } from '../../language/change.ts'
 import { holds } from '../../language/guard.ts'
 import { applied } from '../../language/operators.ts'
@@ -51,8 +51,7 @@ export interface MongoDBStoreOptions {
 
 /** Sessions in a MongoDB collection. Each session is one document, and each method is one command on it. */
 export function mongoStore(options: MongoDBStoreOptions): Store & AsyncDisposable {
-  refuseUnknown('mongoStore()', options, ['collection'])
-  const { collection } = options
+  const { collection } = factoryOptions('mongoStore', options, ['collection'])
   assertUsable(collection)
   return joined(new MongoDBStore(collection))
 }

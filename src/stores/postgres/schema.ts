@@ -1,4 +1,4 @@
-import { refuseUnknown } from '../../language/calloptions.ts'
+import { factoryOptions } from '../../language/calloptions.ts'
 import { type Path, partsOf } from '../../language/paths.ts'
 import { literalText, type Names, namesOf, SCHEMA_VERSION, type TableOptions } from './names.ts'
 
@@ -15,10 +15,10 @@ export interface SchemaOptions extends TableOptions {
  * @throws {ConfigurationError} if a name is not valid in PostgreSQL.
  */
 export function schemaOf(options: SchemaOptions = {}): string {
-  refuseUnknown('schemaOf()', options, ['schema', 'table', 'unlogged', 'user'])
-  const names = namesOf(options)
-  const parts = [tables(names, options.unlogged ?? false)]
-  if (options.user !== undefined) parts.push(userIndex(names, options.user))
+  const given = factoryOptions('schemaOf', options, ['schema', 'table', 'unlogged', 'user'])
+  const names = namesOf(given)
+  const parts = [tables(names, given.unlogged ?? false)]
+  if (given.user !== undefined) parts.push(userIndex(names, given.user))
   return parts.join('\n')
 }
 

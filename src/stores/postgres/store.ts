@@ -1,7 +1,7 @@
 import { milliseconds } from '../../duration.ts'
 import { IdTakenError, type StoreUnavailableError } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
-import { refuseUnknown } from '../../language/calloptions.ts'
+import { factoryOptions } from '../../language/calloptions.ts'
 import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
@@ -61,17 +61,19 @@ export interface PostgreSQLStoreOptions extends TableOptions {
   readonly sweepEvery?: number | string
 }
 
+const optionNames = ['pool', 'schema', 'table', 'prepare', 'unlogged', 'sweepEvery'] as const
+
 /**
  * Sessions in PostgreSQL, version 12 or newer. Each session is one row, and each of its fields over 1 KiB another.
  * @throws {ConfigurationError} if `pool` is not a pool, or another option is not valid.
  */
 export function postgresStore(options: PostgreSQLStoreOptions): Store & AsyncDisposable {
-  refuseUnknown('postgresStore()', options, ['pool', 'schema', 'table', 'prepare', 'unlogged', 'sweepEvery'])
-  const names = namesOf(options)
-  const every = milliseconds('sweepEvery', options.sweepEvery ?? '1 minute')
+  const given = factoryOptions('postgresStore', options, optionNames)
+  const names = namesOf(given)
+  const every = milliseconds('sweepEvery', given.sweepEvery ?? '1 minute')
   bsonFor('postgresStore')
-  const connection = new Connection(options.pool, options.prepare)
-  const store = new PostgreSQLStore(connection, names, options, every)
+  const connection = new Connection(given.pool, given.prepare)
+  const store = new PostgreSQLStore(connection, names, given, every)
   // Only reads: one statement for several changes would lock all rows until the last one is changed.
   return joined({
     ...combined(store),

@@ -1,5 +1,6 @@
 import { ConfigurationError, IdTakenError } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
+import { factoryOptions } from '../../language/calloptions.ts'
 import { excerpt } from '../../language/excerpt.ts'
 import { holds } from '../../language/guard.ts'
 import type { Path } from '../../language/paths.ts'
@@ -42,11 +43,9 @@ export interface RedisStoreOptions {
  * Sessions in Redis or Valkey. Each session is one hash, and a change is one script on the fields that it touches.
  * @throws {ConfigurationError} for an option that cannot work.
  */
-export function redisStore({
-  client,
-  prefix = 'session:',
-  replicas = 0,
-}: RedisStoreOptions): Store & AsyncDisposable {
+export function redisStore(options: RedisStoreOptions): Store & AsyncDisposable {
+  const given = factoryOptions('redisStore', options, ['client', 'prefix', 'replicas'])
+  const { client, prefix = 'session:', replicas = 0 } = given
   if (typeof prefix !== 'string' || /[{}]/.test(prefix)) {
     throw new ConfigurationError(
       'prefix is not a text without braces, which would put all sessions on one node of a cluster',

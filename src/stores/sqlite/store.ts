@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises'
 import { milliseconds } from '../../duration.ts'
 import { ConfigurationError, IdTakenError, SessionTooLargeError } from '../../errors.ts'
 import type { SessionId } from '../../ids.ts'
-import { refuseUnknown } from '../../language/calloptions.ts'
+import { factoryOptions } from '../../language/calloptions.ts'
 import type { Change, Guard } from '../../language/change.ts'
 import type { Path } from '../../language/paths.ts'
 import { givenBy, givenIn } from '../../store/encoding.ts'
@@ -45,8 +45,9 @@ export interface SQLiteStoreOptions {
  * @throws {ConfigurationError} if the file cannot be a session store. The file is then left as it is.
  */
 export function sqliteStore(options: SQLiteStoreOptions): Store & AsyncDisposable {
-  refuseUnknown('sqliteStore()', options, ['path', 'database', 'durability', 'sweepEvery'])
-  const { path, database, durability = 'process', sweepEvery = '1 minute' } = options
+  const names = ['path', 'database', 'durability', 'sweepEvery'] as const
+  const given = factoryOptions('sqliteStore', options, names)
+  const { path, database, durability = 'process', sweepEvery = '1 minute' } = given
   if (durability !== 'process' && durability !== 'disk') {
     throw new ConfigurationError(`durability is 'process' or 'disk', not ${JSON.stringify(durability)}`)
   }
