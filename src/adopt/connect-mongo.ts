@@ -1,3 +1,5 @@
+import { factoryOptions } from '../language/calloptions.ts'
+import { assertMethods } from './checks.ts'
 import { isPast } from './other-session.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
@@ -8,7 +10,9 @@ export interface ConnectMongoCollection {
 }
 
 /** For `expressSession`: the sessions that connect-mongo stored, unless it was given `crypto` or `transformId`. */
-export function connectMongo({ collection }: { collection: ConnectMongoCollection }): ExpressSessionStore {
+export function connectMongo(options: { collection: ConnectMongoCollection }): ExpressSessionStore {
+  const { collection } = factoryOptions('connectMongo', options, ['collection'])
+  assertMethods('connectMongo: collection', collection, ['findOne', 'deleteOne'])
   return {
     async load(_id) {
       const document = (await collection.findOne({ _id })) as { session?: unknown; expires?: unknown } | null

@@ -1,3 +1,5 @@
+import { factoryOptions } from '../language/calloptions.ts'
+import { assertMethods } from './checks.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
 /** The method of a pool that is used. A `Pool` of `pg` has it. */
@@ -15,7 +17,9 @@ export interface ConnectPgSimpleOptions {
 
 /** For `expressSession` and `fastifySession`: the sessions that connect-pg-simple stored. */
 export function connectPgSimple(options: ConnectPgSimpleOptions): ExpressSessionStore {
-  const { pool, schemaName, tableName = 'session' } = options
+  const given = factoryOptions('connectPgSimple', options, ['pool', 'schemaName', 'tableName'])
+  const { pool, schemaName, tableName = 'session' } = given
+  assertMethods('connectPgSimple: pool', pool, ['query'])
   const table = [schemaName, tableName].flatMap(name => (name === undefined ? [] : [quoted(name)])).join('.')
   return {
     async load(id) {

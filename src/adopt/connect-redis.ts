@@ -1,3 +1,5 @@
+import { factoryOptions } from '../language/calloptions.ts'
+import { assertMethods } from './checks.ts'
 import { type AdoptingRedisClient, parsedAt } from './redis.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
@@ -11,7 +13,10 @@ export interface ConnectRedisOptions {
 
 /** For `expressSession` and `fastifySession`: the sessions that connect-redis stored. */
 export function connectRedis(options: ConnectRedisOptions): ExpressSessionStore {
-  const { client, prefix = 'sess:', serializer = JSON } = options
+  const given = factoryOptions('connectRedis', options, ['client', 'prefix', 'serializer'])
+  const { client, prefix = 'sess:', serializer = JSON } = given
+  assertMethods('connectRedis: client', client, ['get', 'del'])
+  assertMethods('connectRedis: serializer', serializer, ['parse'])
   return {
     load: id => parsedAt(client, prefix + id, text => serializer.parse(text)),
     destroy: id => client.del(prefix + id),

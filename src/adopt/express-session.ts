@@ -1,5 +1,11 @@
 import type { Adopter, OtherCookie } from './other-session.ts'
-import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
+import {
+  type ExpressSessionStore,
+  idSignedIn,
+  secretsIn,
+  storedOptions,
+  storedSession,
+} from './stored-session.ts'
 
 export interface ExpressSessionOptions extends OtherCookie, ExpressSessionStore {
   /** The option `secret` of express-session: one secret, or a list of all that may have signed a cookie. */
@@ -8,8 +14,9 @@ export interface ExpressSessionOptions extends OtherCookie, ExpressSessionStore 
 
 /** Adopts sessions of express-session: they are in a store, under the id in its signed cookie. */
 export function expressSession(options: ExpressSessionOptions): Adopter {
-  const secrets = secretsIn(options.secret, 'expressSession', 'express-session')
-  return storedSession({ key: 'connect.sid', ...options }, options, value =>
+  const given = storedOptions('expressSession', options, ['secret'])
+  const secrets = secretsIn(given.secret, 'expressSession', 'express-session')
+  return storedSession({ key: 'connect.sid', ...given }, given, value =>
     value.startsWith('s:') ? idSignedIn(value.slice('s:'.length), secrets, 'sha256') : undefined,
   )
 }

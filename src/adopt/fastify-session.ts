@@ -2,7 +2,13 @@ import { createHmac } from 'node:crypto'
 import { ConfigurationError } from '../errors.ts'
 import { shown } from '../shown.ts'
 import { type Adopter, attempted, type OtherCookie } from './other-session.ts'
-import { type ExpressSessionStore, idSignedIn, secretsIn, storedSession } from './stored-session.ts'
+import {
+  type ExpressSessionStore,
+  idSignedIn,
+  secretsIn,
+  storedOptions,
+  storedSession,
+} from './stored-session.ts'
 
 export interface FastifySessionOptions extends OtherCookie, ExpressSessionStore {
   /** The option `secret` of @fastify/session: one secret, a list of all that may have signed a cookie, or a signer. */
@@ -23,14 +29,15 @@ export interface FastifySigner {
 
 /** Adopts sessions of @fastify/session: they are in a store, also one made for express-session, under the id in a signed cookie. */
 export function fastifySession(options: FastifySessionOptions): Adopter {
-  const { secret, cookiePrefix = '', algorithm = 'sha256' } = options
+  const given = storedOptions('fastifySession', options, ['secret', 'cookiePrefix', 'algorithm'])
+  const { secret, cookiePrefix = '', algorithm = 'sha256' } = given
   const unsigned = isSigner(secret)
     ? (value: string) => {
         const { valid, value: id } = secret.unsign(value)
         return valid && id !== null ? id : undefined
       }
     : verifying(secretsIn(secret, 'fastifySession', '@fastify/session'), algorithm)
-  return storedSession({ key: 'sessionId', ...options }, options, value =>
+  return storedSession({ key: 'sessionId', ...given }, given, value =>
     value.startsWith(cookiePrefix) ? unsigned(value.slice(cookiePrefix.length)) : undefined,
   )
 }

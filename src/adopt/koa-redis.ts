@@ -1,3 +1,5 @@
+import { factoryOptions } from '../language/calloptions.ts'
+import { assertFunction, assertMethods } from './checks.ts'
 import type { KoaGenericSessionStore } from './koa-generic-session.ts'
 import { type AdoptingRedisClient, parsedAt } from './redis.ts'
 
@@ -8,7 +10,11 @@ export interface KoaRedisOptions {
 }
 
 /** For `koaGenericSession` and `koaSession`: the sessions that koa-redis stored, read without it. */
-export function koaRedis({ client, unserialize = JSON.parse }: KoaRedisOptions): KoaGenericSessionStore {
+export function koaRedis(options: KoaRedisOptions): KoaGenericSessionStore {
+  const given = factoryOptions('koaRedis', options, ['client', 'unserialize'])
+  const { client, unserialize = JSON.parse } = given
+  assertMethods('koaRedis: client', client, ['get', 'del'])
+  assertFunction('koaRedis: unserialize', unserialize)
   return {
     get: key => parsedAt(client, key, text => unserialize(text)),
     destroy: key => client.del(key),

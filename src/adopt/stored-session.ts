@@ -1,5 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { ConfigurationError } from '../errors.ts'
+import { factoryOptions } from '../language/calloptions.ts'
+import { assertMethods, cookieOptions } from './checks.ts'
 import { type Adopter, attempted, clear, type OtherCookie, withoutCookie } from './other-session.ts'
 
 /** The store of another library's sessions. */
@@ -7,6 +9,20 @@ export interface ExpressSessionStore {
   /** The session with this id, as an object or as JSON; `undefined` or `null` if there is none or it has expired. */
   load(id: string): unknown
   destroy(id: string): unknown
+}
+
+/** What is given as in express-session itself. */
+const advice = { store: 'give its methods, as in { secret, ...connectMongo({ collection }) }' }
+
+/** The checked options of an adopter that takes a store's methods as options. `names`: its own options. */
+export function storedOptions<Options extends OtherCookie & ExpressSessionStore>(
+  adopter: string,
+  options: Options,
+  names: readonly (keyof Options & string)[],
+): Options {
+  const given = factoryOptions(adopter, options, [...names, ...cookieOptions, 'load', 'destroy'], advice)
+  assertMethods(`${adopter}: the store`, given, ['load', 'destroy'])
+  return given
 }
 
 /** Adopts sessions in a store, by the id that `idIn` finds in the cookie's value. */
