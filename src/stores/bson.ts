@@ -48,13 +48,16 @@ export function decodeExactly(bytes: Uint8Array): Fields {
   return bson().deserialize(bytes, { promoteValues: false })
 }
 
-/** Runs `look`, which reads stored fields; `undefined` if they are damaged. Damage in one session must not affect others. */
+/**
+ * Runs `look`, which reads stored fields; `undefined` if they are damaged. Damage in one session must not affect others.
+ * A `SyntaxError` comes from stored JSON, or from a regular expression in BSON. Errors of this library pass through.
+ */
 export function sound<T>(look: () => T): T | undefined {
   try {
     return look()
   } catch (error) {
-    if (error instanceof RangeError || (error instanceof Error && error.name.startsWith('BSON')))
-      return undefined
+    if (error instanceof RangeError || error instanceof SyntaxError) return undefined
+    if (error instanceof Error && error.name.startsWith('BSON')) return undefined
     throw error
   }
 }

@@ -9,7 +9,7 @@ import type { Fields } from '../language/values.ts'
 import type { Update } from '../store/joining.ts'
 import { lifeAfter, otherLifetime } from '../store/record.ts'
 import type { Outcome } from '../store/store.ts'
-import { bsonFor } from './bson.ts'
+import { bsonFor, sound } from './bson.ts'
 import { decodeFields, decodeFieldsExactly, encodeField, type FieldBytes, sizeOfField } from './fieldbytes.ts'
 
 /** What a store has read of a session. */
@@ -70,6 +70,11 @@ export function namesIn({ change, answer }: Update): Set<string> {
 
 function nameOf(path: Path): string {
   return partsOf(path)[0] as string
+}
+
+/** A draft; `undefined` if a field in it is damaged. Then the session is absent, as when it is loaded. */
+export function draftOf(base: Standing, now?: Date): Draft | undefined {
+  return sound(() => new Draft(base, now))
 }
 
 /** A session in memory, to which changes are applied one after another. */

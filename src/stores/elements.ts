@@ -127,6 +127,7 @@ function bufferOf({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength)
 }
 
-function damaged(): RangeError {
+/** For `sound`, which takes it for an absent session. */
+export function damaged(): RangeError {
   return new RangeError('The stored fields are damaged')
 }

@@ -83,22 +83,30 @@ export function decodeFields(fields: Iterable<readonly [name: string, bytes: Fie
   return values
 }
 
+/** `undefined` for other types, and for damaged bytes: `decode` then says what is wrong. */
 function scalarIn(bytes: FieldBytes): unknown {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  const { length } = buffer
   switch (bytes[0]) {
     case INT32:
-      return buffer.readInt32LE(1)
+      return length === 5 ? buffer.readInt32LE(1) : undefined
     case DOUBLE:
-      return buffer.readDoubleLE(1)
+      return length === 9 ? buffer.readDoubleLE(1) : undefined
     case STRING:
-      return buffer.toString('utf8', 5, buffer.length - 1)
+      return length > 5 && buffer.readInt32LE(1) === length - 5 ? textIn(buffer) : undefined
     case BOOLEAN:
-      return bytes[1] === 1
+      return length === 2 ? bytes[1] === 1 : undefined
     case NULL:
-      return null
+      return length === 1 ? null : undefined
     default:
       return undefined
   }
+}
+
+function textIn(buffer: Buffer): string | undefined {
+  const text = buffer.toString('utf8', 5, buffer.length - 1)
+  // Also in place of bytes that are no UTF-8.
+  return text.includes('\ufffd') ? undefined : text
 }
 
 /** Decodes fields for operators, with each number's kind: arithmetic differs for the integer 2 and the double 2. */

@@ -6,7 +6,7 @@ import { givenBy } from '../store/encoding.ts'
 import type { Update } from '../store/joining.ts'
 import type { Outcome } from '../store/store.ts'
 import { assertEncodable } from './bson.ts'
-import { Draft, namesIn, type Standing, type StoredField, type Swap } from './draft.ts'
+import { draftOf, namesIn, type Standing, type StoredField, type Swap } from './draft.ts'
 
 /**
  * A store that keeps each top-level field separately, and whose database cannot apply every change itself. It reads the fields that
@@ -62,7 +62,7 @@ export function updateFields(
   updates: readonly Update[],
   hints: SwapHints,
 ): Promise<Together<Standing>> {
-  return withoutUnencodable(updates, sound => swapUntilDone(store, id, sound, hints))
+  return withoutUnencodable(updates, encodable => swapUntilDone(store, id, encodable, hints))
 }
 
 async function swapUntilDone(
@@ -82,7 +82,8 @@ async function swapUntilDone(
       standing = found
       isFresh = true
     }
-    const draft = new Draft(standing, store.now && new Date(store.now()))
+    const draft = draftOf(standing, store.now && new Date(store.now()))
+    if (!draft) return { results: updates.map(() => fulfilled('absent')) }
     const results = updates.map(update => settled(() => draft.apply(update)))
     if (draft.needsExactSize && !exactSize) {
       exactSize = true
@@ -116,9 +117,9 @@ async function withoutUnencodable<Told>(
   apply: (updates: readonly Update[]) => Promise<Together<Told>>,
 ): Promise<Together<Told>> {
   const faults = updates.map(({ change }) => faultIn(change))
-  const sound = updates.filter((_, index) => faults[index] === undefined)
-  if (sound.length === updates.length) return apply(updates)
-  const { results, ...told } = sound.length > 0 ? await apply(sound) : { results: [] }
+  const encodable = updates.filter((_, index) => faults[index] === undefined)
+  if (encodable.length === updates.length) return apply(updates)
+  const { results, ...told } = encodable.length > 0 ? await apply(encodable) : { results: [] }
   const rest = results.values()
   return {
     ...told,
