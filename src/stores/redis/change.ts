@@ -10,6 +10,7 @@ import {
   NOW,
   REFUSED,
   REPEATED,
+  SOUND,
   script,
   UNINDEXED,
 } from './scripts.ts'
@@ -26,9 +27,8 @@ local meta = call('HGET', key, '_')
 local kind = meta and #meta >= ${HEAD} and byte(meta)
 if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
 local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
-if not (expires > now) then return {${ABSENT}, now} end
+if not (expires > now and ${SOUND}) then return {${ABSENT}, now} end
 if kind == 254 then return {${ENDED}, now} end
-if rev ~= rev then rev = 0 end
 local flags, process, step, til, moves, wanted, count, at = read('<Bc8ddHHH', arg)
 local asksTime, answers, before, indexes = flags % 2 >= 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
 local function told(all, last)
@@ -103,10 +103,10 @@ local function write(i, next)
 end
 
 local function number(whole)
-  local type = byte(whole)
-  if type == 16 then return type, (read('<i4', whole, 2)) end
-  if type == 1 then return type, (read('<d', whole, 2)) end
-  if type == 18 then
+  local type, length = byte(whole), #whole
+  if type == 16 and length == 5 then return type, (read('<i4', whole, 2)) end
+  if type == 1 and length == 9 then return type, (read('<d', whole, 2)) end
+  if type == 18 and length == 9 then
     local n = read('<i8', whole, 2)
     if n > -9007199254740992 and n < 9007199254740992 then return type, n end
   end
@@ -229,7 +229,7 @@ while at <= #arg do
     local i, stamp
     i, stamp, at = read('<Hd', arg, at)
     local whole = stored(i)
-    if (whole and read('<d', whole) or -1) ~= stamp then return reply(${MOVED}, count) end
+    if whole and #whole < 8 or (whole and read('<d', whole) or -1) ~= stamp then return reply(${MOVED}, count) end
   elseif op == 2 then
     local fixed
     fixed, at = read('<d', arg, at)

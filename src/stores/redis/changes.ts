@@ -3,8 +3,9 @@ import type { SessionId } from '../../ids.ts'
 import type { Hints, Together } from '../../store/combining.ts'
 import { givenBy } from '../../store/encoding.ts'
 import type { Update } from '../../store/joining.ts'
-import { assertEncodable } from '../bson.ts'
+import { assertEncodable, sound } from '../bson.ts'
 import type { Life, Standing, Swap } from '../draft.ts'
+import { decodeFieldsExactly } from '../fieldbytes.ts'
 import { type FieldStore, type Missing, type Moved, type Swapped, updateFields } from '../swapping.ts'
 import { change } from './change.ts'
 import { askingFor, outcomesOf, standingOf } from './direct.ts'
@@ -64,7 +65,7 @@ export class Changes implements FieldStore {
     const [bytes, ...values] = await this.#reader.some(id, names)
     const head = headOf(bytes, this.#indexes.now())
     if (!head) return 'absent'
-    return head.isEnded ? 'ended' : standingOf(head, names, values)
+    return head.isEnded ? 'ended' : (standingOf(head, names, values) ?? 'absent')
   }
 
   async swapFields(id: SessionId, swap: Swap, until: number): Promise<Swapped | Moved | Missing> {
@@ -83,7 +84,8 @@ export class Changes implements FieldStore {
     const { status, head, values } = reply
     if (status === ENDED) return 'ended'
     if (status === MOVED) {
-      return { isMoved: true, ...(head && { standing: standingOf(head, program.names, values) }) }
+      const standing = head && standingOf(head, program.names, values)
+      return { isMoved: true, ...(standing && { standing }) }
     }
     const made = status === REPEATED ? values.at(-1)?.readDoubleLE(0) : undefined
     if (!head) throw new StoreUnavailableError('The reply of Redis cannot be read', 'unknown')
@@ -144,6 +146,7 @@ export class Changes implements FieldStore {
     const found = await this.readFields(id, names)
     if (typeof found === 'string') return false
     const fields = [...found.fields].flatMap(([name, field]) => (field ? [[name, field.bytes] as const] : []))
+    if (!sound(() => decodeFieldsExactly(fields))) return false
     const stands = await this.#finder.add(id, paths, fields, {
       expires: Math.max(life.expires, found.expires),
       maxAge: Math.max(life.maxAge, found.maxAge),

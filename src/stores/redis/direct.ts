@@ -5,7 +5,9 @@ import type { Together } from '../../store/combining.ts'
 import type { Update } from '../../store/joining.ts'
 import { otherLifetime } from '../../store/record.ts'
 import type { Outcome } from '../../store/store.ts'
-import { Draft, type Standing, type StoredField } from '../draft.ts'
+import { sound } from '../bson.ts'
+import { draftOf, type Standing, type StoredField } from '../draft.ts'
+import { damaged } from '../elements.ts'
 import { decodeFields, encodeField, type FieldBytes } from '../fieldbytes.ts'
 import { swapped } from '../swapping.ts'
 import type { Head } from './head.ts'
@@ -19,14 +21,28 @@ import { setBy, wantedOf } from './simple.ts'
 /** Bytes before a value: the revision that wrote it. */
 export const STAMP = 8
 
-export function standingOf(head: Head, names: readonly string[], values: Reply['values']): Standing {
-  const fields = new Map<string, StoredField | undefined>()
-  for (const [index, name] of names.entries()) {
-    const value = values[index]
-    fields.set(name, value ? { bytes: value.subarray(STAMP), stamp: value.readDoubleLE(0) } : undefined)
-  }
-  const { rev, size, expires, maxAge } = head
-  return { rev, size, expires, maxAge, fields }
+/** `undefined` if another program has damaged one of these fields. */
+export function standingOf(
+  head: Head,
+  names: readonly string[],
+  values: Reply['values'],
+): Standing | undefined {
+  return sound(() => {
+    const fields = new Map<string, StoredField | undefined>()
+    for (const [index, name] of names.entries()) {
+      const value = values[index]
+      fields.set(name, value ? fieldIn(value) : undefined)
+    }
+    const { rev, size, expires, maxAge } = head
+    return { rev, size, expires, maxAge, fields }
+  })
+}
+
+/** @throws {RangeError} if another program wrote the value. A stamp of -1 stands for no field, and NaN never equals itself. */
+export function fieldIn(value: Buffer): StoredField {
+  const stamp = value.readDoubleLE(0)
+  if (!(stamp >= 0)) throw damaged()
+  return { bytes: value.subarray(STAMP), stamp }
 }
 
 /** Of one change only what it answers with; of several all that they touch, as it was, so that each is worked out here once more. */
@@ -53,7 +69,10 @@ export function outcomesOf(
   if (updates.length === 1 && first) {
     return { results: [{ status: 'fulfilled', value: outcomeOf(first, head, values) }] }
   }
-  const draft = new Draft(standingOf(head as Head, program.names, values))
+  const standing = standingOf(head as Head, program.names, values)
+  const draft = standing && draftOf(standing)
+  // They are made, but nobody can tell what they have come to.
+  if (!draft) return allAre(updates, 'absent')
   const results = updates.map(
     update => ({ status: 'fulfilled', value: draft.apply(update) }) satisfies PromiseSettledResult<Outcome>,
   )
@@ -71,17 +90,23 @@ function outcomeOf({ change, answer }: Update, head: Head | undefined, values: R
   if (!head) return {}
   const other = otherLifetime(change, head.maxAge)
   if (!answer) return { ...other }
-  const fields: [string, FieldBytes][] = []
+  const stored: [string, Buffer][] = []
   const wanted = wantedOf({ id: '', change, answer })
   for (const [index, name] of [...wanted].entries()) {
     const value = values[index]
-    if (value) fields.push([name, value.subarray(STAMP)])
+    if (value) stored.push([name, value])
   }
+  const sets: [string, FieldBytes][] = []
   for (const name of new Set(answer.paths.map(path => partsOf(path)[0] as string))) {
     const set = wanted.has(name) ? undefined : setBy(change, name)
-    if (set) fields.push([name, encodeField(set.arg)])
+    if (set) sets.push([name, encodeField(set.arg)])
   }
-  return { rev: head.rev + 1, fields: excerpt(decodeFields(fields), answer.paths), ...other }
+  const fields = sound(() => {
+    const read = stored.map(([name, value]) => [name, fieldIn(value).bytes] as const)
+    return excerpt(decodeFields([...read, ...sets]), answer.paths)
+  })
+  // The server has made the change, and the session is damaged all the same: it is absent, as when it is loaded.
+  return fields ? { rev: head.rev + 1, fields, ...other } : 'absent'
 }
 
 /** The changes had been made already, and the answer was lost: what they did is known where nothing else came after them. */

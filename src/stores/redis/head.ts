@@ -1,5 +1,5 @@
 import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
-import { HEAD, MEMORY } from './scripts.ts'
+import { HEAD, LAST, MEMORY } from './scripts.ts'
 
 /**
  * The value of the hash field `_`, a name that no session field can have: the mark of the form, then numbers, then the last step of
@@ -39,23 +39,36 @@ export function headOf(bytes: Uint8Array | null | undefined, now: number): Head 
   if (!bytes || bytes.length < HEAD) return undefined
   const head = headIn(bytes)
   const isOurs = bytes[0] === LIVING || bytes[0] === ENDED
-  return isOurs && head.expires > now ? head : undefined
+  return isOurs && head.expires > now && isSound(head) ? head : undefined
+}
+
+/** Whether the numbers can be a session's. The scripts ask the same by `SOUND`: another program may have written any number. */
+function isSound({ expires, absolute, maxAge, rev, size, created, indexed }: Head): boolean {
+  return (
+    expires <= LAST &&
+    ((absolute >= 0 && absolute <= LAST) || absolute === Number.POSITIVE_INFINITY) &&
+    maxAge >= 0 &&
+    maxAge <= LAST &&
+    rev >= 0 &&
+    rev <= Number.MAX_SAFE_INTEGER &&
+    size <= Number.MAX_SAFE_INTEGER &&
+    created >= 0 &&
+    created <= LAST &&
+    indexed >= 0
+  )
 }
 
 export function headIn(bytes: Uint8Array): Head {
   const view = viewOf(bytes)
-  const expires = view.getFloat64(1, true)
-  const maxAge = view.getFloat64(17, true)
   return {
     isEnded: bytes[0] === ENDED,
-    expires,
+    expires: view.getFloat64(1, true),
     absolute: view.getFloat64(9, true),
-    // Others may have written what cannot be.
-    maxAge: Number.isFinite(maxAge) ? maxAge : Math.max(0, expires - Date.now()),
-    rev: view.getFloat64(25, true) || 0,
-    size: view.getFloat64(33, true) || 0,
-    created: view.getFloat64(41, true) || 0,
-    indexed: view.getFloat64(49, true) || 0,
+    maxAge: view.getFloat64(17, true),
+    rev: view.getFloat64(25, true),
+    size: view.getFloat64(33, true),
+    created: view.getFloat64(41, true),
+    indexed: view.getFloat64(49, true),
   }
 }
 

@@ -37,6 +37,15 @@ export const CROWDED = 8
 export const NOW = `local time = call('TIME')
 local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000`
 
+/** The last instant that a date can be, in milliseconds since the epoch. */
+export const LAST = 8.64e15
+
+/** Whether the numbers of a head can be a session's, as `isSound` in `head.ts` decides. NaN is neither less nor greater. */
+export const SOUND =
+  `expires <= ${LAST} and (absolute >= 0 and absolute <= ${LAST} or absolute == math.huge) ` +
+  `and maxAge >= 0 and maxAge <= ${LAST} and rev >= 0 and rev <= ${Number.MAX_SAFE_INTEGER} ` +
+  `and size <= ${Number.MAX_SAFE_INTEGER} and created >= 0 and created <= ${LAST} and indexed >= 0`
+
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
@@ -70,21 +79,20 @@ return {${DONE}, now}`)
 export const end = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
 ${NOW}
-local process, step, til, rev, at = read('<c8ddd', arg)
+local process, step, til, wanted, at = read('<c8ddd', arg)
 local meta = call('HGET', key, '_')
 local kind = meta and #meta >= ${HEAD} and string.byte(meta)
 if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
-local _, expires, _, _, current = read('<Bdddd', meta)
+local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
 if kind == 254 then
   if #meta < ${HEAD + MEMORY} then return {${ENDED}, now} end
   local whose, _, _, done = read('<c8ddd', meta, ${HEAD + 1})
   if whose == process and step == done then return {${DONE}, now} end
 end
-if not (expires > now) then return {${ABSENT}, now} end
+if not (expires > now and ${SOUND}) then return {${ABSENT}, now} end
 if kind == 254 then return {${ENDED}, now} end
-if current ~= current then current = 0 end
 if now > til then return {${LATE}, now} end
-if rev >= 0 and rev ~= current then return {${REFUSED}, now} end
+if wanted >= 0 and wanted ~= rev then return {${REFUSED}, now} end
 local tombstone = string.sub(arg, at)
 local _, ends = read('<Bd', tombstone)
 call('DEL', key)

@@ -10,14 +10,14 @@ import { givenIn } from '../../store/encoding.ts'
 import type { Loaded, Read, Update } from '../../store/joining.ts'
 import { isEnded, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Outcome, Store } from '../../store/store.ts'
-import { assertEncodable, bsonFor } from '../bson.ts'
+import { assertEncodable, bsonFor, sound } from '../bson.ts'
 import type { Standing } from '../draft.ts'
 import { decodeFields, encodeFields, type FieldBytes, sizeOfFields } from '../fieldbytes.ts'
 import { Changes } from './changes.ts'
 import { checkServers, warnOfSkew } from './checks.ts'
 import { commandsOf, type RedisClient } from './client.ts'
 import type { Commands } from './commands.ts'
-import { STAMP } from './direct.ts'
+import { fieldIn, STAMP } from './direct.ts'
 import { redisError } from './errors.ts'
 import { Finder } from './finding.ts'
 import { type Head, headOf, headOfRecord, headOfTombstone, type Step, tombstoneOf } from './head.ts'
@@ -94,15 +94,15 @@ class RedisStore implements CombinableStore<Standing> {
   }
 
   async load(id: SessionId): Promise<Loaded> {
-    const fields = new Map<string, FieldBytes>()
+    const fields = new Map<string, Buffer>()
     let bytes: Buffer | undefined
     for (const [name, value] of await this.#reader.all(id)) {
       if (name === '_') bytes = value
-      else fields.set(name, value.subarray(STAMP))
+      else fields.set(name, value)
     }
     const head = headOf(bytes, Date.now())
     if (!head || !bytes) return undefined
-    return head.isEnded ? tombstoneOf(head, bytes) : recordOf(id, head, decodeFields(fields))
+    return head.isEnded ? tombstoneOf(head, bytes) : sound(() => recordOf(id, head, decodedOf(fields)))
   }
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
@@ -113,9 +113,9 @@ class RedisStore implements CombinableStore<Standing> {
     if (head.isEnded) return tombstoneOf(head, bytes)
     const found = names.flatMap((name, index) => {
       const value = values[index]
-      return value ? [[name, value.subarray(STAMP)] as const] : []
+      return value ? [[name, value] as const] : []
     })
-    return { rev: head.rev, fields: excerpt(decodeFields(found), paths) }
+    return sound(() => ({ rev: head.rev, fields: excerpt(decodedOf(found), paths) }))
   }
 
   /** Part of `Store`; the store that `combined` makes calls `updateTogether` instead. */
@@ -240,6 +240,10 @@ function measured(name: string, value: readonly Uint8Array[]): Uint8Array[] {
   lengths[0].writeUInt16LE(key.length)
   lengths[1].writeUInt32LE(value.reduce((sum, { length }) => sum + length, 0))
   return [lengths[0], key, lengths[1], ...value]
+}
+
+function decodedOf(stored: Iterable<readonly [name: string, value: Buffer]>): Fields {
+  return decodeFields(Array.from(stored, ([name, value]) => [name, fieldIn(value).bytes] as const))
 }
 
 function recordOf(id: SessionId, head: Head, fields: Fields): SessionRecord {
