@@ -33,6 +33,13 @@ export function noneOfData(error: unknown): undefined {
   if (state === undefined || !/^(?:0A|22|54|58|XX)/.test(state)) throw error
 }
 
+/** No row where the server could not convert what is stored of one session (class 22, data exception), which is then damaged. */
+export function noneOfDamaged(error: unknown): readonly [] {
+  const state = error instanceof StoreUnavailableError ? stateOf(error.cause) : undefined
+  if (!state?.startsWith('22')) throw error
+  return []
+}
+
 /** No such table, schema, column, function. */
 const missing = new Set(['42P01', '3F000', '42703', '42883'])
 

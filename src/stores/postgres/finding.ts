@@ -1,9 +1,12 @@
 import type { Guard } from '../../language/change.ts'
 import { holds } from '../../language/guard.ts'
 import type { Path } from '../../language/paths.ts'
-import type { SessionRecord } from '../../store/record.ts'
+import { isEnded, type SessionRecord } from '../../store/record.ts'
+import { sound } from '../bson.ts'
 import type { Connection } from './connection.ts'
+import { noneOfData } from './errors.ts'
 import type { Names } from './names.ts'
+import { loadOne } from './reading.ts'
 import { RECORD, recordIn } from './records.ts'
 import { fieldColumns } from './select.ts'
 import { Parameters } from './statement.ts'
@@ -22,20 +25,26 @@ export async function* findSessions(
   isIndexed: boolean,
 ): AsyncGenerator<SessionRecord> {
   const guards: Guard[] = [{ path, comparator: '=', arg: value }]
-  for (let last = ''; ; ) {
+  const after = (last: string, columnsOf: (parameters: Parameters) => string[]) => {
     const parameters = new Parameters()
-    const columns = ['s.id', ...RECORD, ...fieldColumns(names, 'all', parameters)]
+    const columns = ['s.id', ...columnsOf(parameters)]
     const candidates = isIndexed ? ` AND (${candidate(path, value, parameters)})` : ''
     // The index finds them all at once; by the primary key the server would look at every session.
     const sql =
       `WITH c AS ${isIndexed ? '' : 'NOT '}MATERIALIZED (SELECT s.id FROM ${names.sessions} AS s WHERE ${LIVES}${candidates}) ` +
       `SELECT ${columns.join(', ')} FROM c JOIN ${names.sessions} AS s ON s.id = c.id ` +
       `WHERE c.id > ${parameters.text(last)} COLLATE "C" AND ${LIVES} ORDER BY c.id LIMIT ${PAGE}`
-    const rows = await connection.query(sql, parameters.values, 'none')
+    return connection.query(sql, parameters.values, 'none')
+  }
+  const recordColumns = (parameters: Parameters) => [...RECORD, ...fieldColumns(names, 'all', parameters)]
+  for (let last = ''; ; ) {
+    // Of a page that the server cannot read, each session is loaded alone.
+    const rows = (await after(last, recordColumns).catch(noneOfData)) ?? (await after(last, () => []))
     for (const row of rows) {
       last = row[0] as string
-      const record = recordIn(last, row, 1)
-      if (holds(guards, record.fields)) yield record
+      const found =
+        row.length > 1 ? sound(() => recordIn(last, row, 1)) : await loadOne(connection, names, last)
+      if (found && !isEnded(found) && holds(guards, found.fields)) yield found
     }
     if (rows.length < PAGE) return
   }

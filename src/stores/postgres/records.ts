@@ -3,6 +3,7 @@ import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
 import type { Loaded, Read } from '../../store/joining.ts'
 import type { SessionRecord, Tombstone } from '../../store/record.ts'
+import { sound } from '../bson.ts'
 import type { Row } from './driver.ts'
 import type { Names } from './names.ts'
 import { topOf } from './seen.ts'
@@ -37,7 +38,7 @@ export function loadMany(names: Names, ids: readonly SessionId[]): Statement {
 
 export function loadedIn(id: SessionId, row: Row | undefined): Loaded {
   if (!row) return undefined
-  return tombstoneIn(row) ?? recordIn(id, row, 0)
+  return tombstoneIn(row) ?? sound(() => recordIn(id, row, 0))
 }
 
 /** `at`: where the columns of the record begin. */
@@ -72,7 +73,7 @@ export function readMany(names: Names, ids: readonly SessionId[], paths: readonl
 export function readIn(row: Row | undefined, paths: readonly Path[]): Read {
   if (!row) return undefined
   const fields = () => excerpt(fieldsIn(row, STATE.length, topsOf(paths)), paths)
-  return tombstoneIn(row) ?? { rev: Number(row[0]), fields: fields() }
+  return tombstoneIn(row) ?? sound(() => ({ rev: Number(row[0]), fields: fields() }))
 }
 
 function topsOf(paths: readonly Path[]): string[] {

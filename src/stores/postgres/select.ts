@@ -2,7 +2,7 @@ import type { Fields } from '../../language/values.ts'
 import type { FieldBytes } from '../fields.ts'
 import type { Row } from './driver.ts'
 import type { Names } from './names.ts'
-import { milliseconds, NOW, type Parameters } from './statement.ts'
+import { milliseconds, NOW, type Parameters, SOUND } from './statement.ts'
 import { bytesOfJSON, decoded, valueOfJSON } from './values.ts'
 
 /** Of so many fields each has a column of its own; of more, all that are in the row are asked for. */
@@ -98,5 +98,5 @@ export const STATE = [
 
 /** A session that stands, or what is left of one. `id`: one, or `ANY` of a list. */
 export function standing(columns: readonly string[], names: Names, id: string): string {
-  return `SELECT ${columns.join(', ')} FROM ${names.sessions} AS s WHERE s.id = ${id} AND s.expires > ${NOW}`
+  return `SELECT ${columns.join(', ')} FROM ${names.sessions} AS s WHERE s.id = ${id} AND s.expires > ${NOW} AND ${SOUND}`
 }

@@ -8,7 +8,7 @@ import { givenBy, givenIn } from '../../store/encoding.ts'
 import { joined, type Loaded, type Read, type Update } from '../../store/joining.ts'
 import { otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Outcome, Store } from '../../store/store.ts'
-import { assertEncodable, bsonFor } from '../bson.ts'
+import { assertEncodable, bsonFor, sound } from '../bson.ts'
 import {
   type CombinableStore,
   combined,
@@ -24,10 +24,11 @@ import {
 } from '../fields.ts'
 import { Connection, type PostgreSQLPool } from './connection.ts'
 import type { Row } from './driver.ts'
-import { noneOfData } from './errors.ts'
+import { noneOfDamaged, noneOfData } from './errors.ts'
 import { findSessions } from './finding.ts'
 import { type Names, namesOf, type TableOptions } from './names.ts'
-import { end, insert, load, loadedIn, loadMany, read, readIn, readMany, tombstoneIn } from './records.ts'
+import { loadOne, readOne } from './reading.ts'
+import { end, insert, loadedIn, loadMany, readIn, readMany, tombstoneIn } from './records.ts'
 import { look, seenIn, topOf } from './seen.ts'
 import { fieldsIn } from './select.ts'
 import { assertUsable, inspected, type Server, serverOf } from './server.ts'
@@ -109,13 +110,11 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   }
 
   async load(id: SessionId): Promise<Loaded> {
-    const [row] = await this.#run(load(this.#names, id), 'none')
-    return loadedIn(id, row)
+    return loadOne(this.#connection, this.#names, id)
   }
 
   async read(id: SessionId, paths: readonly Path[]): Promise<Read> {
-    const [row] = await this.#run(read(this.#names, id, paths), 'none')
-    return readIn(row, paths)
+    return readOne(this.#connection, this.#names, id, paths)
   }
 
   async loadMany(ids: readonly SessionId[]): Promise<PromiseSettledResult<Loaded>[]> {
@@ -160,22 +159,25 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
     until: number,
   ): Promise<Outcome | undefined> {
     const statement = simpleUpdate(this.#names, id, change, simple, this.#prefixes)
-    const [row] = await this.#run(statement, 'unknown', until)
+    const [row] = await this.#run(statement, 'unknown', until).catch(noneOfDamaged)
     if (!row) return undefined
     const { whileMaxAge } = change
     const other = whileMaxAge === undefined ? undefined : otherLifetime(change, Number(row[1]))
     if (!answer) return { ...other }
     const at = whileMaxAge === undefined ? 1 : 2
-    const fields = excerpt(fieldsIn(row, at, simple.answered), answer.paths)
-    return { rev: Number(row[0]), fields, ...other }
+    const fields = sound(() => excerpt(fieldsIn(row, at, simple.answered), answer.paths))
+    // The server has made the change, and the session is damaged all the same: it is absent, as when it is loaded.
+    return fields ? { rev: Number(row[0]), fields, ...other } : 'absent'
   }
 
   async readFields(id: SessionId, names: readonly string[], exactSize: boolean): Promise<Standing | Missing> {
     const wanted = exactSize ? 'all' : names
-    const [row] = await this.#run(look(this.#names, id, wanted), 'none')
+    const [row] = await this.#run(look(this.#names, id, wanted), 'none').catch(noneOfDamaged)
     if (!row) return 'absent'
     if (tombstoneIn(row)) return 'ended'
-    const { standing, userKey, now } = seenIn(row, wanted, names)
+    const seen = sound(() => seenIn(row, wanted, names))
+    if (!seen) return 'absent'
+    const { standing, userKey, now } = seen
     this.#ahead = now - Date.now()
     if (userKey !== null) await this.#learn(userKey.slice(0, PREFIX))
     return standing

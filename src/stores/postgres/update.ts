@@ -4,7 +4,7 @@ import type { Swap, Swapped } from '../fields.ts'
 import type { Row } from './driver.ts'
 import type { Names } from './names.ts'
 import { conditionOf, type SimpleChange } from './simple.ts'
-import { milliseconds, NOW, objectOf, Parameters } from './statement.ts'
+import { milliseconds, NOW, objectOf, Parameters, SOUND } from './statement.ts'
 import { PREFIX } from './users.ts'
 import { type Cell, cellOf, decoded, isLarge } from './values.ts'
 
@@ -17,7 +17,7 @@ const MIN_INT32 = -(2 ** 31)
 const MAX_INT32 = 2 ** 31 - 1
 
 /** A session that can be changed: the row alone decides, also where the statement has waited for another one. */
-export const LIVES = `s.ended IS NULL AND s.expires > ${NOW}`
+export const LIVES = `s.ended IS NULL AND s.expires > ${NOW} AND ${SOUND}`
 
 /**
  * Makes a simple change. Its row tells the revision, the lifetime and the fields asked for; none: it has not been made, for

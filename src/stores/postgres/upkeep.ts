@@ -1,9 +1,13 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigurationError } from '../../errors.ts'
 import { type Path, quote } from '../../language/paths.ts'
+import { isEnded } from '../../store/record.ts'
+import { sound } from '../bson.ts'
 import type { Connection } from './connection.ts'
+import { noneOfData } from './errors.ts'
 import { unknownKey } from './finding.ts'
 import type { Names } from './names.ts'
+import { readOne } from './reading.ts'
 import { type SchemaOptions, schemaOf, userIndex } from './schema.ts'
 import { topOf } from './seen.ts'
 import { fieldColumns, fieldsIn } from './select.ts'
@@ -46,21 +50,29 @@ const PAGE = 500
 /** Adds the sessions that were stored before this index existed. */
 async function indexAll(connection: Connection, names: Names, user: Path): Promise<void> {
   const top = topOf(user)
-  for (let last = ''; ; ) {
+  const after = (last: string, fields: readonly string[]) => {
     const parameters = new Parameters()
-    const columns = ['s.id', 's.rev::text', 's.user_key', ...fieldColumns(names, [top], parameters)]
+    const columns = ['s.id', 's.rev::text', 's.user_key', ...fieldColumns(names, fields, parameters)]
     const sql =
       `SELECT ${columns.join(', ')} FROM ${names.sessions} AS s WHERE s.ended IS NULL AND ` +
       `s.id > ${parameters.text(last)} AND (${unknownKey(user, parameters)}) ORDER BY s.id LIMIT ${PAGE}`
-    const rows = await connection.query(sql, parameters.values, 'none')
+    return connection.query(sql, parameters.values, 'none')
+  }
+  for (let last = ''; ; ) {
+    const rows = (await after(last, [top]).catch(noneOfData)) ?? (await after(last, []))
     if (rows.length === 0) return
     last = rows.at(-1)?.[0] as string
-    const keyed = rows.map(row => ({
-      id: row[0] as string,
-      rev: row[1] as string,
-      old: row[2] ?? '',
-      key: userKey(user, fieldsIn(row, 3, [top])),
-    }))
+    const keyed: { id: string; rev: string; old: string; key: string }[] = []
+    for (const row of rows) {
+      const [id, rev, old] = row as [string, string, string | null]
+      const found =
+        row.length > 3
+          ? sound(() => ({ rev, fields: fieldsIn(row, 3, [top]) }))
+          : await readOne(connection, names, id, [top])
+      // Without a key, `find` looks at the session each time: somebody may repair it.
+      if (!found || isEnded(found)) continue
+      keyed.push({ id, rev: String(found.rev), old: old ?? '', key: userKey(user, found.fields) })
+    }
     const update = new Parameters()
     const lists = [
       update.texts(keyed.map(({ id }) => id)),

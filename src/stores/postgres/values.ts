@@ -1,5 +1,6 @@
 import { type Fields, isBSON, isPlain } from '../../language/values.ts'
 import { bsonFor } from '../bson.ts'
+import { damaged } from '../elements.ts'
 import { decodeFieldsExactly } from '../fieldbytes.ts'
 import { decodeFields, encodeField, type FieldBytes, sizeOfField } from '../fields.ts'
 
@@ -121,21 +122,27 @@ function isTold(number: number): boolean {
   return Number.isFinite(number) && !Object.is(number, -0)
 }
 
-/** The value as operators need it: whether 2 is an integer or a double decides what arithmetic makes of it. */
+/**
+ * The value as operators need it: whether 2 is an integer or a double decides what arithmetic makes of it.
+ * @throws what `sound` takes for damage.
+ */
 export function bytesOfJSON(json: unknown): FieldBytes {
   if (typeof json !== 'object' || json === null) return encodeField(json)
   const { d, l, j, b } = json as Tagged
-  const { Double, Long } = bsonFor('postgresStore')
-  if (d !== undefined) return encodeField(isInt32(d) ? new Double(d) : d)
-  if (l !== undefined) return encodeField(Long.fromString(l))
-  return j === undefined ? Buffer.from(b ?? '', 'base64') : encodeField(JSON.parse(j))
+  const { Double } = bsonFor('postgresStore')
+  if (typeof d === 'number') return encodeField(isInt32(d) ? new Double(d) : d)
+  if (typeof l === 'string') return encodeField(BigInt(l))
+  if (typeof j === 'string') return encodeField(JSON.parse(j))
+  if (typeof b === 'string') return Buffer.from(b, 'base64')
+  throw damaged()
 }
 
-/** As MongoDB's driver gives it. */
+/** As MongoDB's driver gives it. Throws as `bytesOfJSON` does. */
 export function valueOfJSON(json: unknown): unknown {
   if (typeof json !== 'object' || json === null) return json
   const { d, j } = json as Tagged
-  return d ?? (j === undefined ? decoded(bytesOfJSON(json)) : JSON.parse(j))
+  if (typeof d === 'number') return d
+  return typeof j === 'string' ? JSON.parse(j) : decoded(bytesOfJSON(json))
 }
 
 /** The same. `isExact`: with numbers as instances of their kinds, as operators have them. */
@@ -143,11 +150,12 @@ export function decoded(bytes: FieldBytes, isExact = false): unknown {
   return (isExact ? decodeFieldsExactly : decodeFields)([['', bytes]])['']
 }
 
+/** Another program may have written any JSON. */
 interface Tagged {
-  readonly d?: number
-  readonly l?: string
-  readonly j?: string
-  readonly b?: string
+  readonly d?: unknown
+  readonly l?: unknown
+  readonly j?: unknown
+  readonly b?: unknown
 }
 
 function isInt32(n: number): boolean {

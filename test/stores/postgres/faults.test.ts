@@ -270,22 +270,16 @@ test('a statement of the app that fails halfway through the same client hides no
 })
 
 for (const [driver, poolOf] of Object.entries({ pg: aPgPool, postgres: aPostgresSql })) {
-  test(`a row that the server cannot read fails the reads of its own session alone: ${driver}`, {
-    skip,
-  }, async t => {
+  test(`a row that the server cannot read hides its own session alone: ${driver}`, { skip }, async t => {
     const table = aTable()
     const store = await aStore(t, { table, pool: await poolOf(t) })
-    const sessions = await together(12, index => aSession(store, { n: index }))
+    const sessions = await together(12, index => aSession(store, { n: 'tea'.repeat(1000 + index) }))
     const [broken, ...whole] = sessions as [SessionRecord, ...SessionRecord[]]
-    // As a foreign hand may have written it; a damaged page does the same.
-    await query(`UPDATE public.${table} SET ended = 'infinity' WHERE id = '${broken.id}'`)
+    // As another program may have written it: text that is no UTF-8.
+    await query(`UPDATE public.${table}_fields SET v = '\\x7bff' WHERE id = '${broken.id}'`)
     for (const look of [store.load, (id: string) => store.read(id, ['n'])]) {
-      const all = await Promise.allSettled([...whole, broken].map(({ id }) => look(id)))
-      assert.ok(hasOutcome('none')((all.pop() as PromiseRejectedResult).reason))
-      assert.deepEqual(
-        all.map(one => one.status === 'fulfilled' && fieldsIn(one.value)),
-        whole.map(({ fields }) => fields),
-      )
+      const all = await Promise.all([...whole, broken].map(({ id }) => look(id)))
+      assert.deepEqual(all.map(fieldsIn), [...whole.map(({ fields }) => fields), undefined])
     }
   })
 }
