@@ -35,8 +35,8 @@ type Columns = [number, number, number, number, number, string | null, Uint8Arra
  * place of an id libsql would end the process.
  */
 const SOUND = `sessions.rowid <= ${Number.MAX_SAFE_INTEGER} AND typeof(id) = 'text' AND v IN (${FORM}, ${ENDED_FORM}) AND
-  created BETWEEN -${LAST_DATE} AND ${LAST_DATE} AND expires <= ${LAST_DATE} AND
-  (absolute IS NULL OR absolute BETWEEN -${LAST_DATE} AND ${LAST_DATE}) AND
+  created BETWEEN 0 AND ${LAST_DATE} AND expires <= ${LAST_DATE} AND
+  (absolute IS NULL OR absolute BETWEEN 0 AND ${LAST_DATE}) AND
   (maxAge > 0 OR v = ${ENDED_FORM}) AND maxAge <= ${LAST_DATE} AND rev BETWEEN 0 AND ${LAST_DATE} AND
   (next IS NULL OR typeof(next) = 'text')`
 
@@ -79,7 +79,7 @@ export class SessionTable {
     this.#setUser = file.prepare('UPDATE sessions SET user = ? WHERE rowid = ?')
     this.#end = file.prepare(
       `UPDATE sessions SET v = ${ENDED_FORM}, created = ?, expires = ?, absolute = NULL, maxAge = 0, rev = 0, next = ?,
-        user = NULL, fields = NULL WHERE id = ? AND v = ${FORM} AND expires > ? AND rev = ifnull(?, rev)`,
+        user = NULL, fields = NULL WHERE id = ? AND v = ${FORM} AND expires > ? AND ${SOUND} AND rev = ifnull(?, rev)`,
     )
     this.#delete = file.prepare('DELETE FROM sessions WHERE id = ?')
     this.#sweep = file.prepare(

@@ -6,7 +6,7 @@ import { betterSQLite, newerNode, root, run } from '../../support/sqlite/drivers
 
 // The tests of this folder once more, with each other driver: two of them on one file in one process would break each other's locks.
 
-const FILES = ['store', 'opening', 'locks', 'full', 'crash', 'drivers'].map(
+const FILES = ['store', 'damage', 'opening', 'locks', 'full', 'crash', 'drivers'].map(
   name => `test/stores/sqlite/${name}.test.ts`,
 )
 
