@@ -21,7 +21,7 @@ import type { Framework } from './exchange.ts'
 import { bindMethods } from './methods.ts'
 import { assertLoadable } from './origins.ts'
 import { Requests, type Using } from './requests.ts'
-import { type Eventual, isPromise, type StoreMaker, StoreSource } from './source.ts'
+import { checkedStore, type Eventual, isPromise, type StoreMaker, StoreSource } from './source.ts'
 import {
   assertRequest,
   type CreatedSession,
@@ -96,12 +96,7 @@ export class Sessions<
   }
 
   set store(store: Store | Promise<Store>) {
-    if (!isPromise<Store>(store) && typeof store?.update !== 'function') {
-      throw new ConfigurationError(
-        'store is not a store: give one, such as memoryStore(), or a promise of one',
-      )
-    }
-    this.#become(isPromise<Store>(store) ? Promise.resolve(store) : store)
+    this.#become(isPromise<Store>(store) ? Promise.resolve(store).then(checkedStore) : checkedStore(store))
   }
 
   /**

@@ -18,10 +18,13 @@ export class StoreSource {
   readonly #context = new AsyncResource('koa-atomic-session:connection')
 
   constructor(store: Eventual<Store>, timeout: number) {
-    this.#store = store
     this.#timeout = timeout
-    if (isPromise<Store>(store)) this.#keepOnceReady(store)
-    else if (typeof store === 'object') store.useTimeout?.(timeout)
+    if (isPromise<Store>(store)) {
+      this.#store = this.#keptOnceReady(store)
+    } else {
+      this.#store = store
+      if (typeof store === 'object') store.useTimeout?.(timeout)
+    }
   }
 
   /** The store, or a promise of it, or `undefined` before it was first needed. Does not connect. */
@@ -45,26 +48,31 @@ export class StoreSource {
   /** One attempt at a time; after a failed one, the next request makes another. */
   #connected(connect: () => Promise<Store>): Promise<Store> {
     if (!this.#connecting) {
-      const connecting = this.#context.runInAsyncScope(connect)
-      this.#connecting = connecting
-      connecting.catch(() => {
+      this.#connecting = this.#keptOnceReady(this.#context.runInAsyncScope(connect))
+      this.#connecting.catch(() => {
         this.#connecting = undefined
       })
-      this.#keepOnceReady(connecting)
     }
     return this.#connecting.catch(unconnected)
   }
 
-  /** Keeps the store once it is connected, so that calls need not wait for a promise. A failure rejects in `ready`. */
-  #keepOnceReady(promise: Promise<Store>): void {
-    promise.then(
-      store => {
-        this.#store = store
-        store.useTimeout?.(this.#timeout)
-      },
-      () => {},
-    )
+  /** The promise of the store, which is kept once it is connected, so that calls need not wait for a promise. */
+  #keptOnceReady(promise: Promise<Store>): Promise<Store> {
+    const ready = promise.then(store => {
+      store.useTimeout?.(this.#timeout)
+      this.#store = store
+      return store
+    })
+    // A failure is told by `ready`, to those who need the store.
+    ready.catch(() => {})
+    return ready
   }
+}
+
+/** Checks what the app gives as its store. */
+export function checkedStore(store: Store | undefined): Store {
+  if (typeof store?.update === 'function') return store
+  throw new ConfigurationError('store is not a store: give one, such as memoryStore(), or a promise of one')
 }
 
 async function letGo(store: Store | Promise<Store>): Promise<void> {

@@ -278,6 +278,44 @@ test('a store may be a promise too', async t => {
   assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
 })
 
+test('a promise of what is no store is refused like the same value without the promise', async t => {
+  const open: unknown = memoryStore
+  for (const [wrong, name] of [
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [{}, 'an object'],
+    [open, 'a function'],
+  ] as const) {
+    const { visitor, errors, sessions } = await anApp(t, { store: Promise.resolve(wrong as Store) }, routes)
+    await assert.rejects(Promise.resolve(sessions.store), notAStore, name)
+    for (const path of ['/write', '/write']) assert.equal((await visitor().get(path)).status, 500, name)
+    assert.equal(errors.length, 2, name)
+    for (const error of errors) assert.ok(notAStore(error), `${name}: ${error}`)
+    assert.equal((await visitor().get('/plain')).status, 200)
+    assert.throws(() => {
+      sessions.store = wrong as Store
+    }, notAStore)
+    await sessions.close()
+  }
+})
+
+function notAStore(error: unknown): boolean {
+  return error instanceof ConfigurationError && error.message.startsWith('store is not a store')
+}
+
+test('a promise of a store that fails as it is set up makes requests fail, not the process', async t => {
+  const fault = new Error('no such option')
+  const store = Object.assign(memoryStore(), {
+    useTimeout() {
+      throw fault
+    },
+  })
+  const { visitor, errors } = await anApp(t, { store: Promise.resolve(store) }, routes)
+  assert.equal((await visitor().get('/write')).status, 503)
+  const [error] = errors
+  assert.ok(error instanceof StoreUnavailableError && error.cause === fault)
+})
+
 /** Whatever is the matter with the store: routes that use the session answer 503 in time, others 200. */
 async function assertUnavailable(t: TestContext, options: AppOptions, prepare = (_: Prepared) => {}) {
   const running = await anApp(t, { timeout: '300ms', ...options }, routes)
