@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { SessionError, StoreUnavailableError } from '../../errors.ts'
 
 type Effect = StoreUnavailableError['outcome']
@@ -20,7 +21,7 @@ const unsent = [
 /** A client's error as a `SessionError`. `mayBeResent`: the client may have sent the command more than once. */
 export function redisError(error: unknown, effect: Effect, mayBeResent: boolean): SessionError {
   if (error instanceof SessionError) return error
-  const message = error instanceof Error ? error.message : String(error)
+  const message = isError(error) ? error.message : String(error)
   const isUnwritten =
     effect === 'none' ||
     (!mayBeResent && (replied.test(message) || unsent.some(beginning => message.startsWith(beginning)))) ||
@@ -32,12 +33,22 @@ export function redisError(error: unknown, effect: Effect, mayBeResent: boolean)
   return new StoreUnavailableError(what, isUnwritten ? 'none' : 'unknown', { cause: error })
 }
 
+/** Whether the server does not have a script that is called by its hash: it may have been restarted. */
+export function isUnknownScript(error: unknown): boolean {
+  return isError(error) && error.message.startsWith('NOSCRIPT')
+}
+
 /** Whether a session's key holds another type of value, which is not a session. */
 export function isOfAnotherType(error: unknown): boolean {
-  return error instanceof Error && /\bWRONGTYPE\b/.test(error.message)
+  return isError(error) && /\bWRONGTYPE\b/.test(error.message)
 }
 
 /** Whether another node of a cluster has the key, or is about to: the one that was asked has done nothing. */
 export function isElsewhere(error: unknown): boolean {
-  return error instanceof Error && /^(?:MOVED|ASK) /.test(error.message)
+  return isError(error) && /^(?:MOVED|ASK) /.test(error.message)
+}
+
+/** Not by `instanceof`: the client may be of another realm (a vm context, a test runner). */
+export function isError(value: unknown): value is Error {
+  return types.isNativeError(value)
 }

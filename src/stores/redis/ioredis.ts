@@ -1,5 +1,6 @@
 import { ConfigurationError } from '../../errors.ts'
 import { type Commands, pattern, type Ran, type Wait } from './commands.ts'
+import { isUnknownScript } from './errors.ts'
 import type { Script } from './scripts.ts'
 
 type Argument = string | Buffer | number
@@ -127,8 +128,4 @@ class IoredisCommands implements Commands {
   #nodes(): IoredisNode[] {
     return this.#client.nodes?.('master') ?? [this.#client as unknown as IoredisNode]
   }
-}
-
-function isUnknownScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT')
 }

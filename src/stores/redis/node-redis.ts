@@ -1,4 +1,5 @@
 import { type Commands, pattern, type Ran, type Wait } from './commands.ts'
+import { isError, isUnknownScript } from './errors.ts'
 import type { Script } from './scripts.ts'
 
 interface Keyed {
@@ -132,11 +133,7 @@ async function waited(multi: Multi, { replicas, ms }: Wait): Promise<Ran> {
     // Of several replies, those that are errors.
     const { replies } = error as { replies?: unknown }
     if (!Array.isArray(replies)) throw error
-    if (replies[0] instanceof Error) throw replies[0]
+    if (isError(replies[0])) throw replies[0]
     return { reply: replies[0], replicas: 0 }
   }
-}
-
-function isUnknownScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT')
 }

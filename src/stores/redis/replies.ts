@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import { type Head, headIn } from './head.ts'
 
 /** A script's reply: what became of the step, and what it tells of the session. */
@@ -38,7 +39,7 @@ export function pairsOf(reply: unknown): [name: string, bytes: Buffer][] {
     for (let at = 0; at + 1 < reply.length; at += 2) pairs.push([String(reply[at]), bytesOf(reply[at + 1])])
     return pairs
   }
-  const entries = reply instanceof Map ? [...reply] : Object.entries(reply)
+  const entries = types.isMap(reply) ? [...reply] : Object.entries(reply)
   return entries.map(([name, bytes]) => [String(name), bytesOf(bytes)])
 }
 

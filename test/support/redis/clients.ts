@@ -27,7 +27,7 @@ const host = '127.0.0.1'
 /** A client that loses its server tells of it by an event, which would end the process if nobody listened. */
 const ignore = () => {}
 
-function nodeRedis(name: string, library: typeof redis): Kind {
+export function ofNodeRedis(name: string, library: typeof redis): Kind {
   return {
     name,
     isIoredis: false,
@@ -62,7 +62,7 @@ function nodeRedis(name: string, library: typeof redis): Kind {
   }
 }
 
-function ofIoredis(name: string, library: typeof ioredis): Kind {
+export function ofIoredis(name: string, library: typeof ioredis): Kind {
   return {
     name,
     isIoredis: true,
@@ -94,13 +94,13 @@ function ofIoredis(name: string, library: typeof ioredis): Kind {
   }
 }
 
-export const nodeRedis6 = nodeRedis('redis 6', redis)
+export const nodeRedis6 = ofNodeRedis('redis 6', redis)
 export const ioredis6 = ofIoredis('ioredis 6', ioredis)
 
 /** Each client that the store is for. */
 export const kinds: readonly Kind[] = [
   nodeRedis6,
-  nodeRedis('redis 5', redis5 as unknown as typeof redis),
+  ofNodeRedis('redis 5', redis5 as unknown as typeof redis),
   ioredis6,
   ofIoredis('ioredis 5', ioredis5 as unknown as typeof ioredis),
   ofIoredis('iovalkey', iovalkey as unknown as typeof ioredis),
