@@ -18,6 +18,8 @@ interface Index {
   readonly loss: string
   /** Whether an index on the same field does what this one is for. */
   isServedBy(existing: Fields): boolean
+  /** Whether an index on the same field does harm, even beside this one. */
+  isHarmedBy(existing: Fields): boolean
 }
 
 /** Only reclaims space: nothing else depends on it. */
@@ -25,7 +27,9 @@ const byExpiry: Index = {
   field: 'expires',
   options: { expireAfterSeconds: 0 },
   loss: 'ended sessions are not removed as they should be',
-  isServedBy: ({ expireAfterSeconds }) => expireAfterSeconds === 0,
+  isServedBy: ({ expireAfterSeconds, partialFilterExpression }) =>
+    expireAfterSeconds === 0 && partialFilterExpression === undefined,
+  isHarmedBy: ({ unique }) => unique === true,
 }
 
 /**
@@ -41,6 +45,7 @@ function byUser(user: Path): Index {
     loss: 'find() and endAll() have to look at every session, or a user cannot have several',
     isServedBy: ({ key: _key, name: _name, v: _v, ns: _ns, background: _background, ...rest }) =>
       isDeepStrictEqual(rest, {}) || isDeepStrictEqual(rest, { partialFilterExpression: filter }),
+    isHarmedBy: ({ unique, expireAfterSeconds }) => unique === true || expireAfterSeconds !== undefined,
   }
 }
 
@@ -76,6 +81,8 @@ async function ensure(
 ): Promise<SessionError | undefined> {
   const { field, options } = index
   const onField = existing.filter(({ key }) => isOnly(key, field))
+  const harmful = onField.find(index.isHarmedBy)
+  if (harmful) return conflictOf(collection, index, harmful)
   if (onField.some(index.isServedBy)) return undefined
   // The server would take another beside it, and this one would go on doing what it does.
   if (index === byExpiry && onField[0]) return conflictOf(collection, index, onField[0])
@@ -85,8 +92,8 @@ async function ensure(
   } catch (error) {
     const code = codeOf(error)
     if (code === INDEX_OPTIONS_CONFLICT || code === INDEX_KEY_SPECS_CONFLICT) {
-      const inTheWay = onField[0] ?? existing.find(({ name }) => name === `${field}_1`)
-      return conflictOf(collection, index, inTheWay, error)
+      const sameName = existing.find(({ name }) => name === `${field}_1`)
+      return conflictOf(collection, index, sameName ?? onField[0], error)
     }
     const failure = mongoError(error, 'unknown')
     return failure instanceof CommandError ? refusalOf(collection, index, error) : failure
@@ -126,12 +133,18 @@ function conflictOf(
   cause?: unknown,
 ): ConfigurationError {
   const name = typeof inTheWay?.name === 'string' ? ` (${inTheWay.name})` : ''
+  const fault =
+    inTheWay && !isOnly(inTheWay.key, field)
+      ? `an index on ${inOneLine(inTheWay.key)} with the name that the index on ${field} needs`
+      : `an index on ${field} with other options than ${inOneLine(options)}`
   return new ConfigurationError(
-    `The collection ${collectionName} has an index on ${field} with other options than ` +
-      `${inspect(options, { depth: null, breakLength: Infinity })}${name}: ${loss}; ` +
-      'drop that index, then call ensureIndex() again',
+    `The collection ${collectionName} has ${fault}${name}: ${loss}; drop that index, then call ensureIndex() again`,
     cause === undefined ? {} : { cause },
   )
+}
+
+function inOneLine(value: unknown): string {
+  return inspect(value, { depth: null, breakLength: Number.POSITIVE_INFINITY })
 }
 
 function refusalOf(

@@ -598,6 +598,67 @@ test('an index on the user’s field that is in the way is named, and sessions e
   assert.equal(theirs?.unique, true)
 })
 
+for (const [what, keys, options] of [
+  ['unique, of another name', { 'data.user': 1 }, { unique: true, name: 'one_per_user' }],
+  ['unique, of another direction', { 'data.user': -1 }, { unique: true, name: 'one_per_user' }],
+  ['one that removes sessions', { 'data.user': 1 }, { expireAfterSeconds: 60, name: 'mine' }],
+] as const) {
+  test(`an index on the user’s field that does harm is reported, even beside ours: ${what}`, {
+    skip: withoutMongoDB,
+  }, async t => {
+    const { store, collection } = opened(t)
+    if (what.endsWith('direction')) await store.ensureIndex?.('user')
+    await collection.createIndex(keys, options)
+    const before = await indexNames(collection)
+    await assert.rejects(Promise.resolve(store.ensureIndex?.('user')), {
+      name: 'ConfigurationError',
+      message: new RegExp(
+        `index on data\\.user with other options .*\\(${options.name}\\): .* drop that index`,
+      ),
+    })
+    assert.deepEqual(await indexNames(collection), [...new Set([...before, 'expires_1'])].sort())
+    await collection.dropIndex(options.name)
+    await store.ensureIndex?.('user')
+    assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
+  })
+}
+
+test('an index that removes only some of the expired sessions is reported', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { store, collection } = opened(t)
+  await collection.createIndex(
+    { expires: 1 },
+    { expireAfterSeconds: 0, partialFilterExpression: { rev: { $gt: 5 } } },
+  )
+  await assert.rejects(Promise.resolve(store.ensureIndex?.()), {
+    name: 'ConfigurationError',
+    message: /index on expires with other options than .*\(expires_1\)/,
+  })
+})
+
+test('an index on another field that has the name of ours is reported with its field', {
+  skip: withoutMongoDB,
+}, async t => {
+  const { collection } = opened(t)
+  await collection.createIndex({ created: 1 }, { name: 'expires_1' })
+  // The Java server takes a name twice.
+  const refusing = withMembers(collection, {
+    createIndex(keys: object, options: object) {
+      if (!('expires' in keys)) return collection.createIndex(keys as never, options)
+      return Promise.reject(
+        new MongoServerError({ message: 'An existing index has the same name', code: 86 }),
+      )
+    },
+  })
+  await assert.rejects(Promise.resolve(storeOf(refusing).ensureIndex?.('user')), {
+    name: 'ConfigurationError',
+    message:
+      /an index on \{ created: 1 \} with the name that the index on expires needs \(expires_1\): .* drop/,
+  })
+  assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
+})
+
 test('an index on expires that is in the way does not keep users from being found by one, and each is told', {
   skip: withoutMongoDB,
 }, async t => {
