@@ -100,20 +100,27 @@ async function ensure(
   }
 }
 
+/** Refusals of a stage, an expression or a command that the server does not have. */
+const unsupported = new Set<unknown>([59, 115, 168, 238, 303, 304, 323, 40324])
+
 /**
- * Whether the server has `$bsonSize`, which it says by an answer or by refusing the question. `$facet` makes a document of
- * nothing, whose size can be asked for even where no session is stored yet.
- * @throws {StoreUnavailableError} where it said neither: then nothing is known.
+ * Whether the server has `$bsonSize`, which it says by an answer or by refusing the question; `undefined` if it failed otherwise,
+ * which may pass. `$facet` makes a document of nothing, whose size can be asked for even where no session is stored yet.
+ * @throws {StoreUnavailableError} where the server could not be asked.
  */
-export async function canMeasure(collection: MongoDBCollection, options: ReadOptions): Promise<boolean> {
+export async function canMeasure(
+  collection: MongoDBCollection,
+  options: ReadOptions,
+): Promise<boolean | undefined> {
   const pipeline = [{ $facet: { none: [{ $limit: 1 }] } }, { $project: { size: { $bsonSize: '$$ROOT' } } }]
   try {
     const [measured] = await collection.aggregate(pipeline, options).toArray()
     return isPlain(measured) && typeof measured.size === 'number'
   } catch (error) {
     const failure = mongoError(error, 'none')
-    if (failure instanceof CommandError) return false
-    throw failure
+    if (!(failure instanceof CommandError)) throw failure
+    const isRefusal = unsupported.has(codeOf(error)) || /\$bsonSize\b/.test((error as Error).message)
+    return isRefusal ? false : undefined
   }
 }
 

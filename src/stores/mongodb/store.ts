@@ -63,7 +63,7 @@ class MongoDBStore implements JoinableStore {
   readonly #collection: MongoDBCollection
   /** For every read: a secondary may not have an acknowledged write yet. */
   readonly #primary: ReadOptions
-  /** Whether the server has `$bsonSize`; `undefined` until it was asked. MongoDB before 4.4 and some compatible servers lack it. */
+  /** Whether the server has `$bsonSize`; `undefined` until it has told. MongoDB before 4.4 and some compatible servers lack it. */
   #measures: boolean | undefined
 
   constructor(collection: MongoDBCollection) {
@@ -220,6 +220,8 @@ class MongoDBStore implements JoinableStore {
     if (untold && isOfConnection(untold.cause)) throw untold
     await ensureIndexes(this.#collection, user)
     if (untold) throw untold
+    // What failed before may work now. It is no failure of the indexes.
+    await this.#learn()
   }
 
   async isIndexed(user?: Path): Promise<boolean> {

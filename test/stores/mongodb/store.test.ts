@@ -581,6 +581,51 @@ test('what the server cannot tell of its abilities does not keep it from making 
   assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
 })
 
+/** Asks a server, whose first answers are these errors, what it can; tells how often, and whether changes are measured then. */
+async function learning(t: TestContext, errors: readonly object[], calls = 1) {
+  const { collection } = opened(t)
+  const left = [...errors]
+  const told = { asked: 0, measures: false }
+  const failing = withMembers(collection, {
+    aggregate: () => ({
+      async toArray() {
+        told.asked++
+        const error = left.shift()
+        if (error) throw new MongoServerError(error)
+        return [{ size: 5 }]
+      },
+    }),
+    async updateOne(filter: Document) {
+      told.measures = '$expr' in filter
+      return { matchedCount: 1 }
+    },
+  })
+  const store = storeOf(failing)
+  for (let call = 0; call < calls; call++) await store.ensureIndex?.('user')
+  await store.update('id', { ...aChange(set('a', 1)), maxSize: 100 })
+  assert.deepEqual(await indexNames(collection), ['_id_', 'data.user_1', 'expires_1'])
+  return told
+}
+
+test('a server whose error passes is asked again whether it measures sessions', {
+  skip: withoutMongoDB,
+}, async t => {
+  for (const code of [1, 43, 46, 63, 70, 96, 146, 150, 175, 237, 13388, 16500]) {
+    const passing = { message: 'a passing error', code }
+    assert.deepEqual(await learning(t, [passing]), { asked: 2, measures: true }, `${code}`)
+    const thrice = [passing, passing, passing]
+    assert.deepEqual(await learning(t, thrice, 2), { asked: 4, measures: true }, `${code}`)
+    assert.deepEqual(await learning(t, [...thrice, passing], 2), { asked: 4, measures: false }, `${code}`)
+  }
+})
+
+test('a server that cannot measure sessions is asked once', { skip: withoutMongoDB }, async t => {
+  const refusals = [59, 115, 168, 238, 303, 304, 323, 40324].map(code => ({ message: 'not supported', code }))
+  for (const error of [...refusals, { message: "invalid operator '$bsonSize'", code: 15999 }]) {
+    assert.deepEqual(await learning(t, [error], 2), { asked: 1, measures: false }, `${error.code}`)
+  }
+})
+
 test('an index on the user’s field that is in the way is named, and sessions expire all the same', {
   skip: withoutMongoDB,
 }, async t => {
