@@ -1,6 +1,8 @@
 import type { PushModifiers } from './change.ts'
 import { compare } from './compare.ts'
-import { isContainer, isPlain } from './values.ts'
+import { valueAt } from './excerpt.ts'
+import type { Path } from './paths.ts'
+import { isPlain } from './values.ts'
 import { ValueSet } from './valueset.ts'
 
 /** As MongoDB's `$push` with `$each`: inserts, then sorts, then slices. */
@@ -41,10 +43,10 @@ export function without(
 
 function orderOf(sort: NonNullable<PushModifiers['sort']>): (a: unknown, b: unknown) => number {
   if (typeof sort === 'number') return (a, b) => compare(a, b) * sort
-  const keys = Object.entries(sort).map(([field, direction]) => ({ parts: field.split('.'), direction }))
+  const keys = Object.entries(sort)
   return (a, b) => {
-    for (const { parts, direction } of keys) {
-      const order = compare(sortKey(a, parts), sortKey(b, parts)) * direction
+    for (const [path, direction] of keys) {
+      const order = compare(sortKey(a, path), sortKey(b, path)) * direction
       if (order !== 0) return order
     }
     return 0
@@ -52,12 +54,6 @@ function orderOf(sort: NonNullable<PushModifiers['sort']>): (a: unknown, b: unkn
 }
 
 /** What is missing sorts as null, and so does any element that is no object. */
-function sortKey(element: unknown, parts: readonly string[]): unknown {
-  if (!isPlain(element)) return null
-  let current: unknown = element
-  for (const part of parts) {
-    if (!isContainer(current) || !Object.hasOwn(current, part)) return null
-    current = (current as Record<string, unknown>)[part]
-  }
-  return current ?? null
+function sortKey(element: unknown, path: Path): unknown {
+  return isPlain(element) ? (valueAt(element, path) ?? null) : null
 }

@@ -234,6 +234,11 @@ test('push sorts objects by their fields, what is missing as null', () => {
     a: [{ l: [1] }, { l: [2] }],
   })
   assertGives({ a: [[1], [2]] }, push('a', [], { sort: { 0: -1 } }), { a: [[1], [2]] })
+  const lists = [{ l: [2, 3] }, { l: [1] }, { l: { length: 0 } }]
+  assertGives({ a: lists }, push('a', [], { sort: { 'l.length': 1 } }), { a: lists })
+  assertGives({ a: lists }, push('a', [], { sort: { 'l.length': -1 } }), {
+    a: [lists[2], lists[0], lists[1]],
+  })
 })
 
 test('addToSet adds what is not there yet, once', () => {

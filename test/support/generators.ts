@@ -232,7 +232,7 @@ const someModifiers: fc.Arbitrary<PushModifiers> = fc
       slice: fc.integer({ min: -4, max: 4 }),
       sort: fc.oneof(
         fc.constantFrom<1 | -1>(1, -1),
-        fc.dictionary(fc.constantFrom('a', 'b', 'a.b', 'a.0'), fc.constantFrom<1 | -1>(1, -1), {
+        fc.dictionary(fc.constantFrom('a', 'b', 'a.b', 'a.0', 'a.length'), fc.constantFrom<1 | -1>(1, -1), {
           minKeys: 1,
           maxKeys: 2,
           noNullPrototype: true,
