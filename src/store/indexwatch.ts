@@ -24,9 +24,9 @@ export class IndexWatch {
 
   inserted(store: Store): void {
     if (this.#isOver || !store.isIndexed || ++this.#inserts % INSERTS > 0) return
-    store.isIndexed(this.#user).then(
-      isIndexed => {
-        if (!isIndexed && !this.#isOver) warn(this.#user)
+    lossOf(store, this.#user).then(
+      loss => {
+        if (loss !== undefined && !this.#isOver) warn(loss)
         this.#isOver = true
       },
       // The check failed; it is repeated later.
@@ -35,10 +35,20 @@ export class IndexWatch {
   }
 }
 
-function warn(user: Path | undefined): void {
-  const loss = user === undefined ? '' : `, and find() and endAll() look at every session for its ${user}`
+/** What is slow or left undone without the indexes; `undefined` if they are there. */
+async function lossOf(store: Store, user: Path | undefined): Promise<string | undefined> {
+  if (await store.isIndexed?.(user)) return undefined
+  if (user === undefined) return PILE_UP
+  const finding = `find() and endAll() look at every session for its ${user}`
+  // Some stores remove expired sessions without `ensureIndex`.
+  return (await store.isIndexed?.()) ? finding : `${PILE_UP}, and ${finding}`
+}
+
+const PILE_UP = 'expired sessions pile up'
+
+function warn(loss: string): void {
   process.emitWarning(
-    `The session store lacks its indexes: expired sessions pile up${loss}. Call sessions.ensureIndex() each time the app starts`,
+    `The session store lacks its indexes: ${loss}. Call sessions.ensureIndex() each time the app starts`,
     'SessionWarning',
   )
 }
