@@ -1,6 +1,7 @@
 import { FieldError } from '../errors.ts'
 import { didYouMean } from '../language/calloptions.ts'
 import { isFieldName, quote } from '../language/paths.ts'
+import { dotIn, faultOfPath, wayOfMember } from './view.ts'
 
 /** What test runners, loggers and serializers ask of any value, to find out what it is. */
 const askedOfAnything = new Set(['then', 'toJSON', 'asymmetricMatch', 'nodeType', 'tagName', 'hasAttribute'])
@@ -13,7 +14,7 @@ export function isAskedOfAnything(name: string): boolean {
 /** `handle` is what the app calls it, such as `ctx.session`; `members` are the names of what it has. */
 export function notLoaded(handle: string, name: string, members: readonly string[]): FieldError {
   const ways = [`\`const session = await ${handle}()\` and \`session${read(name)}\``]
-  if (isFieldName(name)) ways.push(`\`await ${handle}.get(${quote(name)})\``)
+  if (!faultOfPath([name])) ways.push(`\`await ${handle}.get(${quote(name)})\``)
   // No more is guessed, since many a field is somewhat like a command: user and unset.
   const alike = members.filter(member => member[0] === name[0])
   return new FieldError(
@@ -40,7 +41,12 @@ export function notKept(handle: string, key: string | symbol, removing = false):
 function way(handle: string, key: string | symbol, removing: boolean): string {
   if (typeof key === 'symbol') return ', and a session holds nothing under a symbol'
   if (!removing && key === 'maxAge') return `: use \`${handle}.touch(maxAge)\``
+  const member = wayOfMember(handle, key)
+  if (member) return `, and ${quote(key)} cannot be a field: ${member}`
   if (!isFieldName(key)) return `, and ${quote(key)} cannot be a field`
+  if (key.includes('.')) return `. ${dotIn(key)}`
+  const fault = faultOfPath(key)
+  if (fault) return `. ${fault.message}`
   return removing ? `: use \`${handle}.unset(${quote(key)})\`` : `: use \`${handle}.set(${quote(key)}, …)\``
 }
 

@@ -1,5 +1,5 @@
 import { FieldError } from '../errors.ts'
-import { isFieldName, isVisibleKey, pathOf, quote } from '../language/paths.ts'
+import { isFieldName, isVisibleKey, type PathLike, pathOf, quote } from '../language/paths.ts'
 import { copied, type Fields, isContainer, ownCopy } from '../language/values.ts'
 
 const views = new WeakMap<object, object>()
@@ -21,22 +21,35 @@ export function plain(fields: Fields): Fields {
 }
 
 /** What to do in place of assigning a member of the session. */
-const ways = new Map([
-  ['maxAge', 'session.touch(maxAge) gives the session another lifetime'],
-  ['expires', 'session.touch() moves it'],
-  ['id', 'session.regenerate() gives the session a new one'],
-  ['created', 'it tells when the session was first stored'],
-  ['isNew', 'it tells whether nothing is stored yet'],
+const ways = new Map<string, (session: string) => string>([
+  ['maxAge', session => `${session}.touch(maxAge) gives the session another lifetime`],
+  ['expires', session => `${session}.touch() moves it`],
+  ['id', session => `${session}.regenerate() gives the session a new one`],
+  ['created', () => 'it tells when the session was first stored'],
+  ['isNew', () => 'it tells whether nothing is stored yet'],
 ])
 
-/** Says what to do in place of what was tried: an assignment would be lost, since only commands reach the store. */
-export function notAssignable(path: string | symbol, removing = false): FieldError {
-  if (typeof path === 'symbol')
-    return new FieldError('A session has no symbols: fields have names', String(path))
-  if (!isFieldName(path) && isVisibleKey(path) && !path.startsWith('_')) {
-    const way = ways.get(path) ?? 'it is a member of every session, so no field can have its name'
-    return new FieldError(`session.${path} is read-only: ${way}`, path)
-  }
+/** The same for any name; `undefined` if it is the name of no member. `session` is what the app calls it. */
+export function wayOfMember(session: string, name: string): string | undefined {
+  if (isFieldName(name) || !isVisibleKey(name) || name.startsWith('_')) return undefined
+  return ways.get(name)?.(session) ?? 'it is a member of every session, so no field can have its name'
+}
+
+/**
+ * Says what to do in place of what was tried: an assignment would be lost, since only commands reach the store. `above` is the path
+ * of the object that would have had the key; the session itself without it.
+ */
+export function notAssignable(key: string | symbol, removing = false, above?: string): FieldError {
+  if (typeof key === 'symbol')
+    return new FieldError('A session has no symbols: fields have names', String(key))
+  const way = above === undefined ? wayOfMember('session', key) : undefined
+  if (way) return new FieldError(`session.${key} is read-only: ${way}`, key)
+  const path = above === undefined ? key : `${above}.${key}`
+  if (key.includes('.')) return new FieldError(dotIn(key), path)
+  return readOnly(path, removing)
+}
+
+function readOnly(path: string, removing = false): FieldError {
   const fault = faultOfPath(path)
   if (fault) return fault
   const command = removing ? `unset(${quote(path)})` : `set(${quote(path)}, …)`
@@ -46,8 +59,13 @@ export function notAssignable(path: string | symbol, removing = false): FieldErr
   )
 }
 
+/** A command would take the key for a path, and write somewhere else. */
+export function dotIn(key: string): string {
+  return `No key may hold a dot, and ${quote(key)} does: it would be the path of a field inside another`
+}
+
 /** What is wrong with a path that no command would take either. */
-function faultOfPath(path: string): FieldError | undefined {
+export function faultOfPath(path: PathLike): FieldError | undefined {
   try {
     pathOf(path)
     return undefined
@@ -103,26 +121,22 @@ class Viewing implements ProxyHandler<object> {
   }
 
   deleteProperty(_target: object, key: string | symbol): never {
-    throw notAssignable(this.#below(key), true)
+    throw notAssignable(key, true, this.#path)
   }
 
   setPrototypeOf(): never {
-    throw notAssignable(this.#path)
+    throw readOnly(this.#path)
   }
 
   preventExtensions(): never {
-    throw notAssignable(this.#path)
+    throw readOnly(this.#path)
   }
 
   #refusal(target: object, key: string | symbol): FieldError {
     const isThere = Object.hasOwn(target, key) && key !== 'length'
     return Array.isArray(target) && !isThere && typeof key === 'string'
       ? notResizable(this.#path, key)
-      : notAssignable(this.#below(key))
-  }
-
-  #below(key: string | symbol): string | symbol {
-    return typeof key === 'symbol' ? key : `${this.#path}.${key}`
+      : notAssignable(key, false, this.#path)
   }
 }
 

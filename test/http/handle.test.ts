@@ -118,8 +118,16 @@ test('what is assigned to ctx.session, deleted from it or defined on it throws, 
       'delete ctx.session.user': '`ctx.session.unset("user")`',
       'Reflect.deleteProperty(ctx.session, "user")': '`ctx.session.unset("user")`',
       'ctx.session.maxAge = 1000': '`ctx.session.touch(maxAge)`',
-      'ctx.session.id = ""': '"id" cannot be a field',
-      'ctx.session.set = 1': '"set" cannot be a field',
+      'ctx.session.id = ""': '"id" cannot be a field: ctx.session.regenerate() gives the session a new one',
+      'ctx.session.expires = new Date()': '"expires" cannot be a field: ctx.session.touch() moves it',
+      'ctx.session.set = 1': '"set" cannot be a field: it is a member of every session',
+      'ctx.session.$x = 1': '"$x" begins with $',
+      'delete ctx.session.$x': '"$x" begins with $',
+      'ctx.session[""] = 1': 'is empty',
+      'ctx.session["a\\0"] = 1': 'holds a NUL',
+      'ctx.session["x".repeat(200)] = 1': 'is longer than 128 bytes',
+      'ctx.session["a.b"] = 1': 'No key may hold a dot, and "a.b" does',
+      'delete ctx.session["a.b"]': 'No key may hold a dot, and "a.b" does',
       'delete ctx.session.set': '"set" cannot be a field',
       'ctx.session.__proto__ = {}': '"__proto__" cannot be a field',
       'ctx.session._user = 1': '"_user" cannot be a field',
@@ -132,6 +140,17 @@ test('what is assigned to ctx.session, deleted from it or defined on it throws, 
     for (const [code, way] of Object.entries(attempts)) {
       const message = messageOf(() => sloppily(code, { ctx, Object, Reflect }))
       assert.ok(message.includes(way), `${code}: ${message}`)
+      if (!way.startsWith('`')) assert.doesNotMatch(message, /\.(?:un)?set\(/, code)
+    }
+  })
+})
+
+test('no command is advised for reading what it could not name', async t => {
+  await aRequest(t, ctx => {
+    for (const name of ['', 'a.b', 'a\0', 'x'.repeat(200)]) {
+      const message = messageOf(() => Reflect.get(ctx.session, name))
+      assert.match(message, /^ctx\.session is not loaded/)
+      assert.doesNotMatch(message, /\.get\(/, name)
     }
   })
 })

@@ -112,7 +112,8 @@ test('what cannot be assigned is told what works, and never a command that would
   ]
   for (const [path, message] of told) {
     for (const removing of [false, true]) {
-      const error = notAssignable(path, removing)
+      const [key = '', above] = path.split('.').reverse()
+      const error = notAssignable(key, removing, above)
       assert.ok(error instanceof FieldError)
       assert.equal(error.path, path)
       assert.match(error.message, message)
@@ -121,6 +122,19 @@ test('what cannot be assigned is told what works, and never a command that would
       if (advised !== undefined) assert.equal(pathOf(advised), path)
     }
   }
+})
+
+test('a key with a dot is refused, and no command is advised that would write another place', () => {
+  for (const above of [undefined, 'cart']) {
+    for (const removing of [false, true]) {
+      const error = notAssignable('a.b', removing, above)
+      assert.match(error.message, /^No key may hold a dot, and "a\.b" does/)
+      assert.doesNotMatch(error.message, /set\(/)
+      assert.equal(error.path, above ? 'cart.a.b' : 'a.b')
+    }
+  }
+  const view = aView() as unknown as Record<string, unknown>
+  assert.throws(() => (view['a.b'] = 1), { name: 'FieldError', message: /No key may hold a dot/ })
 })
 
 test('a symbol is no name of a field', () => {
