@@ -1,6 +1,9 @@
 import { IdTakenError, SessionError, StoreUnavailableError } from '../../errors.ts'
 import { isLocked, locked } from './errors.ts'
 
+/** As they are now, since tests put timers of their own in their place, which would never run. */
+const { setImmediate, setTimeout } = globalThis
+
 /** One call that writes, with the functions that answer it. */
 interface Call {
   /** Within the transaction: reads, decides and writes. */

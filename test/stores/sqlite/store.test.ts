@@ -296,3 +296,12 @@ for (const [what, options, message] of wrong) {
     assert.throws(() => sqliteStore(options as SQLiteStoreOptions), isConfigurationError(message))
   })
 }
+
+test('a test that has mocked all timers can write, read and close', async t => {
+  const store = sqliteStore({ path: aPath(t) })
+  t.mock.timers.enable()
+  const { id } = await aSession(store, { n: 1 })
+  assert.deepEqual(await store.update(id, aChange(inc('n'))), {})
+  assert.deepEqual(await fieldsOf(store, id), { n: 2 })
+  await store.close?.()
+})
