@@ -50,13 +50,19 @@ export type Sessions<Data = DefaultData, User extends string = string> = KoaSess
   User
 >
 
-/** The function, with the module's other exports as its properties, so that `require()` gives both. */
-const Session = Object.assign(
+const withExports = Object.assign(
   sessionWith((collection: MongoDBCollection) => mongoStore({ collection })),
   errors,
   { joined, mongoStore },
 )
-// TypeScript's `import Session` without `esModuleInterop` becomes `require('koa-atomic-session').default`.
-Object.assign(Session, { default: Session })
+
+/**
+ * The function, with the module's other exports as its properties, so that `require()` gives both. TypeScript's `import Session`
+ * without `esModuleInterop` becomes `require('koa-atomic-session').default`.
+ */
+const Session: typeof withExports & {
+  readonly default: typeof withExports
+  readonly 'module.exports': typeof withExports
+} = Object.assign(withExports, { default: withExports, 'module.exports': withExports })
 
 export { joined, mongoStore, Session as default, Session as 'module.exports' }

@@ -39,8 +39,9 @@ before(async () => {
 test('require() gives the function itself, with everything else as its properties', async () => {
   const program = `
     const Session = require('koa-atomic-session')
-    console.log(typeof Session, typeof Session.mongoStore, new Session.SessionEndedError().status)`
-  assert.equal(await printed('commonjs', program), 'function function 401')
+    console.log(typeof Session, typeof Session.mongoStore, new Session.SessionEndedError().status)
+    console.log(Session.default === Session, Session['module.exports'] === Session)`
+  assert.equal(await printed('commonjs', program), 'function function 401\ntrue true')
 })
 
 test('require() gives, on each path, all that import gives and the types declare', async () => {
@@ -50,7 +51,7 @@ test('require() gives, on each path, all that import gives and the types declare
     const require = createRequire(process.cwd() + '/program.js')
     for (const path of ${JSON.stringify(names)}) {
       const name = path.replace('.', 'koa-atomic-session')
-      const { 'module.exports': _, ...imported } = await import(name)
+      const imported = { ...(await import(name)) }
       const required = require(name)
       const differing = Object.keys(imported).filter(key => imported[key] !== required[key])
       if (Object.keys(imported).length === 0 || differing.length > 0) console.log(path, differing)

@@ -1,5 +1,5 @@
 import type { ObjectId } from 'bson'
-import type { CreatedSession, Sessions } from '../../src/index.ts'
+import type { CreatedSession, default as required, Sessions } from '../../src/index.ts'
 import type { Bytes, Int64, Read } from '../../src/language/types/values.ts'
 import type {
   AnySession,
@@ -15,6 +15,10 @@ import { type Cart, type Folder, handle, index, is, type Shop, session, text } f
 declare function Session<Data extends ValidData<Data>>(): SessionHandle<Data>
 declare const sessions: Sessions<Shop>
 declare const untyped: SessionHandle<Untyped>
+
+export function requiring(session: typeof required): (typeof required)['default'][] {
+  return [session, session.default, session['module.exports']]
+}
 
 export async function loading() {
   is<LoadedSession<Shop>>()(await handle())
