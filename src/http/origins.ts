@@ -63,10 +63,13 @@ export function assertOrigin(exchange: Exchange, trusted: ReadonlySet<string>, m
   }
   if (origin === '') return false
   if (isOwn(origin, exchange)) return true
+  const { host, givenHost, isSecure } = exchange
+  // A framework may take the part after an @ for the host, which would look like the origin.
+  const to = `${isSecure ? 'https' : 'http'}://${givenHost.includes('@') ? givenHost : host}`
   throw refusal(
     'origin',
     message,
-    `Origin is ${shown(origin)}, and the request went to ${shown(`${exchange.isSecure ? 'https' : 'http'}://${exchange.host}`)}; the option ` +
+    `Origin is ${shown(origin)}, and the request went to ${shown(to)}; the option ` +
       'origins allows other origins. Behind a proxy, set app.proxy = true and let the proxy send X-Forwarded-Host and ' +
       'X-Forwarded-Proto',
   )

@@ -304,6 +304,13 @@ test('a host that no proxy vouches for, or that is none, makes no origin this on
   }
 })
 
+test('what is wrong with a host that has an @ can be seen in the error', async t => {
+  const running = await aGuardedApp(t)
+  assert.equal(await statusOf(running, { Host: 'x@app', Origin: 'https://app' }), 403)
+  const [error] = running.errors as [InvalidCSRFTokenError]
+  assert.match(String(error.cause), /Origin is 'https:\/\/app', and the request went to 'http:\/\/x@app'/)
+})
+
 test('a request without any host is refused, and nothing breaks', async t => {
   const { url, visitor, errors } = await aGuardedApp(t)
   const socket = connect(Number(new URL(url).port), '127.0.0.1')
