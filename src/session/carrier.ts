@@ -34,7 +34,7 @@ export type Derive = (what: 'heir' | 'adopt', from: string, nonce?: string) => S
 /** Reads and sets the visitor's cookie. */
 export interface Carrier {
   presented(): Verified | undefined
-  /** False once the response's headers have been sent. */
+  /** False once the response's headers have been sent, or if there is no response. */
   canCarry(): boolean
   /** Gives the visitor this id, from now until `expires`. */
   carry(presented: Presented, expires: Date): void
@@ -62,7 +62,7 @@ export function assertCarries(session: { readonly carrier: Carrier; readonly isV
   }
   if (session.carrier.canCarry()) return
   throw new HeadersSentError(
-    'The session needs a cookie and the response has begun: write to a new session, regenerate it or ' +
-      'create its CSRF token before the headers are sent',
+    'The session needs a cookie, and none can be set: the response has begun, or there is none, as with load(request). Write to a ' +
+      'new session, regenerate it or create its CSRF token in a request of its visitor, before the headers are sent',
   )
 }
