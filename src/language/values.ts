@@ -112,13 +112,14 @@ export function copied(value: unknown): unknown {
   return ownCopy(value)
 }
 
-/** A copy of a value that can be changed in place: a date, bytes, or one of BSON's types. Other values are returned as they are. */
+/** A copy of a value that can be changed in place: a date, bytes, a regular expression, or one of BSON's types. Other values are returned as they are. */
 export function ownCopy<T>(value: T): T
 export function ownCopy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   // Not by `instanceof`: the value may come from another realm (a vm context, a test runner).
   if (types.isDate(value)) return new Date(value.getTime())
   if (types.isUint8Array(value)) return bytesOf(value)
+  if (types.isRegExp(value)) return new RegExp(value)
   return isBSON(value) ? ownCopyOfBSON(value) : value
 }
 
@@ -149,8 +150,15 @@ function ownCopyOfBSON(value: BSONInstance): BSONInstance {
     case 'Long':
       return constructed(value, [low, high, unsigned])
     default:
-      return value
+      return copyOfOthers(value)
   }
+}
+
+/** Types that only other programs store, such as Timestamp, Code and DBRef. */
+function copyOfOthers(value: BSONInstance): BSONInstance {
+  const copy = Object.create(Object.getPrototypeOf(value))
+  for (const [name, member] of Object.entries(value)) copy[name] = copied(member)
+  return copy
 }
 
 /** Calls the constructor of BSON's base class, whose arguments are known, but with the class of `like`: a UUID stays a UUID. */

@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { Binary, Decimal128, Long, MaxKey, ObjectId, Timestamp, UUID } from 'bson'
+import {
+  Binary,
+  BSONRegExp,
+  Code,
+  DBRef,
+  Decimal128,
+  Long,
+  MaxKey,
+  ObjectId,
+  serialize,
+  Timestamp,
+  UUID,
+} from 'bson'
 import fc from 'fast-check'
 import { FieldError } from '../../src/errors.ts'
 import { equal } from '../../src/language/compare.ts'
@@ -108,6 +120,34 @@ test('BSON’s own types are taken as copies of their class, the odd ones and im
   }
   for (const value of [new MaxKey(), Timestamp.fromNumber(1), { _bsontype: 'ObjectId', id: 'x' }]) {
     assert.throws(() => literal(value, 'v'), FieldError)
+  }
+})
+
+test('a value of a type that only other programs store is handed out as a copy', () => {
+  const oid = new ObjectId()
+  const stored: [make: () => object, change: (copy: never) => unknown][] = [
+    [() => new Timestamp({ t: 1, i: 2 }), (copy: { low: number }) => (copy.low = 99)],
+    [() => new BSONRegExp('a', 'i'), (copy: BSONRegExp) => (copy.pattern = 'b')],
+    [() => new Code('f', { list: [1] }), (copy: Code) => (copy.code = 'g')],
+    [() => new Code('f', { list: [1] }), (copy: Code) => copy.scope?.list.push(2)],
+    [() => new DBRef('users', oid, 'shop', { seen: new Date(5) }), (copy: DBRef) => (copy.db = 'other')],
+    [
+      () => new DBRef('users', oid, 'shop', { seen: new Date(5) }),
+      (copy: DBRef) => copy.fields.seen.setTime(6),
+    ],
+    [() => new MaxKey(), (copy: { more?: number }) => (copy.more = 1)],
+    [() => /a/gi, (copy: RegExp) => (copy.lastIndex = 1)],
+  ]
+  for (const [make, change] of stored) {
+    const value = make()
+    for (const copy of [ownCopy(value), copied({ value }).value]) {
+      assert.deepEqual(copy, value)
+      assert.deepEqual(serialize({ copy }), serialize({ copy: value }))
+      assert.equal(Object.getPrototypeOf(copy), Object.getPrototypeOf(value))
+      change(copy as never)
+      assert.notDeepEqual(copy, value)
+      assert.deepEqual(value, make())
+    }
   }
 })
 
