@@ -50,7 +50,7 @@ export async function endOthers(
     if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
       const some = ids.slice(begin, begin + AT_ONCE)
-      for (const [index, result] of (await Promise.allSettled(some.map(end))).entries()) {
+      for (const [index, result] of (await Promise.allSettled(some.map(id => end(id)))).entries()) {
         if (result.status === 'fulfilled') ended++
         else failed.set(some[index] as SessionId, result.reason)
       }
