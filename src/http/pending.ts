@@ -1,5 +1,5 @@
+import { onceOfAKind } from '../reports.ts'
 import { handleOf } from '../session/handle.ts'
-import { onceOfAKind } from '../session/reports.ts'
 import type { SessionHandle } from '../session/types.ts'
 import type { Visit } from '../session/visit.ts'
 import type { Exchange } from './exchange.ts'

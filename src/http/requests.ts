@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../errors.ts'
+import { isReporting } from '../reports.ts'
 import type { SessionSettings } from '../session/current.ts'
-import { isReporting } from '../session/reports.ts'
 import type { SessionHandle } from '../session/types.ts'
 import { Visit } from '../session/visit.ts'
 import { broughtBy } from './brought.ts'

@@ -1,6 +1,6 @@
 import type Koa from 'koa'
 import { NodeExchange } from '../http/node-exchange.ts'
-import { whileReporting } from '../session/reports.ts'
+import { whileReporting } from '../reports.ts'
 import { answerable } from './thrown.ts'
 
 /** A request and its response in Koa. */

@@ -8,7 +8,7 @@ import { type SessionOptions as OptionsFor, settingsOf } from '../http/options.t
 import { Sessions } from '../http/sessions.ts'
 import type { StoreMaker } from '../http/source.ts'
 import type { UserValue } from '../language/types/user.ts'
-import { whileReporting } from '../session/reports.ts'
+import { whileReporting } from '../reports.ts'
 import type { DefaultData, SessionHandle, ValidData } from '../session/types.ts'
 import { assertArguments, isTaken } from './arguments.ts'
 import { KoaExchange } from './context.ts'

@@ -1,5 +1,5 @@
 import { StoreUnavailableError } from '../errors.ts'
-import { isReporting } from './reports.ts'
+import { isReporting } from '../reports.ts'
 
 /** One request's store calls, one after another, and the failures that nobody handles. Callers use `run` and `watch`. */
 export class Queue {

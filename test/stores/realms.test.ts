@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
-import { onceOfAKind } from '../../src/session/reports.ts'
+import { onceOfAKind } from '../../src/reports.ts'
 import { sound } from '../../src/stores/bson.ts'
 import { codeOf, isOfDriver } from '../../src/stores/mongodb/errors.ts'
 import { pairsOf } from '../../src/stores/redis/replies.ts'

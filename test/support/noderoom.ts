@@ -8,7 +8,7 @@ import { type SessionOptions, settingsOf } from '../../src/http/options.ts'
 import type { Using } from '../../src/http/requests.ts'
 import { Sessions } from '../../src/http/sessions.ts'
 import { type MongoDBCollection, mongoStore, type SessionHandle, type Untyped } from '../../src/index.ts'
-import { whileReporting } from '../../src/session/reports.ts'
+import { whileReporting } from '../../src/reports.ts'
 
 // Sessions for Node's own http server: what the room of a framework has to be, and no more.
 

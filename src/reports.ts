@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { SessionError } from '../errors.ts'
+import { SessionError } from './errors.ts'
 
 // A listener of failures may use sessions, and its calls may fail for the same reason. No report must cause the next one.
 
