@@ -22,21 +22,24 @@ export function whileReporting<T>(report: () => T): T {
 /** Milliseconds. */
 const MINUTE = 60_000
 
-/** The most kinds that are remembered. */
+/** The most kinds that are remembered. While as many are, no other kind is reported: so reports have an end in any case. */
 const MAX_KINDS = 1000
 
 type Report = (error: unknown, of?: string) => void
 
 /** Reports the first failure of each kind only: a listener may begin the next call after the report. */
 export function onceOfAKind(report: (error: unknown) => void, every = Infinity): Report {
-  // Made once it is needed: there is one of these for each response.
+  // When each kind was reported, the oldest first. Made once it is needed: there is one of these for each response.
   let reported: Map<string, number> | undefined
   return (error, of = '') => {
-    const kind = `${of} ${kindOf(error)}`
     const now = Date.now()
-    if (now - (reported?.get(kind) ?? -Infinity) < every) return
     reported ??= new Map()
-    if (reported.size >= MAX_KINDS) reported.clear()
+    for (const [kind, at] of reported) {
+      if (now - at < every) break
+      reported.delete(kind)
+    }
+    const kind = `${of} ${kindOf(error)}`
+    if (reported.has(kind) || reported.size >= MAX_KINDS) return
     reported.set(kind, now)
     report(error)
   }

@@ -10,6 +10,8 @@ export class Pending {
   readonly #exchange: Exchange
   readonly #visit: Visit
   readonly #done: () => void
+  /** For late failures. */
+  readonly #report = onceOfAKind(error => this.#exchange.report(error))
 
   /**
    * `handle` is the session's name in messages, such as `ctx.session`. `isOver`: the handler has already returned. `done` is called
@@ -35,32 +37,44 @@ export class Pending {
    */
   async answered(): Promise<void> {
     const { queue } = this.#visit
-    const failures: unknown[] = []
     const unfinished: unknown[] = []
+    // The app may begin another call meanwhile.
     do {
       await queue.settled()
       await this.#visit.finish().catch(error => unfinished.push(error))
-      // The app may have begun another call meanwhile.
-      if (queue.isPending) continue
-      failures.push(...queue.failures(), ...unfinished.splice(0))
-      for (const other of failures.splice(1)) this.#exchange.report(other)
-      // A listener for errors may have begun one too.
     } while (queue.isPending)
-    this.#close()
-    if (failures.length > 0) throw failures[0]
+    const failures = [...queue.failures(), ...unfinished]
+    if (failures.length === 0) return this.#close()
+    await this.#fail(failures.slice(1), () => this.#visit.finish().catch(this.#report))
+    throw failures[0]
   }
 
   /** For a handler that has thrown. Rejects with its error once the response may be sent. Other errors are reported. */
   async failed(error: unknown): Promise<never> {
     const { queue } = this.#visit
+    const finish = () => this.#visit.recheck()
     do {
       await queue.settled()
-      await this.#visit.recheck()
-      if (queue.isPending) continue
-      for (const other of queue.failures()) if (other !== error) this.#exchange.report(other)
+      await finish()
     } while (queue.isPending)
-    this.#close()
+    const others = queue.failures().filter(other => other !== error)
+    await this.#fail(others, finish)
     throw this.#exchange.answerable(error)
+  }
+
+  /**
+   * The request fails, and these are its other errors. A listener may begin calls for each of them: the response waits for these
+   * calls too, but they are late. If they counted as the request's own, each report could cause the next.
+   */
+  async #fail(others: readonly unknown[], finish: () => Promise<void>): Promise<void> {
+    const { queue } = this.#visit
+    this.#reportFailures()
+    for (const other of others) this.#exchange.report(other)
+    while (queue.isPending) {
+      await queue.settled()
+      await finish()
+    }
+    this.#done()
   }
 
   #close(): void {
@@ -68,8 +82,8 @@ export class Pending {
     this.#done()
   }
 
-  /** From now on the response cannot fail, so errors are reported. */
+  /** From now on no failure changes the answer, so failures are reported. */
   #reportFailures(): void {
-    this.#visit.queue.close(onceOfAKind(error => this.#exchange.report(error)))
+    this.#visit.queue.close(this.#report)
   }
 }

@@ -106,6 +106,86 @@ for (const [what, listener] of Object.entries(listeners)) {
   })
 }
 
+/** What changes a session in vain, in part before it waits and in part after that. */
+const returning: Record<string, (session: Koa.Context['session']) => unknown> = {
+  'loads the session and then changes it': async session => {
+    await session().catch(() => {})
+    session.inc('name')
+  },
+  'catches a failure and then changes the session': async session => {
+    try {
+      await session.push('name', 1)
+    } catch {}
+    session.inc('name')
+  },
+  'changes the session, waits and changes it again': async session => {
+    session.inc('name')
+    await null
+    session.inc('name')
+  },
+  'changes the session once more if that fails': session =>
+    session.inc('name').then(undefined, () => void session.inc('name')),
+}
+
+/** Each has two failures: one that is reported, and one that answers the request. */
+const failingTwice: Routes = {
+  ...routes,
+  '/twice': ctx => {
+    ctx.session.inc('name')
+    ctx.session.push('name', 1)
+  },
+  '/change-and-fail': ctx => {
+    ctx.session.inc('name')
+    ctx.throw(400, 'one')
+  },
+}
+
+for (const [what, listener] of Object.entries(returning)) {
+  test(`a listener that ${what} is told of one late failure`, async t => {
+    let isDown = false
+    const store = altered(memoryStore(), () => {
+      if (isDown) throw new StoreUnavailableError('It is down', 'none')
+    })
+    const { visitor, told } = await aListeningApp(t, {
+      store,
+      listener: (_, ctx) => ctx && listener(ctx.session),
+      routes: failingTwice,
+    })
+    const ada = visitor()
+    await ada.get('/write')
+    const codesOf = async (path: string) => {
+      await ada.get(path)
+      await enough()
+      return told.splice(0).map(error => (error as { code?: unknown }).code)
+    }
+    const refused = 'SESSION_COMMAND'
+    assert.deepEqual(await codesOf('/twice'), [refused, refused, refused])
+    assert.deepEqual(await codesOf('/change-and-fail'), [refused, refused, undefined])
+    isDown = true
+    const away = 'SESSION_STORE_UNAVAILABLE'
+    assert.deepEqual(await codesOf('/twice'), [away, away, away])
+    assert.deepEqual(await codesOf('/change-and-fail'), [away, away, undefined])
+    isDown = false
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
+  })
+}
+
+test('a change that a listener makes after it has waited is made', async t => {
+  const { visitor } = await aListeningApp(t, {
+    listener: async (_, ctx) => {
+      await ctx?.session()
+      ctx?.session.inc('errors')
+    },
+    routes: failingTwice,
+  })
+  const ada = visitor()
+  await ada.get('/write')
+  await ada.get('/twice')
+  await enough()
+  // One for what is reported, and one for what answers the request.
+  assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', errors: 2 })
+})
+
 test('a listener’s change that can be made is made', async t => {
   const { visitor, told } = await aListeningApp(t, {
     listener: (_, ctx) => void ctx?.session.inc('errors'),
@@ -184,6 +264,25 @@ test('each session that was opened tells one failure of a kind a minute', async 
   assert.deepEqual(await fail(), [])
   t.mock.timers.tick(60_000)
   assert.deepEqual(await fail(), [true, true])
+})
+
+test('a listener that opens another dead session each time is told of a thousand failures a minute', async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+  const { app, sessions, errors } = await anApp(t, { store: memoryStore() }, {})
+  let opened = 0
+  const fail = () => void sessions.open((opened++).toString(16).padStart(64, '0')).inc('n')
+  app.on('error', async () => {
+    await null
+    // Or the test would not end.
+    if (opened < 3000) fail()
+  })
+  for (let turns = 0; turns < 2; turns++) {
+    fail()
+    await enough()
+    assert.equal(errors.splice(0).length, 1000)
+    opened = 0
+    t.mock.timers.tick(60_000)
+  }
 })
 
 test('while the store is down a listener that uses it is told once of each failing request', async t => {
