@@ -1,6 +1,7 @@
 import { channel } from 'node:diagnostics_channel'
 import { IdTakenError, type InvalidCSRFTokenError, SessionError } from './errors.ts'
 import type { SessionId } from './ids.ts'
+import { whileReporting } from './reports.ts'
 
 /**
  * What happened to a session. Published on the channel `koa-atomic-session:lifecycle` of `node:diagnostics_channel`. It costs
@@ -52,8 +53,12 @@ export interface StoreCall {
 const lifecycle = channel('koa-atomic-session:lifecycle')
 
 export function publish(event: LifecycleEvent): void {
-  if (lifecycle.hasSubscribers) {
-    lifecycle.publish('error' in event ? { ...event, error: errorOfEvent(event.error) } : event)
+  if (!lifecycle.hasSubscribers) return
+  if ('error' in event) {
+    const shown = { ...event, error: errorOfEvent(event.error) }
+    whileReporting(() => lifecycle.publish(shown))
+  } else {
+    lifecycle.publish(event)
   }
 }
 

@@ -1,7 +1,8 @@
 import { types } from 'node:util'
 import { SessionError } from './errors.ts'
 
-// A listener of failures may use sessions, and its calls may fail for the same reason. No report must cause the next one.
+// A listener of failures (Koa's event `error`, or events of this library) may use sessions, and its calls may fail for the same
+// reason. No report must cause the next one.
 
 let reports = 0
 

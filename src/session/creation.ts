@@ -21,7 +21,7 @@ export async function create(session: CurrentSession, fields: Fields, fixed?: Se
   const picture = session.pictureOf(fields)
   session.outbox.offer(planned, picture, session.outbox.tokensOfPage)
   try {
-    const stored = await insertNew(session.settings.store, picture, planned, fixed !== undefined)
+    const stored = await insertNew(session.store, picture, planned, fixed !== undefined)
     // Other requests derive a fixed secret too. They may have ended the session by the time its visitor is told.
     session.on({
       type: 'stored',

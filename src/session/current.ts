@@ -2,11 +2,13 @@ import { SessionEndedError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { Secret, SessionId } from '../ids.ts'
 import type { Fields } from '../language/values.ts'
+import { whileReporting } from '../reports.ts'
 import type { Tombstone } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import type { Carrier } from './carrier.ts'
 import { Outbox } from './outbox.ts'
 import { endOfLife, type Lifetimes, newPicture, type Picture } from './picture.ts'
+import { Queue } from './queue.ts'
 import {
   isStored,
   next,
@@ -39,6 +41,8 @@ export class CurrentSession {
   /** A visitor's request uses the session. Nobody else can be given a new id. */
   readonly isVisitors: boolean
   readonly outbox: Outbox
+  /** The calls of the request. */
+  readonly queue = new Queue()
   /** The request has used the session. This extends the session if its cookie is old enough and `mayExtend` is true. */
   isUsed = false
   mayExtend = true
@@ -77,6 +81,12 @@ export class CurrentSession {
   /** The state of a session that is stored, as far as this request knows. */
   get stored(): StoredSession | undefined {
     return isStored(this.#state) ? this.#state : undefined
+  }
+
+  /** The store, for the task that is running. If a listener of failures has begun the task, no event tells that a call fails. */
+  get store(): Store {
+    const { store } = this.settings
+    return this.queue.isFromListener ? calledByListener(store) : store
   }
 
   get secret(): Secret | undefined {
@@ -130,5 +140,16 @@ export class CurrentSession {
   /** Gives the visitor the cookie of the session, which other requests know too. */
   sendCookie(): void {
     this.outbox.sendCookie(this.#state, this.picture.expires)
+  }
+}
+
+function calledByListener(store: Store): Store {
+  return {
+    insert: record => whileReporting(() => store.insert(record)),
+    load: id => whileReporting(() => store.load(id)),
+    read: (id, paths) => whileReporting(() => store.read(id, paths)),
+    update: (id, change, answer) => whileReporting(() => store.update(id, change, answer)),
+    end: (id, tombstone, until, rev) => whileReporting(() => store.end(id, tombstone, until, rev)),
+    delete: id => whileReporting(() => store.delete(id)),
   }
 }

@@ -30,7 +30,7 @@ export async function advance(store: Store, id: SessionId): Promise<boolean> {
 
 /** Ends the session, and any that its visitor may follow to. Throws if another session, which is not to be followed, replaced it. */
 export async function destroy(session: CurrentSession): Promise<void> {
-  const { store } = session.settings
+  const { store } = session
   let tries = 0
   for (let id = session.stored?.id; id !== undefined; id = session.stored?.id) {
     if (++tries > MAX_TRIES) throw new StoreUnavailableError('Others keep replacing the session', 'none')

@@ -11,7 +11,7 @@ import type { CurrentSession } from './current.ts'
 export async function look(session: CurrentSession, other?: NewId): Promise<void> {
   const id = other?.id ?? session.stored?.id
   if (id === undefined) return
-  const found = await session.settings.store.load(id)
+  const found = await session.store.load(id)
   if (other) session.on({ type: 'switched', ...other, isRotated: false })
   if (found && !isEnded(found)) session.on({ type: 'found', record: found })
   else if (!found || !(await followTombstone(session, found))) session.onMissing(found)
@@ -50,7 +50,7 @@ export async function followTombstone(
   if (until <= Date.now() && next !== session.outbox.cookie.pendingSuccessor) return false
   const following = session.carrier.derive('heir', secret, next)
   const id = idOf(following)
-  const found = await session.settings.store.load(id)
+  const found = await session.store.load(id)
   if (!found) return false
   session.on({ type: 'switched', secret: following, id, isRotated: until > 0 })
   if (isEnded(found)) return followTombstone(session, found, steps + 1)

@@ -6,6 +6,7 @@ export class Queue {
   #tail: Promise<unknown> | undefined
   #outages = 0
   #isAway = false
+  #isFromListener = false
   #pending = 0
   #waiting: (() => void)[] = []
   readonly #calls = new Set<Call<unknown>>()
@@ -18,8 +19,9 @@ export class Queue {
    */
   run<T>(task: () => Promise<T>): Promise<T> {
     const outages = this.#outages
-    const next = () => (outages === this.#outages ? task() : Promise.reject(unsent()))
-    const result = this.#tail ? this.#tail.then(next, next) : task()
+    const work = isReporting() ? () => this.#runForListener(task) : task
+    const next = () => (outages === this.#outages ? work() : Promise.reject(unsent()))
+    const result = this.#tail ? this.#tail.then(next, next) : work()
     this.#tail = result
     const done = (isAway: boolean) => {
       if (isAway) this.#outages++
@@ -31,6 +33,20 @@ export class Queue {
       error => done(error instanceof StoreUnavailableError),
     )
     return result
+  }
+
+  async #runForListener<T>(task: () => Promise<T>): Promise<T> {
+    this.#isFromListener = true
+    try {
+      return await task()
+    } finally {
+      this.#isFromListener = false
+    }
+  }
+
+  /** @internal Whether the running task was begun by a listener of failures while it was told of one. */
+  get isFromListener(): boolean {
+    return this.#isFromListener
   }
 
   /** `promise`, counted as pending; if it fails and nobody handles that, the failure is the request's. */

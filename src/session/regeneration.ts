@@ -125,14 +125,14 @@ async function waitForLeases(
  * be copied again.
  */
 async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId | undefined> {
-  const { carrier, outbox, settings } = session
+  const { carrier, outbox, store } = session
   const { asked, next, from, hasGrace } = plan
   const picture = newSession(session, asked)
   // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
   const tokens = asked.grace > 0 ? outbox.tokensAfterRotation(session.state) : undefined
   outbox.offer(plan.secret, picture, tokens)
   try {
-    const made = await insertNew(settings.store, picture, plan.secret, from !== undefined)
+    const made = await insertNew(store, picture, plan.secret, from !== undefined)
     const { old, error } = await endOld(session, plan)
     const { stored } = session
     const kept = from !== undefined && stored?.secret === from ? stored : undefined
@@ -147,12 +147,12 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
         if (kept) outbox.resend(kept, next)
         break
       case 'to be copied again':
-        await settings.store.delete(made.id)
+        await store.delete(made.id)
         outbox.withdraw()
         return undefined
       case 'of no use':
         // Best effort: nobody has its secret, and it expires.
-        await settings.store.delete(made.id).catch(() => {})
+        await store.delete(made.id).catch(() => {})
     }
     if (error) throw error
     return made.id
@@ -208,9 +208,8 @@ interface Ending {
 
 /** Ends the old session at the revision that was copied; at any, if nothing is kept. */
 async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan): Promise<Ending> {
-  const { stored, settings } = session
+  const { store, stored } = session
   if (!stored) return { old: 'ended' }
-  const { store } = settings
   const { id, kind } = stored
   const wanted: End = { id, rev: keep === false ? undefined : session.picture.rev, next }
   const ending = await end(store, wanted).then(

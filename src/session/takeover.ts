@@ -61,7 +61,7 @@ async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>
 }
 
 /** Removes the new session; best effort. If another request has joined it meanwhile, that request keeps it and ends the other one. */
-async function takeBack({ id, picture, settings: { store } }: CurrentSession): Promise<void> {
+async function takeBack({ id, picture, store }: CurrentSession): Promise<void> {
   if (!id) return
   try {
     if (await end(store, { id, rev: picture.rev, next: TAKEN_BACK })) await store.delete(id)
@@ -106,7 +106,7 @@ function without(fields: Fields, path = ''): Fields | undefined {
 }
 
 /** Whether the request that made the session has taken it back. If not, it can no longer do so. */
-async function isTakenBack({ id, stored, settings: { store } }: CurrentSession): Promise<boolean> {
+async function isTakenBack({ id, stored, store }: CurrentSession): Promise<boolean> {
   if (id === undefined || (stored && (await advance(store, id)))) return false
   const found = await store.load(id)
   return !found || (isEnded(found) && found.next === TAKEN_BACK)

@@ -38,7 +38,7 @@ export async function update(
   const sent = withExtension(session, stored, change, touch)
   // A picture needs the revision, too.
   const known = answer?.when === 'after' && !session.isPictured ? foreseen(change, answer) : undefined
-  const outcome = await session.settings.store.update(stored.id, sent, known ? undefined : answer)
+  const outcome = await session.store.update(stored.id, sent, known ? undefined : answer)
   if (outcome === 'ended') {
     await look(session)
     // It was replaced, and its visitor follows.

@@ -13,7 +13,7 @@ import { CurrentSession, type SessionSettings } from './current.ts'
 import { destroy } from './ending.ts'
 import { followTombstone, look } from './lookup.ts'
 import type { Picture } from './picture.ts'
-import { Queue } from './queue.ts'
+import type { Queue } from './queue.ts'
 import { type Regeneration, regenerate } from './regeneration.ts'
 import { takeOver } from './takeover.ts'
 import type { TokenKey } from './tokens.ts'
@@ -24,7 +24,7 @@ const PROMPT = 5
 
 /** One request's dealings with one session: its calls to the store, one after another. */
 export class Visit {
-  readonly queue = new Queue()
+  readonly queue: Queue
   readonly #session: CurrentSession
   /** How many calls of `destroy` and `regenerate` are under way: they take the visitor's id away. */
   #replacing = 0
@@ -32,6 +32,7 @@ export class Visit {
   /** The session is the one that the carrier brings or, outside of any visitor's request, the one with this id. */
   constructor(carrier: Carrier, settings: SessionSettings, id?: SessionId) {
     this.#session = new CurrentSession(carrier, settings, id)
+    this.queue = this.#session.queue
   }
 
   /** The id of a session that the store is known to have. */
@@ -93,7 +94,7 @@ export class Visit {
       const { stored } = session
       if (!stored) return {}
       if (session.isPictured && !again) return excerpt(session.picture.fields, paths)
-      const found = await session.settings.store.read(stored.id, answerable(paths))
+      const found = await session.store.read(stored.id, answerable(paths))
       if (found && !isEnded(found)) {
         session.on({ type: 'answered' })
         return found.fields
@@ -228,9 +229,9 @@ export class Visit {
   #askWhetherItLives(act: (lives: boolean) => void): Promise<void> {
     return this.queue
       .run(async () => {
-        const { stored, settings } = this.#session
+        const { store, stored } = this.#session
         if (!stored) return
-        const found = await settings.store.read(stored.id, [])
+        const found = await store.read(stored.id, [])
         act(found !== undefined && !isEnded(found))
       })
       .catch(() => {})

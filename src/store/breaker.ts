@@ -58,9 +58,8 @@ export class Breaker {
     if (this.#isOpen && begun >= this.#openedAt) this.#asking--
   }
 
-  /** A call failed because the store is unavailable. `begun` and `answers` are the values at its start. */
-  failed(error: unknown, begun: number, answers: number): void {
-    const now = performance.now()
+  /** A call failed at `now` because the store is unavailable. `begun` and `answers` are the values at its start. */
+  failed(error: unknown, now: number, begun: number, answers: number): void {
     if (this.#isOpen) {
       // Otherwise, if one visitor is alone, each of their requests would be a trial call and time out.
       if (begun >= this.#openedAt && --this.#asking === 0) this.#next = now + this.pause

@@ -3,11 +3,15 @@ import { ConfigurationError, FieldError, StoreUnavailableError } from '../errors
 import { publish, type StoreCall } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import type { Path } from '../language/paths.ts'
+import { isReporting } from '../reports.ts'
 import { Breaker } from './breaker.ts'
 import { IndexWatch } from './indexwatch.ts'
 import type { SessionRecord } from './record.ts'
 import type { Store } from './store.ts'
 import { isTraced, ofCall, traced, tracedEach } from './tracing.ts'
+
+/** As it is now, since tests put their own in its place. */
+const { setImmediate } = globalThis
 
 /** A store with the optional methods too: they throw, or do nothing, if the store behind does not have them. */
 export type TimedStore = Store & Required<Pick<Store, 'find' | 'count' | 'sweep' | 'ensureIndex'>> & Limits
@@ -151,11 +155,13 @@ class Line {
     const begun = performance.now()
     const breaker = this.#breaker
     const { answers } = breaker
+    const isFromListener = isReporting()
     if (this.#isClosed) return refused('The sessions have been closed')
     if (!breaker.admits(begun)) {
       return refused(`The session store is down; it is asked again every ${breaker.pause} ms`)
     }
     this.#underWay++
+    let ended = begun
     const asked = new Promise<T>((resolve, reject) => {
       let made = false
       let settled = false
@@ -172,7 +178,11 @@ class Line {
         resolve(value)
       }
       const fail = (error: unknown) => {
-        if (settle()) reject(error)
+        if (!settle()) return
+        ended = performance.now()
+        // A caller may call again at once, and for ever. The event loop must turn meanwhile.
+        if (error instanceof StoreUnavailableError) setImmediate(reject, error)
+        else reject(error)
       }
       const expire = () => {
         const where = made ? 'did not answer' : 'was not there'
@@ -197,8 +207,8 @@ class Line {
     // Published in the caller's async context, although the timer is shared by all calls.
     asked.catch(error => {
       if (error instanceof StoreUnavailableError) {
-        publish({ type: 'store error', error })
-        breaker.failed(error, begun, answers)
+        if (!isFromListener) publish({ type: 'store error', error })
+        breaker.failed(error, ended, begun, answers)
       } else if (error instanceof ConfigurationError || error instanceof FieldError) {
         breaker.unanswered(begun)
       } else {
@@ -258,6 +268,12 @@ class Deadlines {
 
 function refused(message: string): Promise<never> {
   const error = new StoreUnavailableError(message, 'none')
-  publish({ type: 'store error', error })
-  return Promise.reject(error)
+  const isFromListener = isReporting()
+  return new Promise((_, reject) => {
+    // A turn later, as for a call that failed.
+    setImmediate(() => {
+      if (!isFromListener) publish({ type: 'store error', error })
+      reject(error)
+    })
+  })
 }

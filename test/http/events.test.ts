@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict'
-import { tracingChannel } from 'node:diagnostics_channel'
+import { subscribe, tracingChannel, unsubscribe } from 'node:diagnostics_channel'
 import type { TestContext } from 'node:test'
+import { setImmediate as aTurn } from 'node:timers/promises'
 import { inspect } from 'node:util'
 import { idOf } from '../../src/ids.ts'
 import {
   CommandError,
   ConfigurationError,
   IdTakenError,
+  type LifecycleEvent,
   SessionTooLargeError,
   type Store,
   type StoreCall,
   StoreUnavailableError,
 } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
-import { anApp, type Handler, onEachStore, test } from '../support/frameworks.ts'
+import { anApp, type Context, type Handler, onEachStore, test } from '../support/frameworks.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 import type { Visitor } from '../support/visitor.ts'
 import { altered, type Watched } from '../support/watchedstore.ts'
@@ -36,6 +38,14 @@ const routes: Record<string, Handler> = {
   '/form': ctx => ctx.session.createCSRF(),
   '/submit': ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
 }
+
+/** Far more turns of the event loop than any event takes. */
+async function enough(): Promise<void> {
+  for (let turns = 0; turns < 200; turns++) await aTurn()
+}
+
+/** A failure that the test expects. */
+const noted = () => {}
 
 /** The store calls that have ended while the test runs. */
 function storeCalls(t: TestContext): StoreCall[] {
@@ -162,6 +172,91 @@ onEachStore('a store that fails is told once for each call that it failed', asyn
   assert.equal((await ada.get('/read')).status, 200)
   assert.deepEqual(events, [])
 })
+
+/** Calls `told` for each event of a failure while the test runs. */
+function onFailures(t: TestContext, told: (event: LifecycleEvent) => unknown): void {
+  const listen = (event: unknown) => {
+    if ('error' in (event as LifecycleEvent)) told(event as LifecycleEvent)
+  }
+  subscribe('koa-atomic-session:lifecycle', listen)
+  t.after(() => unsubscribe('koa-atomic-session:lifecycle', listen))
+}
+
+/** An app whose store can be down, and a visitor with a session; `'/write'` also leaves its context to a subscriber. */
+async function anOutage(t: TestContext) {
+  const outage = { isDown: false, ctx: undefined as Context | undefined }
+  const store = altered(memoryStore(), () => {
+    if (outage.isDown) throw new StoreUnavailableError('It is down', 'none')
+  })
+  const running = await anApp(
+    t,
+    { store },
+    {
+      ...routes,
+      '/write': ctx => {
+        outage.ctx = ctx
+        return ctx.session.inc('n')
+      },
+    },
+  )
+  const ada = running.visitor()
+  await ada.get('/begin')
+  return { ...running, ada, id: idIn(ada), outage }
+}
+
+test('a subscriber that uses sessions is told of no store error of its own', async t => {
+  const { ada, id, outage, sessions } = await anOutage(t)
+  const told: string[] = []
+  onFailures(t, ({ type }) => {
+    told.push(type)
+    // Or the test would not end.
+    if (told.length > 100) return
+    sessions.open(id).inc('errors')
+    sessions.open(id).get('errors').catch(noted)
+    sessions.open(id).regenerate().catch(noted)
+    sessions.end(id).catch(noted)
+    outage.ctx?.session.inc('errors')
+  })
+  outage.isDown = true
+  assert.equal((await ada.get('/write')).status, 503)
+  await enough()
+  assert.deepEqual(told.splice(0), ['store error'])
+  await sessions.close()
+  assert.equal((await ada.get('/write')).status, 503)
+  await enough()
+  assert.deepEqual(told, ['store error'])
+})
+
+test('a subscriber’s change that can be made is made', async t => {
+  const { ada, id, outage, sessions } = await anOutage(t)
+  onFailures(t, () => {
+    outage.isDown = false
+    sessions.open(id).inc('errors')
+  })
+  outage.isDown = true
+  assert.equal((await ada.get('/write')).status, 503)
+  await enough()
+  assert.deepEqual((await ada.get('/read')).json, { text: VALUE, errors: 1 })
+})
+
+for (const what of ['that is down', 'that is closed']) {
+  test(`a subscriber that calls a store ${what} for ever keeps nobody waiting`, async t => {
+    const { ada, id, outage, sessions } = await anOutage(t)
+    let times = 0
+    onFailures(t, async () => {
+      await null
+      // Or the test would not end.
+      if (outage.isDown && ++times < 50_000) sessions.end(id).catch(noted)
+    })
+    outage.isDown = true
+    if (what === 'that is closed') await sessions.close()
+    assert.equal((await ada.get('/write')).status, 503)
+    const before = times
+    assert.equal((await ada.get('/noop')).status, 200)
+    assert.ok(times > before && times < 50_000, `${times} calls`)
+    outage.isDown = false
+  })
+}
 
 onEachStore('each call to the store is traced: what, how long, and what became of it', async (t, watched) => {
   const { ada, visitor } = await aVisit(t, watched.store)

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { type TestContext, test } from 'node:test'
 import { setImmediate as aTurn } from 'node:timers/promises'
@@ -283,6 +284,26 @@ test('a listener that opens another dead session each time is told of a thousand
     opened = 0
     t.mock.timers.tick(60_000)
   }
+})
+
+test('store errors may be passed on to a listener that uses sessions', async t => {
+  let isDown = false
+  const store = altered(memoryStore(), () => {
+    if (isDown) throw new StoreUnavailableError('It is down', 'none')
+  })
+  const { app, visitor, told } = await aListeningApp(t, {
+    store,
+    listener: (_, __, sessions) => void sessions.open(DEAD).inc('errors'),
+    routes,
+  })
+  const passOn = (event: unknown) => void app.emit('error', (event as { error?: unknown }).error)
+  subscribe('koa-atomic-session:lifecycle', passOn)
+  t.after(() => unsubscribe('koa-atomic-session:lifecycle', passOn))
+  isDown = true
+  assert.equal((await visitor().get('/write')).status, 503)
+  await enough()
+  // The event, and the answer.
+  assert.equal(told.length, 2)
 })
 
 test('while the store is down a listener that uses it is told once of each failing request', async t => {
