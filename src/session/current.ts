@@ -131,8 +131,10 @@ export class CurrentSession {
     const { stored, isVisitors } = this
     if (!stored) return
     const { id, maxAge, absolute } = stored
-    const isExpired = isVisitors && endOfLife(this.outbox.cookie.issued, maxAge, absolute) <= Date.now()
-    if (!tombstone) publish({ type: isExpired ? 'expired' : 'unknown id', id })
+    if (isVisitors && !tombstone) {
+      const isExpired = endOfLife(this.outbox.cookie.issued, maxAge, absolute) <= Date.now()
+      publish({ type: isExpired ? 'expired' : 'unknown id', id })
+    }
     this.on({ type: 'missing', tombstone, isVisitors, maxAge: this.settings.maxAge })
     if (this.#state.kind === 'ended') throw new SessionEndedError()
   }

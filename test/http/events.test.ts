@@ -9,6 +9,7 @@ import {
   ConfigurationError,
   IdTakenError,
   type LifecycleEvent,
+  SessionEndedError,
   SessionTooLargeError,
   type Store,
   type StoreCall,
@@ -257,6 +258,16 @@ for (const what of ['that is down', 'that is closed']) {
     outage.isDown = false
   })
 }
+
+test('that a session is not in the store is told when its visitor comes, and not when it is opened', async t => {
+  const { id: gone, sessions } = await anOutage(t)
+  await sessions.end(gone)
+  const events = lifecycle(t)
+  await assert.rejects(sessions.open(gone).get('text'), SessionEndedError)
+  await assert.rejects(async () => sessions.open(gone).inc('n'), SessionEndedError)
+  await assert.rejects(sessions.open(gone)(), SessionEndedError)
+  assert.deepEqual(events, [])
+})
 
 onEachStore('each call to the store is traced: what, how long, and what became of it', async (t, watched) => {
   const { ada, visitor } = await aVisit(t, watched.store)
