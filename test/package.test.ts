@@ -250,7 +250,7 @@ function loadedBy(file: string, loaded: Set<string>): void {
 }
 
 // All that is loaded with it but its dependencies, as one minified file. A good part are messages that name a mistake and the way out.
-test('the main entry is less than 120 KiB of our own code, and asks for no more than its dependencies', async () => {
+test('the main entry is less than 124 KiB of our own code, and asks for no more than its dependencies', async () => {
   const { outputFiles, metafile } = await build({
     entryPoints: [join(root, 'dist', 'index.js')],
     bundle: true,
@@ -262,7 +262,7 @@ test('the main entry is less than 120 KiB of our own code, and asks for no more 
     packages: 'external',
   })
   const size = outputFiles[0]?.contents.length ?? Number.NaN
-  assert.ok(size < 120 * 1024, `${size} bytes`)
+  assert.ok(size < 124 * 1024, `${size} bytes`)
   const asked = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path))
   const packages = [...new Set(asked)].filter(name => !isBuiltin(name))
   assert.deepEqual(packages.toSorted(), ['keygrip', 'parse-duration'])

@@ -14,13 +14,19 @@ export interface ExpressSessionStore {
 /** What is given as in express-session itself. */
 const advice = { store: 'give its methods, as in { secret, ...connectMongo({ collection }) }' }
 
-/** The checked options of an adopter that takes a store's methods as options. `names`: its own options. */
+/**
+ * The checked options of an adopter that takes a store's methods as options. A store that is spread into them may have more methods
+ * than are used. `names`: the adopter's own options.
+ */
 export function storedOptions<Options extends OtherCookie & ExpressSessionStore>(
   adopter: string,
   options: Options,
   names: readonly (keyof Options & string)[],
 ): Options {
-  const given = factoryOptions(adopter, options, [...names, ...cookieOptions, 'load', 'destroy'], advice)
+  const functions = Object.entries(options ?? {}).filter(([, value]) => typeof value === 'function')
+  const methods = new Set(['load', 'destroy', ...functions.map(([name]) => name)])
+  const all = [...names, ...cookieOptions, ...methods] as (keyof Options & string)[]
+  const given = factoryOptions(adopter, options, all, advice)
   assertMethods(`${adopter}: the store`, given, ['load', 'destroy'])
   return given
 }

@@ -1,19 +1,19 @@
 import { refuseIgnored, refuseSurplus } from '../language/calloptions.ts'
 
 /**
- * The methods that return a promise, and how many arguments each takes. Signals and timers pass arguments to their listeners, so
- * `close` and `sweep` ignore all but a callback.
+ * The methods that return a promise, and how many arguments each needs and takes. Signals and timers pass arguments to their
+ * listeners, so `close` and `sweep` ignore all but a callback.
  */
 const promising = {
-  ensureIndex: 0,
-  count: 0,
-  sweep: Number.POSITIVE_INFINITY,
-  endAll: 2,
-  end: 1,
-  create: 2,
-  load: 2,
-  close: Number.POSITIVE_INFINITY,
-}
+  ensureIndex: [0, 0],
+  count: [0, 0],
+  sweep: [0, Number.POSITIVE_INFINITY],
+  endAll: [1, 2],
+  end: [1, 1],
+  create: [1, 2],
+  load: [1, 2],
+  close: [0, Number.POSITIVE_INFINITY],
+} satisfies Record<string, [needed: number, most: number]>
 
 const others = { find: 1, open: 1 }
 
@@ -25,8 +25,8 @@ type Bindable = { [Name in keyof typeof promising | keyof typeof others]: Method
  * bound methods refuse arguments that would be ignored.
  */
 export function bindMethods(sessions: Bindable): void {
-  for (const [name, most] of Object.entries(promising)) {
-    bind(sessions, name, args => refuseIgnored(name, args, most))
+  for (const [name, [needed, most]] of Object.entries<[number, number]>(promising)) {
+    bind(sessions, name, args => refuseIgnored(name, args, needed, most))
   }
   for (const [name, most] of Object.entries(others)) {
     bind(sessions, name, args => refuseSurplus(name, args, most))

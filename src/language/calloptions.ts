@@ -81,12 +81,12 @@ export function refuseUnknown(
 
 /**
  * For methods that return a promise. Throws at the call: code that passes a callback does not await the promise, and its callback
- * would never be called.
+ * would never be called. A function among the first `needed` arguments is not a callback, but a value.
  *
  * @throws {ConfigurationError}
  */
-export function refuseCallback(call: string, args: readonly unknown[]): void {
-  if (!args.some(arg => typeof arg === 'function')) return
+export function refuseCallback(call: string, args: readonly unknown[], needed = 0): void {
+  if (!args.some((arg, index) => index >= needed && typeof arg === 'function')) return
   throw new ConfigurationError(`${call}() returns a promise and takes no callback: await it`)
 }
 
@@ -101,8 +101,8 @@ export function refuseSurplus(call: string, args: readonly unknown[], most: numb
 }
 
 /** For methods that return a promise: refuses all that they would ignore, callbacks first. */
-export function refuseIgnored(call: string, args: readonly unknown[], most: number): void {
-  refuseCallback(call, args)
+export function refuseIgnored(call: string, args: readonly unknown[], needed: number, most: number): void {
+  refuseCallback(call, args, needed)
   refuseSurplus(call, args, most)
 }
 

@@ -25,14 +25,14 @@ type Arguments = readonly unknown[]
 export function addCommand(draft: Draft, name: CommandName, args: Arguments): void {
   const most = maxArguments[name]
   if (args.length > most) {
-    refuseCallback(name, args.slice(most))
+    refuseCallback(name, args, most)
     const path = typeof args[0] === 'string' ? args[0] : undefined
     throw new FieldError(tooMany(name, most, args.length), path)
   }
   try {
     commands[name](draft, args)
   } catch (error) {
-    refuseCallback(name, args.slice(neededArguments[name]))
+    refuseCallback(name, args, neededArguments[name])
     throw error
   }
 }

@@ -34,7 +34,7 @@ class Handle implements ProxyHandler<typeof session> {
   }
 
   apply(_target: unknown, _self: unknown, args: readonly unknown[]): Promise<unknown> {
-    refuseIgnored(this.#name, args, 1)
+    refuseIgnored(this.#name, args, 0, 1)
     return this.#visit.queue.watch(this.#loaded(args[0]))
   }
 
@@ -151,7 +151,7 @@ function asking<A extends unknown[], R>(
 ) {
   return function (this: Asked, ...args: A): Promise<R> {
     const visit = visitOf(this, name)
-    refuseIgnored(name, args, most)
+    refuseIgnored(name, args, 0, most)
     return visit.queue.watch(act(visit, this, ...args))
   }
 }

@@ -1,7 +1,7 @@
 import { setTimeout as pauseFor } from 'node:timers/promises'
 import { milliseconds } from '../duration.ts'
 import { FieldError, LeaseLostError, StoreUnavailableError } from '../errors.ts'
-import { callOptions, refuseCallback, refuseSurplus } from '../language/calloptions.ts'
+import { callOptions, refuseIgnored } from '../language/calloptions.ts'
 import type { Change, Guard, Operation } from '../language/change.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { describe, type Path, pathOf, quote } from '../language/paths.ts'
@@ -30,9 +30,7 @@ const names = ['unless', 'lease', 'wait'] satisfies (keyof OnceOptions<unknown>)
 
 /** One of all requests and processes runs `produce` and stores its result; the others get the stored result. */
 export function once(visit: Visit, args: readonly unknown[]): Promise<unknown> {
-  // The second argument is a function that is called.
-  refuseCallback('once', args.slice(2))
-  refuseSurplus('once', args, 3)
+  refuseIgnored('once', args, 2, 3)
   return producedOnce(visit, args)
 }
 

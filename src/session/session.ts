@@ -87,17 +87,17 @@ class Session implements Members {
   }
 
   touch(...args: [maxAge?: number | string]): Promise<Shown> {
-    refuseIgnored('touch', args, 1)
+    refuseIgnored('touch', args, 0, 1)
     return this.#refreshedBy(touch(this.#visit, args[0]))
   }
 
   destroy(...args: unknown[]): Promise<void> {
-    refuseIgnored('destroy', args, 1)
+    refuseIgnored('destroy', args, 0, 1)
     return this.#visit.queue.watch(destroy(this.#visit, args[0]))
   }
 
   regenerate(...args: unknown[]): Promise<Shown> {
-    refuseIgnored('regenerate', args, 1)
+    refuseIgnored('regenerate', args, 0, 1)
     return this.#refreshedBy(regenerate(this.#visit, args[0]))
   }
 

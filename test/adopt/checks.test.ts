@@ -87,6 +87,17 @@ test('an adopter without what it needs says what that is', () => {
   }
 })
 
+test('a store that is spread into the options of an adopter may have more methods than are used', () => {
+  const whole = { ...ofExpress, touch: called, get: called }
+  for (const name of ['expressSession', 'fastifySession'] as const) {
+    assert.equal(refusal(name, { secret: 'a secret', ...whole }), 'none')
+    assert.match(
+      refusal(name, { secret: 'a secret', ...whole, kye: 'my.sid' }),
+      /no option "kye"; did you mean "key"/,
+    )
+  }
+})
+
 test('an option of an adopter that is undefined has its default', async () => {
   const asked: string[] = []
   const client = { ...redis, get: async (key: string) => void asked.push(key) }

@@ -104,7 +104,7 @@ onEachStore('what a session cannot hold makes none', async (t, watched) => {
     [{}, () => {}, ConfigurationError],
   ]
   for (const [fields, options, kind] of refused) {
-    await assert.rejects(sessions.create(fields as never, options as never), kind)
+    await assert.rejects(async () => sessions.create(fields as never, options as never), kind)
   }
   assert.deepEqual(watched.calls, [])
   // What is given is taken as it is at the call.

@@ -386,7 +386,7 @@ onEachStore('the session that goes on may be given itself, or by its id', async 
     )
   }
   for (const wrong of [again.id, { expect: again.id }, () => {}, null] as never[]) {
-    await assert.rejects(app.sessions.endAll('ada', wrong), ConfigurationError)
+    await assert.rejects(async () => app.sessions.endAll('ada', wrong), ConfigurationError)
   }
   assert.deepEqual(await idsOf(app, 'ada'), [again.id])
 })
