@@ -43,6 +43,11 @@ const acts: Record<string, (size: number) => () => unknown> = {
     const arg = given.map(line => (line as { sku: string }).sku)
     return { op: '$pull', path: 'list', field: 'sku', comparator: 'in', arg }
   }),
+  'pull of one long object': size => {
+    const stored = { list: Array.from({ length: size }, () => ({ field0: -1 })) }
+    const arg = named(size)
+    return () => applied(stored, [{ op: '$pull', path: 'list', comparator: '=', arg }])
+  },
   'if in': size => {
     const { stored, given } = lists(size, aNumber)
     return () => holds([{ path: 'list', comparator: 'in', arg: given }], stored)

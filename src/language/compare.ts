@@ -114,7 +114,7 @@ function compareAlike(rank: number, a: unknown, b: unknown): number {
 /** Member by member: type first, then name, then value. */
 function compareObjects(a: Fields, b: Fields): number {
   if (a === b) return 0
-  const [names, others] = [Object.keys(a), Object.keys(b)]
+  const [names, others] = [namesOf(a), namesOf(b)]
   for (const [index, name] of names.entries()) {
     const other = others[index]
     if (other === undefined) return 1
@@ -123,6 +123,20 @@ function compareObjects(a: Fields, b: Fields): number {
     if (difference !== 0) return difference
   }
   return names.length - others.length
+}
+
+/** The names of long objects. What is compared does not change, and a visitor may send one long object for many comparisons. */
+const knownNames = new WeakMap<Fields, readonly string[]>()
+
+/** Up to this number, listing the names again costs less than remembering them. */
+const FEW = 16
+
+function namesOf(fields: Fields): readonly string[] {
+  const known = knownNames.get(fields)
+  if (known) return known
+  const names = Object.keys(fields)
+  if (names.length > FEW) knownNames.set(fields, names)
+  return names
 }
 
 function compareArrays(a: readonly unknown[], b: readonly unknown[]): number {

@@ -40,7 +40,11 @@ test('strings come in the order of their code points, which is that of their UTF
 })
 
 test('objects are compared member by member: type, then name, then value', () => {
-  assertAscending([{}, { b: 1 }, { b: 1, a: 1 }, { b: 2 }, { c: 0 }, { a: 'x' }, { a: {} }])
+  const many = Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`name${index}`, index]))
+  for (const shared of [{}, many]) {
+    const all = [{}, { b: 1 }, { b: 1, a: 1 }, { b: 2 }, { c: 0 }, { a: 'x' }, { a: {} }]
+    assertAscending(all.map(fields => ({ ...shared, ...fields })))
+  }
 })
 
 test('arrays are compared element by element', () => {

@@ -9,7 +9,7 @@ import { holds } from '../../src/language/guard.ts'
 import { applied } from '../../src/language/operators.ts'
 import { pathOf } from '../../src/language/paths.ts'
 import { sizeOf } from '../../src/language/size.ts'
-import { copied, literal } from '../../src/language/values.ts'
+import { copied, type Fields, literal } from '../../src/language/values.ts'
 import { completed, type Picture } from '../../src/session/picture.ts'
 import { growthOf } from '../support/costs.ts'
 
@@ -61,6 +61,60 @@ for (const [name, act] of Object.entries(comparing)) {
     for (const [kind, make] of Object.entries(elements)) {
       const growth = growthOf(100, count => act(count, make))
       assert.ok(growth < PROPORTIONATE, `ten times as many ${kind} cost ${growth.toFixed(1)} times as much`)
+    }
+  })
+}
+
+/** What a visitor may send: an object with many names, alone or inside of others. */
+const long: Record<string, (fields: Fields) => unknown> = {
+  'an object': fields => fields,
+  'an array of one object': fields => [fields],
+  'an object in an object': fields => ({ a: fields }),
+}
+
+type Wrap = (fields: Fields) => unknown
+
+/** Many elements that differ from the long argument in their first name's value. */
+const short = (count: number, wrap: Wrap) => Array.from({ length: count }, () => wrap({ field0: -1 }))
+
+function withOneLong(
+  operation: (given: unknown) => Operation,
+  stored = short,
+): (count: number, wrap: Wrap) => () => unknown {
+  return (count, wrap) => {
+    const [a, one] = [stored(count, wrap), operation(wrap(named(count)))]
+    return () => applied({ a }, [one])
+  }
+}
+
+function guardedByOneLong(
+  guard: (given: unknown) => Omit<Guard, 'path'>,
+): (count: number, wrap: Wrap) => () => unknown {
+  return (count, wrap) => {
+    const [a, one] = [short(count, wrap), { ...guard(wrap(named(count))), path: 'a' }]
+    return () => holds([one], { a })
+  }
+}
+
+const comparingOne: Record<string, (count: number, wrap: Wrap) => () => unknown> = {
+  addToSet: withOneLong(given => ({ op: '$addToSet', path: 'a', arg: [given] })),
+  pullAll: withOneLong(given => ({ op: '$pullAll', path: 'a', arg: [given] })),
+  "pull '!='": withOneLong(arg => ({ op: '$pull', path: 'a', comparator: '!=', arg })),
+  "pull '>='": withOneLong(arg => ({ op: '$pull', path: 'a', comparator: '>=', arg })),
+  'pull by a field': withOneLong(
+    arg => ({ op: '$pull', path: 'a', field: 'b', comparator: '=', arg }),
+    (count, wrap) => short(count, wrap).map(b => ({ b })),
+  ),
+  if: guardedByOneLong(arg => ({ comparator: '=', arg })),
+  "if '<'": guardedByOneLong(arg => ({ comparator: '<', arg })),
+  'if in': guardedByOneLong(given => ({ comparator: 'in', arg: [given] })),
+}
+
+for (const [name, act] of Object.entries(comparingOne)) {
+  test(`what a visitor makes long costs in proportion to its length: one value for many elements of ${name}`, () => {
+    for (const [kind, wrap] of Object.entries(long)) {
+      const growth = growthOf(300, count => act(count, wrap))
+      assert.ok(growth < PROPORTIONATE, `ten times as long ${kind} costs ${growth.toFixed(1)} times as much`)
     }
   })
 }
