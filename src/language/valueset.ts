@@ -11,7 +11,7 @@ const FEW = 8
  */
 export class ValueSet {
   #few: unknown[] | undefined = []
-  readonly #byKey = new Map<unknown, unknown>()
+  readonly #byKey = new Map<string, unknown>()
 
   constructor(values: readonly unknown[]) {
     if (values.length > FEW) this.#few = undefined
@@ -45,9 +45,12 @@ export class ValueSet {
   }
 }
 
-/** The same key for two values exactly if they are equal: a number (a Map treats -0 and NaN as MongoDB does) or a string. */
-function keyOf(value: unknown): unknown {
-  if (isNumber(value)) return exactNumber(value)
+/**
+ * The same text for two values exactly if they are equal. Never a number or the digits of one: V8 hashes these without its random
+ * seed, so that a visitor could choose numbers whose hashes are all the same.
+ */
+function keyOf(value: unknown): string {
+  if (isNumber(value)) return numeral(value)
   const text: string[] = []
   write(text, value)
   // Joined once: a string that is concatenated step by step keeps all its parts in memory until it is read.
@@ -64,11 +67,9 @@ function write(text: string[], value: unknown): void {
     case 127:
       text.push(`${rank};`)
       return
-    case 10: {
-      const number = exactNumber(value)
-      text.push(typeof number === 'bigint' ? 'i' : 'n', `${number};`)
+    case 10:
+      text.push(numeral(value))
       return
-    }
     case 20: {
       const fields = value as Fields
       text.push('{')
@@ -103,6 +104,12 @@ function write(text: string[], value: unknown): void {
     default:
       writeMeasured(text, `${rank}:`, String(value))
   }
+}
+
+/** JS writes a bigint and a number alike that are not equal. */
+function numeral(value: unknown): string {
+  const number = exactNumber(value)
+  return typeof number === 'bigint' ? `i${number};` : `n${number};`
 }
 
 function writeMeasured(text: string[], kind: string, content: string): void {

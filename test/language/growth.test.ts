@@ -119,6 +119,34 @@ for (const [name, act] of Object.entries(comparingOne)) {
   })
 }
 
+/** Whole numbers whose hashes in V8 are equal in their last bits, on which their places in a `Map` depend. */
+function colliding(count: number): number[] {
+  const numbers: number[] = []
+  for (let number = 0; numbers.length < count; number++) {
+    if ((hashOf(number) & 0xfff) === 0) numbers.push(number)
+  }
+  return numbers
+}
+
+/** V8's `ComputeUnseededHash`. */
+function hashOf(number: number): number {
+  let hash = ~number + (number << 15)
+  hash ^= hash >>> 12
+  hash += hash << 2
+  hash ^= hash >>> 4
+  hash = Math.imul(hash, 2057)
+  return hash ^ (hash >>> 16)
+}
+
+test('numbers that a visitor chooses for their hashes cost no more than others', () => {
+  const chosen = colliding(4000)
+  const growth = growthOf(400, count => {
+    const arg = chosen.slice(0, count)
+    return () => applied({ a: [1] }, [{ op: '$pullAll', path: 'a', arg }])
+  })
+  assert.ok(growth < PROPORTIONATE, `ten times as many cost ${growth.toFixed(1)} times as much`)
+})
+
 const aPicture = (fields: Picture['fields']): Picture => ({
   fields,
   rev: 1,
