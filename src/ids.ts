@@ -36,9 +36,12 @@ export function isId(id: unknown): id is SessionId {
   return typeof id === 'string' && idShape.test(id)
 }
 
-/** Checks an id that came from outside, such as from a form: only a string may reach the store, never a query operator. */
+/**
+ * Checks an id that came from outside, such as from a form: only a string may reach the store, never a query operator. Returns a copy,
+ * since what remembers a part of a text keeps the whole text in memory.
+ */
 export function checkedId(id: unknown): SessionId {
-  if (isId(id)) return id
+  if (isId(id)) return Buffer.from(id).toString()
   throw new FieldError("That is no session's id: it is the 64 hexadecimal digits of session.id", 'id', 400)
 }
 

@@ -165,8 +165,9 @@ export class Sessions<
    * @throws {FieldError} (400) if `id` cannot be an id.
    */
   async end(id: SessionId): Promise<void> {
-    await this.#store.delete(checkedId(id))
-    publish({ type: 'ended', id })
+    const checked = checkedId(id)
+    await this.#store.delete(checked)
+    publish({ type: 'ended', id: checked })
   }
 
   /**
@@ -177,9 +178,10 @@ export class Sessions<
    * @throws {SessionEndedError} from each method of the returned session, if the session does not exist.
    */
   open(id: SessionId): SessionHandle<Data> {
-    const visit = new Visit(nobody, this.#visit, checkedId(id))
+    const checked = checkedId(id)
+    const visit = new Visit(nobody, this.#visit, checked)
     visit.doNotExtend()
-    visit.queue.close(error => this.#report(error, id))
+    visit.queue.close(error => this.#report(error, checked))
     return handleOf<Data>(visit, 'sessions.open(id)')
   }
 

@@ -13,6 +13,7 @@ import Session, {
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, answering, KEY, listening, type Routes } from '../support/app.ts'
 import { gate } from '../support/gate.ts'
+import { heldAfter } from '../support/heap.ts'
 import { altered } from '../support/watchedstore.ts'
 
 /** Of the failure of a session that was opened there is no `ctx`. */
@@ -304,6 +305,19 @@ test('store errors may be passed on to a listener that uses sessions', async t =
   await enough()
   // The event, and the answer.
   assert.equal(told.length, 2)
+})
+
+test('an id that was cut out of a large text does not keep that text in memory when a change of it has failed', async t => {
+  const { sessions, errors } = await anApp(t, { store: memoryStore() }, {})
+  const held = await heldAfter(async () => {
+    for (let time = 10; time < 40; time++) {
+      const job = Buffer.from(`${'x'.repeat(2 ** 20)}${String(time).repeat(32)}`).toString()
+      sessions.open(job.slice(2 ** 20)).inc('n')
+      await enough()
+    }
+  })
+  assert.equal(errors.splice(0).length, 30)
+  assert.ok(held < 10 * 2 ** 20, `${held} bytes are held`)
 })
 
 test('while the store is down a listener that uses it is told once of each failing request', async t => {
