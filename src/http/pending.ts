@@ -46,7 +46,7 @@ export class Pending {
     const failures = [...queue.failures(), ...unfinished]
     if (failures.length === 0) return this.#close()
     await this.#fail(failures.slice(1), () => this.#visit.finish().catch(this.#report))
-    throw failures[0]
+    throw this.#exchange.answerable(failures[0])
   }
 
   /** For a handler that has thrown. Rejects with its error once the response may be sent. Other errors are reported. */

@@ -1,7 +1,7 @@
 import type Koa from 'koa'
 import { NodeExchange } from '../http/node-exchange.ts'
 import { whileReporting } from '../reports.ts'
-import { answerable } from './thrown.ts'
+import { answerAnyway, answerable } from './thrown.ts'
 
 /** A request and its response in Koa. */
 export class KoaExchange extends NodeExchange {
@@ -41,6 +41,7 @@ export class KoaExchange extends NodeExchange {
   }
 
   override answerable(thrown: unknown): unknown {
+    answerAnyway(this.#ctx, error => this.report(error))
     return answerable(thrown, this.#ctx.headerSent || !this.#ctx.writable)
   }
 

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { STATUS_CODES } from 'node:http'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { memoryStore } from '../../src/stores/memory.ts'
@@ -87,6 +88,12 @@ const things: Record<string, Thrown> = {
     text: 'A teapot',
     isItself: true,
   },
+  'an error that would keep the visitor waiting': {
+    error: anError({ status: 101, expose: true }),
+    status: 500,
+    text: 'Internal Server Error',
+    isItself: false,
+  },
   'a type error of another realm': {
     error: runInNewContext('new TypeError("x")'),
     status: 500,
@@ -128,6 +135,106 @@ test('whatever is thrown, the answer has the cookie of what was stored', async t
       assert.equal(told.cause, error, what)
     assert.deepEqual(others, [], what)
   }
+})
+
+const withHeaders = (headers: object) => anError({ status: 503, headers })
+
+/** What Koa reports, and then fails to answer. */
+const unanswered: Record<string, Error> = {
+  'a message that is an object': anError({ status: 422, expose: true, message: { email: 'is missing' } }),
+  'a message that is a number': anError({ ...teapot, message: 5 }),
+  'a message that is null': anError({ ...teapot, message: null }),
+  'no message': anError({ ...teapot, message: undefined }),
+  'a header without a value': withHeaders({ 'Retry-After': undefined }),
+  'a header without a value, and a status by its other name': anError({
+    statusCode: 503,
+    headers: { 'Retry-After': undefined },
+  }),
+  'a header of two lines': withHeaders({ 'X-Reason': 'be\ncause' }),
+  'a header that is not Latin': withHeaders({ 'X-Reason': '✓' }),
+  'a header whose name is not valid': withHeaders({ 'X Reason': 'because' }),
+  'a header that is a symbol': withHeaders({ 'X-Reason': Symbol('because') }),
+  'a header that is no text': withHeaders({ 'X-Reason': Object.create(null) }),
+  'a header that cannot be read': withHeaders({
+    get 'X-Reason'() {
+      throw new Error('Nobody may read this')
+    },
+  }),
+  'a header that announces trailers': withHeaders({ Trailer: 'X-Reason' }),
+  'a proxy that refuses a status': new Proxy(anError({}), { set: () => false }),
+  'a proxy whose status cannot be set': new Proxy(anError({}), {
+    set() {
+      throw new Error('Nobody may set this')
+    },
+  }),
+}
+
+test('an error that Koa fails to answer is answered with its status, and with the cookie of what was stored', async t => {
+  const { visitor, errors } = await anApp(t, { store: memoryStore() }, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    throw unanswered[String(ctx.query.what)]
+  })
+  for (const [what, error] of Object.entries(unanswered)) {
+    const { statusCode = 500, status = statusCode } = error as { status?: number; statusCode?: number }
+    const answer = await visitor().get(`/?what=${encodeURIComponent(what)}`)
+    assert.equal(answer.status, status, what)
+    assert.equal(answer.text, STATUS_CODES[status], what)
+    assert.equal(answer.setCookies.length, 1, what)
+    assert.equal(answer.headers['cache-control'], 'no-store', what)
+    const [told, other, ...more] = errors.splice(0)
+    assert.equal(told, error, what)
+    assert.match((other as Error).message, /^Koa could not answer the error of this request: ./, what)
+    assert.equal((other as Error).cause, error, what)
+    assert.deepEqual(more, [], what)
+  }
+})
+
+test('an error that Koa’s own listener cannot write down is answered with the cookie', async t => {
+  const errors = t.mock.method(console, 'error', () => {})
+  const { visitor, app } = await anApp(t, { store: memoryStore() }, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    throw anError({ status: 503, stack: {} })
+  })
+  app.removeAllListeners('error').on('error', app.onerror)
+  const { status, setCookies } = await visitor().get('/')
+  assert.equal(status, 503)
+  assert.equal(setCookies.length, 1)
+  assert.match(String(errors.mock.calls[0]?.arguments[0]), /Koa could not answer the error of this request/)
+})
+
+test('a listener that throws does not keep the visitor from the answer and the cookie', async t => {
+  const { visitor, app, errors } = await anApp(t, { store: memoryStore() }, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    ctx.throw(409, 'taken')
+  })
+  app.once('error', () => {
+    throw new Error('The log is full')
+  })
+  const { status, setCookies } = await visitor().get('/')
+  assert.equal(status, 409)
+  assert.equal(setCookies.length, 1)
+  assert.deepEqual(
+    errors.map(told => (told as Error).message),
+    ['taken', 'Koa could not answer the error of this request: The log is full'],
+  )
+})
+
+test('a call that nobody awaited may fail with any error, and the answer has the cookie', async t => {
+  const error = Object.freeze(anError())
+  const { visitor, errors } = await anApp(t, { store: memoryStore() }, async ctx => {
+    await ctx.session.set('name', 'Ada')
+    ctx.session.once('token', () => {
+      throw error
+    })
+  })
+  const { status, text, setCookies } = await visitor().get('/')
+  assert.equal(status, 418)
+  assert.equal(text, 'A teapot')
+  assert.equal(setCookies.length, 1)
+  assert.deepEqual(
+    errors.map(told => (told as Error).cause),
+    [error],
+  )
 })
 
 test('an error’s own headers are sent, and it is left as it was', async t => {
