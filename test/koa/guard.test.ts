@@ -64,7 +64,7 @@ test('a host with a user before it makes no origin this one, wherever Koa takes 
   await once(server, 'listening')
   const client = connectHTTP2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
   t.after(() => {
-    client.close()
+    client.destroy()
     server.close()
   })
   // Node.js 26 refuses such an authority by itself, before there is a request.
