@@ -112,7 +112,10 @@ export function copied(value: unknown): unknown {
   return ownCopy(value)
 }
 
-/** A copy of a value that can be changed in place: a date, bytes, a regular expression, or one of BSON's types. Other values are returned as they are. */
+/**
+ * A copy of a value that can be changed in place: a date, bytes, a regular expression, or one of BSON's types. Other values are
+ * returned as they are.
+ */
 export function ownCopy<T>(value: T): T
 export function ownCopy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value

@@ -24,6 +24,9 @@ export interface Tombstone {
   readonly next?: string
 }
 
+/** The last instant that a `Date` can hold, milliseconds since the epoch. A stored instant may not be later. */
+export const LAST_DATE = 8.64e15
+
 /** Versions of the stored form: of a record, and of a tombstone. */
 export const FORM = 2
 export const ENDED_FORM = -2

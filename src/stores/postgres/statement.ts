@@ -1,3 +1,4 @@
+import { LAST_DATE } from '../../store/record.ts'
 import type { Parameter } from './driver.ts'
 
 /**
@@ -52,10 +53,8 @@ export function milliseconds(expression: string): string {
 /** Not the time at which the statement began: it may have waited for another one since. */
 export const NOW = 'clock_timestamp()'
 
-/** The last instant that a JavaScript date can be. */
-const LAST = 'to_timestamp(8640000000000)'
-
 const FIRST = 'to_timestamp(0)'
+const LAST = `to_timestamp(${LAST_DATE / 1000})`
 
 /**
  * Only another program writes a row without this, such as one with `infinity`, or with fields that are no object. It is no session
@@ -63,7 +62,7 @@ const FIRST = 'to_timestamp(0)'
  */
 export const SOUND =
   `s.expires <= ${LAST} AND s.created BETWEEN ${FIRST} AND ${LAST} AND coalesce(s.absolute BETWEEN ${FIRST} AND ${LAST}, true) ` +
-  `AND coalesce(s.ended BETWEEN ${FIRST} AND ${LAST}, true) AND s.max_age BETWEEN 0 AND 8640000000000000 ` +
+  `AND coalesce(s.ended BETWEEN ${FIRST} AND ${LAST}, true) AND s.max_age BETWEEN 0 AND ${LAST_DATE} ` +
   `AND s.rev BETWEEN 0 AND ${Number.MAX_SAFE_INTEGER} AND s.size <= ${Number.MAX_SAFE_INTEGER} ` +
   "AND jsonb_typeof(s.small) = 'object' AND jsonb_typeof(s.large) = 'object'"
 

@@ -1,5 +1,5 @@
-import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
-import { HEAD, LAST, MEMORY } from './scripts.ts'
+import { ENDED_FORM, FORM, LAST_DATE, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import { HEAD, MEMORY } from './scripts.ts'
 
 /**
  * The value of the hash field `_`, a name that no session field can have: the mark of the form, then numbers, then the last step of
@@ -45,15 +45,15 @@ export function headOf(bytes: Uint8Array | null | undefined, now: number): Head 
 /** Whether the numbers can be a session's. The scripts ask the same by `SOUND`: another program may have written any number. */
 function isSound({ expires, absolute, maxAge, rev, size, created, indexed }: Head): boolean {
   return (
-    expires <= LAST &&
-    ((absolute >= 0 && absolute <= LAST) || absolute === Number.POSITIVE_INFINITY) &&
+    expires <= LAST_DATE &&
+    ((absolute >= 0 && absolute <= LAST_DATE) || absolute === Number.POSITIVE_INFINITY) &&
     maxAge >= 0 &&
-    maxAge <= LAST &&
+    maxAge <= LAST_DATE &&
     rev >= 0 &&
     rev <= Number.MAX_SAFE_INTEGER &&
     size <= Number.MAX_SAFE_INTEGER &&
     created >= 0 &&
-    created <= LAST &&
+    created <= LAST_DATE &&
     indexed >= 0
   )
 }

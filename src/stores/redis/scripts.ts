@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LAST_DATE } from '../../store/record.ts'
 
 // Each script has one key, so that it can run in a cluster. It decides everything before it writes anything. Numbers are
 // little-endian, as in BSON. `head.ts` has the layout of the field `_`, `program.ts` the layout of the arguments.
@@ -37,14 +38,11 @@ export const CROWDED = 8
 export const NOW = `local time = call('TIME')
 local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000`
 
-/** The last instant that a date can be, in milliseconds since the epoch. */
-export const LAST = 8.64e15
-
 /** Whether the numbers of a head can be a session's, as `isSound` in `head.ts` decides. NaN is neither less nor greater. */
 export const SOUND =
-  `expires <= ${LAST} and (absolute >= 0 and absolute <= ${LAST} or absolute == math.huge) ` +
-  `and maxAge >= 0 and maxAge <= ${LAST} and rev >= 0 and rev <= ${Number.MAX_SAFE_INTEGER} ` +
-  `and size <= ${Number.MAX_SAFE_INTEGER} and created >= 0 and created <= ${LAST} and indexed >= 0`
+  `expires <= ${LAST_DATE} and (absolute >= 0 and absolute <= ${LAST_DATE} or absolute == math.huge) ` +
+  `and maxAge >= 0 and maxAge <= ${LAST_DATE} and rev >= 0 and rev <= ${Number.MAX_SAFE_INTEGER} ` +
+  `and size <= ${Number.MAX_SAFE_INTEGER} and created >= 0 and created <= ${LAST_DATE} and indexed >= 0`
 
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import type { SessionId } from '../../ids.ts'
 import type { Path } from '../../language/paths.ts'
-import { ENDED_FORM, FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
+import { ENDED_FORM, FORM, LAST_DATE, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import { decode } from '../bson.ts'
 import type { Query, SQLiteStatement } from './driver.ts'
 import type { SessionFile } from './file.ts'
@@ -22,9 +22,6 @@ export interface SessionRow extends Altered {
   readonly created: number
   readonly absolute: number | null
 }
-
-/** The last instant that a `Date` can hold. */
-const LAST_DATE = 8_640_000_000_000_000
 
 /** What a change needs: each column costs time in the driver. */
 const COLUMNS = 'v, sessions.rowid, expires, maxAge, rev, user, fields'
@@ -192,11 +189,12 @@ export class SessionTable {
   }
 }
 
+/** What a row is that is `SOUND`; `undefined` if it has expired, or its fields are no bytes. */
 function stateOf(v: number, expires: number, fields: unknown): 'live' | 'ended' | undefined {
   // Where there is no row, all columns are null.
   if (!(expires > Date.now())) return undefined
   if (v === ENDED_FORM) return 'ended'
-  return v === FORM && types.isUint8Array(fields) ? 'live' : undefined
+  return types.isUint8Array(fields) ? 'live' : undefined
 }
 
 export function recordOf(id: SessionId, row: SessionRow): SessionRecord {
