@@ -77,9 +77,7 @@ async function anAdoptingApp(
     ...running,
     calls,
     movedFrom(other) {
-      const visitor = running.visitor()
-      for (const [name, value] of other.jar) visitor.jar.set(name, value)
-      return visitor
+      return running.visitor().withCookiesOf(other)
     },
   }
 }

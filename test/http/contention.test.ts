@@ -24,11 +24,9 @@ async function aCrowd(t: TestContext, store: Store): Promise<{ ada: Visitor; cro
   const other = await anApp(t, { store }, routes)
   const ada = one.visitor()
   await ada.get('/begin')
-  const crowd = Array.from({ length: CLIENTS }, (_, index) => {
-    const client = (index % 2 === 0 ? one : other).visitor()
-    for (const [name, value] of ada.jar) client.jar.set(name, value)
-    return client
-  })
+  const crowd = Array.from({ length: CLIENTS }, (_, index) =>
+    (index % 2 === 0 ? one : other).visitor().withCookiesOf(ada),
+  )
   return { ada, crowd }
 }
 

@@ -235,8 +235,7 @@ onEachStore('a session’s own maxAge lasts, through extensions and for every pr
   for (const path of ['/read', '/write', '/touch', '/get', '/touch-loaded']) {
     now += 20 * DAY
     pass(now)
-    const there = other.visitor()
-    for (const [name, value] of ada.jar) there.jar.set(name, value)
+    const there = other.visitor().withCookiesOf(ada)
     const answer = await there.get(path)
     assert.equal(answer.status, 200)
     sameSecond(cookieUntil(answer), start + now + 30 * DAY)

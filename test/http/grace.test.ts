@@ -35,6 +35,28 @@ const routes: Record<string, Handler> = {
   '/sign-in': async ctx => (await ctx.session.regenerate()).id,
 }
 
+/** A store that can go away while it is asked to end a session: `last` is done, and nobody is told. */
+function anOutage({ store }: Watched, last: (...args: Parameters<Store['end']>) => Promise<unknown>) {
+  let isLosing = false
+  let isAway = false
+  return {
+    store: altered(store, async (name, args) => {
+      if (isAway) throw new StoreUnavailableError('It is away', 'none')
+      if (name !== 'end' || !isLosing) return
+      isAway = true
+      await last(...(args as Parameters<Store['end']>))
+      throw new StoreUnavailableError('The connection was reset', 'unknown')
+    }),
+    begin() {
+      isLosing = true
+    },
+    end() {
+      isLosing = false
+      isAway = false
+    },
+  }
+}
+
 interface Visit {
   readonly ada: Visitor
   readonly reached: Promise<void>
@@ -196,22 +218,13 @@ onEachStore(
 onEachStore(
   'a renewal without grace ends the tokens of open pages, though its outcome was unknown',
   async (t, watched) => {
-    let isAway = false
-    let isLosing = false
-    const store = altered(watched.store, async (name, args) => {
-      if (isAway) throw new StoreUnavailableError('It is away', 'none')
-      if (name !== 'end' || !isLosing) return
-      isAway = true
-      await watched.store.end(...(args as Parameters<Store['end']>))
-      throw new StoreUnavailableError('The connection was reset', 'unknown')
-    })
-    const { ada } = await aVisit(t, store, tokenRoutes)
+    const outage = anOutage(watched, (...end) => watched.store.end(...end))
+    const { ada } = await aVisit(t, outage.store, tokenRoutes)
     await ada.get('/rotate')
     const open = await tokenOf(ada, '/page')
-    isLosing = true
+    outage.begin()
     assert.equal((await ada.get('/renew')).status, 503)
-    isAway = false
-    isLosing = false
+    outage.end()
     assert.equal(await submit(ada, open), 200)
     const before = secretOf(ada)
     await ada.get('/inc')
@@ -587,24 +600,15 @@ onEachStore(
   async (t, watched) => {
     for (const path of ['/renew', '/rotate']) {
       for (const hasEnded of [true, false]) {
-        let isAway = false
-        let isLosing = false
-        const store = altered(watched.store, async (name, args) => {
-          if (isAway) throw new StoreUnavailableError('It is away', 'none')
-          if (name !== 'end' || !isLosing) return
-          isAway = true
-          const [id, ...rest] = args as Parameters<Store['end']>
-          if (hasEnded) await watched.store.end(id, ...rest)
-          // Another request's change, acknowledged before the store went away.
-          else await watched.store.update(id, increment)
-          throw new StoreUnavailableError('The connection was reset', 'unknown')
-        })
-        const { ada } = await aVisit(t, store)
+        const outage = anOutage(watched, (id, ...rest) =>
+          // Otherwise another request's change, acknowledged before the store went away.
+          hasEnded ? watched.store.end(id, ...rest) : watched.store.update(id, increment),
+        )
+        const { ada } = await aVisit(t, outage.store)
         const thief = ada.twin()
-        isLosing = true
+        outage.begin()
         assert.equal((await ada.get(path)).status, 503)
-        isAway = false
-        isLosing = false
+        outage.end()
         if (path === '/renew')
           assert.deepEqual((await thief.get('/read')).json, hasEnded ? {} : { name: 'Ada', n: 2 })
         assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: hasEnded ? 1 : 2 })
@@ -722,8 +726,7 @@ onEachStore(
         if ((name === 'end' || name === 'update') && left-- > 0) await other.get('/rotate')
       })
       const { visitor } = await anApp(t, { store: busy }, routes)
-      const ada = visitor()
-      for (const [name, value] of other.jar) ada.jar.set(name, value)
+      const ada = visitor().withCookiesOf(other)
       assert.equal((await ada.get(path)).status, 503, path)
       assert.ok(left > 100, `${path}: ${200 - left} rotations`)
       assert.equal((await other.get('/inc')).status, 200)

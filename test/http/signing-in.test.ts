@@ -240,8 +240,7 @@ onEachStore(
       { store: watched.store, maxSize: 100 },
       { '/smaller': ctx => ctx.session.regenerate({ keep: true, set: { text: '' } }) },
     )
-    const twin = narrow.visitor()
-    for (const [name, value] of ada.jar) twin.jar.set(name, value)
+    const twin = narrow.visitor().withCookiesOf(ada)
     assert.equal((await twin.get('/smaller')).status, 200)
   },
 )

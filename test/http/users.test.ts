@@ -55,10 +55,8 @@ async function signedIn(app: RunningApp, user: string): Promise<SignedIn> {
 }
 
 /** The same visitor at another process of the app. */
-function at(app: RunningApp, { jar }: Visitor): Visitor {
-  const visitor = app.visitor()
-  for (const [name, value] of jar) visitor.jar.set(name, value)
-  return visitor
+function at(app: RunningApp, visitor: Visitor): Visitor {
+  return app.visitor().withCookiesOf(visitor)
 }
 
 async function idsOf({ sessions }: RunningApp, user: unknown): Promise<string[]> {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { setImmediate } from 'node:timers/promises'
 import Koa from 'koa'
 import { koaSession } from '../../src/adopt/index.ts'
@@ -18,7 +18,7 @@ import { aKoaSessionStore, base64, koaCookies } from '../support/koasession.ts'
 import { lifecycle } from '../support/lifecycle.ts'
 import { otherObjectId } from '../support/otherbson.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
-import { altered, onEachStore } from '../support/watchedstore.ts'
+import { altered, onEachStore, type Watched } from '../support/watchedstore.ts'
 
 /** Milliseconds: what an answer says of its session's end is looked at once more if it is older than a few. */
 const LATE = 6
@@ -218,29 +218,40 @@ onEachStore(
   },
 )
 
+/** Another request's answer, where the first one takes our session back while this one would join it. */
+async function joiningWhatIsTakenBack(t: TestContext, watched: Watched, path: string) {
+  const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+  let isTakenBack = false
+  const { visitor } = await anApp(
+    t,
+    {
+      adopt: koaSession({ store: old }),
+      store: altered(watched.store, async (name, [id]) => {
+        if (name === 'load' && isTakenBack) await watched.store.delete(id as SessionId)
+      }),
+    },
+    {
+      ...routes,
+      '/page': ctx => ctx.session.createCSRF(),
+      '/check': async ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
+    },
+  )
+  const ada = withCookies(visitor(), koaCookies('an-id'))
+  const tab = ada.twin()
+  await ada.get('/read')
+  old.records.set('an-id', { user: 'ada' })
+  isTakenBack = true
+  const { status, json } = await tab.get(path)
+  isTakenBack = false
+  assert.equal(status, 200)
+  assert.equal(old.records.size, 1)
+  return { tab, json }
+}
+
 onEachStore(
   'where ours is taken back while another request would join it, the other session stays',
   async (t, watched) => {
-    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
-    let isTakenBack = false
-    const { visitor } = await anApp(
-      t,
-      {
-        adopt: koaSession({ store: old }),
-        store: altered(watched.store, async (name, [id]) => {
-          if (name === 'load' && isTakenBack) await watched.store.delete(id as SessionId)
-        }),
-      },
-      routes,
-    )
-    const ada = withCookies(visitor(), koaCookies('an-id'))
-    const tab = ada.twin()
-    await ada.get('/read')
-    old.records.set('an-id', { user: 'ada' })
-    isTakenBack = true
-    assert.equal((await tab.get('/read')).status, 200)
-    isTakenBack = false
-    assert.equal(old.records.size, 1)
+    const { tab } = await joiningWhatIsTakenBack(t, watched, '/read')
     assert.deepEqual((await tab.get('/read')).json, { user: 'ada' })
   },
 )
@@ -248,32 +259,8 @@ onEachStore(
 onEachStore(
   'where ours is taken back while a page with a token would join it, the token works',
   async (t, watched) => {
-    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
-    let isTakenBack = false
-    const { visitor } = await anApp(
-      t,
-      {
-        adopt: koaSession({ store: old }),
-        store: altered(watched.store, async (name, [id]) => {
-          if (name === 'load' && isTakenBack) await watched.store.delete(id as SessionId)
-        }),
-      },
-      {
-        ...routes,
-        '/page': ctx => ctx.session.createCSRF(),
-        '/check': async ctx => ctx.session.assertCSRF(ctx.get('x-csrf-token')),
-      },
-    )
-    const ada = withCookies(visitor(), koaCookies('an-id'))
-    const tab = ada.twin()
-    await ada.get('/read')
-    old.records.set('an-id', { user: 'ada' })
-    isTakenBack = true
-    const page = await tab.get('/page')
-    isTakenBack = false
-    assert.equal(page.status, 200)
-    assert.equal(old.records.size, 1)
-    assert.equal((await tab.get('/check', { 'X-CSRF-Token': page.json as string })).status, 200)
+    const { tab, json } = await joiningWhatIsTakenBack(t, watched, '/page')
+    assert.equal((await tab.get('/check', { 'X-CSRF-Token': json as string })).status, 200)
   },
 )
 

@@ -32,9 +32,12 @@ export class Visitor {
 
   /** Somebody else's browser with the same cookies. */
   twin(): Visitor {
-    const twin = new Visitor(this.#url)
-    for (const [name, value] of this.jar) twin.jar.set(name, value)
-    return twin
+    return new Visitor(this.#url).withCookiesOf(this)
+  }
+
+  withCookiesOf({ jar }: Visitor): this {
+    for (const [name, value] of jar) this.jar.set(name, value)
+    return this
   }
 
   leave(): void {
