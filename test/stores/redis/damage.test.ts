@@ -30,74 +30,10 @@ const values: Record<string, Buffer> = {
   'an expression that is none': stored(11, 0x28, 0, 0),
 }
 
-for (const indexed of [false, true]) {
-  describe(`a damaged record makes one visitor anonymous and harms nobody else: index ${indexed}`, {
-    skip: withoutRedis,
-  }, () => {
-    let server: RedisServer
-    let client: Redis
-    let prefixes = 0
-    before(async () => {
-      server = await RedisServer.start()
-      client = new Redis({ host: server.host, port: server.port })
-    })
-    after(async () => {
-      client.disconnect()
-      await server.stop()
-    })
-
-    damage(async (t: TestContext) => {
-      const prefix = `damage${++prefixes}:`
-      // As declared long ago, and complete.
-      if (indexed) await client.hset(`${prefix}indexes`, 'user', `${Date.now() - 3_600_000} 1`)
-      const store = redisStore({ client, prefix })
-      t.after(() => store.close?.())
-      const key = (id: SessionId) => prefix + id
-      const head = async (id: SessionId, change: (bytes: Buffer) => Buffer) => {
-        const bytes = await client.hgetBuffer(key(id), '_')
-        await client.hset(key(id), '_', change(bytes as Buffer))
-      }
-      const number = (at: number, value: number) => (id: SessionId) =>
-        head(id, bytes => {
-          bytes.writeDoubleLE(value, at)
-          return bytes
-        })
-      const wrong = (value: number, but: readonly string[] = []) =>
-        Object.entries(numbers).flatMap(([name, at]) =>
-          but.includes(name) ? [] : [[`${name} is ${value}`, number(at, value)] as const],
-        )
-      return {
-        store,
-        ofSession: {
-          'another type of value': async id => {
-            await client.del(key(id))
-            await client.set(key(id), 'text')
-          },
-          'no head': id => client.hdel(key(id), '_'),
-          'an empty head': id => client.hset(key(id), '_', ''),
-          'half a head': id => head(id, bytes => bytes.subarray(0, 30)),
-          'a head of text': id => client.hset(key(id), '_', 'x'.repeat(200)),
-          ...Object.fromEntries([
-            ...wrong(Number.NaN),
-            ...wrong(Number.POSITIVE_INFINITY, ['absolute', 'indexed']),
-            ...wrong(1e300, ['indexed']),
-            ...wrong(-1, ['size']),
-          ]),
-        },
-        ofNote: Object.fromEntries(
-          Object.entries(values).map(([what, value]) => [
-            what,
-            (id: SessionId) => client.hset(key(id), 'note', value),
-          ]),
-        ),
-      }
-    })
-  })
-}
-
 describe('damage in Redis', { skip: withoutRedis }, () => {
   let server: RedisServer
   let client: Redis
+  let prefixes = 0
   before(async () => {
     server = await RedisServer.start()
     client = new Redis({ host: server.host, port: server.port })
@@ -106,6 +42,57 @@ describe('damage in Redis', { skip: withoutRedis }, () => {
     client.disconnect()
     await server.stop()
   })
+
+  for (const indexed of [false, true]) {
+    describe(`a damaged record makes one visitor anonymous and harms nobody else: index ${indexed}`, () => {
+      damage(async (t: TestContext) => {
+        const prefix = `damage${++prefixes}:`
+        // As declared long ago, and complete.
+        if (indexed) await client.hset(`${prefix}indexes`, 'user', `${Date.now() - 3_600_000} 1`)
+        const store = redisStore({ client, prefix })
+        t.after(() => store.close?.())
+        const key = (id: SessionId) => prefix + id
+        const head = async (id: SessionId, change: (bytes: Buffer) => Buffer) => {
+          const bytes = await client.hgetBuffer(key(id), '_')
+          await client.hset(key(id), '_', change(bytes as Buffer))
+        }
+        const number = (at: number, value: number) => (id: SessionId) =>
+          head(id, bytes => {
+            bytes.writeDoubleLE(value, at)
+            return bytes
+          })
+        const wrong = (value: number, but: readonly string[] = []) =>
+          Object.entries(numbers).flatMap(([name, at]) =>
+            but.includes(name) ? [] : [[`${name} is ${value}`, number(at, value)] as const],
+          )
+        return {
+          store,
+          ofSession: {
+            'another type of value': async id => {
+              await client.del(key(id))
+              await client.set(key(id), 'text')
+            },
+            'no head': id => client.hdel(key(id), '_'),
+            'an empty head': id => client.hset(key(id), '_', ''),
+            'half a head': id => head(id, bytes => bytes.subarray(0, 30)),
+            'a head of text': id => client.hset(key(id), '_', 'x'.repeat(200)),
+            ...Object.fromEntries([
+              ...wrong(Number.NaN),
+              ...wrong(Number.POSITIVE_INFINITY, ['absolute', 'indexed']),
+              ...wrong(1e300, ['indexed']),
+              ...wrong(-1, ['size']),
+            ]),
+          },
+          ofNote: Object.fromEntries(
+            Object.entries(values).map(([what, value]) => [
+              what,
+              (id: SessionId) => client.hset(key(id), 'note', value),
+            ]),
+          ),
+        }
+      })
+    })
+  }
 
   test('an index by user is completed though the users of some sessions are damaged', async () => {
     const store = redisStore({ client, prefix: 'users:' })
