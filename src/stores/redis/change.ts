@@ -5,6 +5,7 @@ import {
   ENDED,
   HEAD,
   LATE,
+  MEMORIES,
   MEMORY,
   MOVED,
   NOW,
@@ -28,7 +29,6 @@ local kind = meta and #meta >= ${HEAD} and byte(meta)
 if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
 local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
 if not (expires > now and ${SOUND}) then return {${ABSENT}, now} end
-if kind == 254 then return {${ENDED}, now} end
 local flags, process, step, til, moves, wanted, count, at = read('<Bc8ddHHH', arg)
 local asksTime, answers, before, indexes = flags % 2 >= 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
 local function told(all, last)
@@ -61,21 +61,14 @@ local function reply(status, last)
   return status == ${MOVED} and told(all, last + 3) or all
 end
 
-local others, again = '', nil
-for place = ${HEAD + 1}, #meta - ${MEMORY - 1}, ${MEMORY} do
-  local whose, theirs, made, done = read('<c8ddd', meta, place)
-  if whose == process then
-    if step < done then return {${LATE}, now} end
-    if step == done then again = made end
-  elseif theirs >= now then
-    others = others .. sub(meta, place, place + ${MEMORY - 1})
-  end
-end
-if again then
+${MEMORIES}
+if step < done then return {${LATE}, now} end
+if step == done then
   local all = reply(${REPEATED}, wanted)
   all[wanted + 4] = pack('<d', again)
   return told(all, wanted + 4)
 end
+if kind == 254 then return {${ENDED}, now} end
 if now > til then return {${LATE}, now} end
 if #others >= ${MEMORY * 1000} then return {${CROWDED}, now} end
 
@@ -268,7 +261,7 @@ if answers or asksTime or other then
   end
 end
 local head = pack('<Bddddddd', 2, ends, absolute, lives, made, size + growth, created, indexed)
-local sets, n = {'HSET', key, '_', head .. others .. process .. pack('<ddd', til, made, step)}, 4
+local sets, n = {'HSET', key, '_', head .. others .. process .. pack('<ddd', lasts, made, step)}, 4
 local unsets, m = {'HDEL', key}, 2
 for i in pairs(dirty) do
   if values[i] then

@@ -3,7 +3,7 @@ import { HEAD, MEMORY } from './scripts.ts'
 
 /**
  * The value of the hash field `_`, a name that no session field can have: the mark of the form, then numbers, then the last step of
- * each process that wrote the session recently. A tombstone has only the step that made it, and then `next`.
+ * each process that wrote the session recently, and in a tombstone `next`.
  */
 export interface Head {
   readonly isEnded: boolean
@@ -13,7 +13,7 @@ export interface Head {
   readonly absolute: number
   readonly maxAge: number
   readonly rev: number
-  /** Bytes of BSON of all fields. */
+  /** Bytes of BSON of all fields; in a tombstone, of `next`. */
   readonly size: number
   /** In a tombstone: when the session ended. */
   readonly created: number
@@ -84,20 +84,23 @@ export function headOfRecord(record: SessionRecord, size: number, indexed: numbe
     created.getTime(),
     indexed,
   ])
-  remember(bytes, step, rev)
+  bytes.set(step.process, HEAD)
+  bytes.writeDoubleLE(step.until, HEAD + 8)
+  bytes.writeDoubleLE(rev, HEAD + 16)
+  bytes.writeDoubleLE(step.number, HEAD + 24)
   return bytes
 }
 
-export function headOfTombstone({ ended, next = '' }: Tombstone, until: Date, step: Step): Buffer {
+/** With `next` behind it: the script `end` puts between them what is remembered. */
+export function headOfTombstone({ ended, next = '' }: Tombstone, until: Date): Buffer {
   const rest = Buffer.from(next)
-  const bytes = Buffer.allocUnsafe(HEAD + MEMORY)
-  write(bytes, ENDED, [until.getTime(), Number.POSITIVE_INFINITY, 0, 0, 0, ended.getTime(), 0])
-  remember(bytes, step, 0)
+  const bytes = Buffer.allocUnsafe(HEAD)
+  write(bytes, ENDED, [until.getTime(), Number.POSITIVE_INFINITY, 0, 0, rest.length, ended.getTime(), 0])
   return Buffer.concat([bytes, rest])
 }
 
-export function tombstoneOf({ created }: Head, bytes: Uint8Array): Tombstone {
-  const next = Buffer.from(bytes.subarray(HEAD + MEMORY)).toString()
+export function tombstoneOf({ created, size }: Head, bytes: Uint8Array): Tombstone {
+  const next = Buffer.from(bytes.subarray(Math.max(HEAD, bytes.length - size))).toString()
   return { ended: new Date(created), ...(next !== '' && { next }) }
 }
 
@@ -105,13 +108,6 @@ function write(bytes: Buffer, mark: number, numbers: readonly number[]): void {
   bytes[0] = mark
   let at = 1
   for (const number of numbers) at = bytes.writeDoubleLE(number, at)
-}
-
-function remember(bytes: Buffer, { process, number, until }: Step, rev: number): void {
-  bytes.set(process, HEAD)
-  bytes.writeDoubleLE(until, HEAD + 8)
-  bytes.writeDoubleLE(rev, HEAD + 16)
-  bytes.writeDoubleLE(number, HEAD + 24)
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

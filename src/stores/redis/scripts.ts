@@ -44,6 +44,23 @@ export const SOUND =
   `and maxAge >= 0 and maxAge <= ${LAST_DATE} and rev >= 0 and rev <= ${Number.MAX_SAFE_INTEGER} ` +
   `and size <= ${Number.MAX_SAFE_INTEGER} and created >= 0 and created <= ${LAST_DATE} and indexed >= 0`
 
+/**
+ * What a head remembers of changes: of this process the last step `done`, and the revision `again` that it made; of the `others`
+ * what may still arrive once more. After `lasts` none of this process's steps may: the newest is not always the last to be too
+ * late. A tombstone first remembers the step that made it.
+ */
+export const MEMORIES = `local others, lasts, again, done = '', til, nil, -1
+local first, behind = ${HEAD + 1}, 0
+if kind == 254 then first, behind = first + ${MEMORY}, math.max(size, 0) end
+for place = first, #meta - behind - ${MEMORY - 1}, ${MEMORY} do
+  local whose, theirs, before, last = read('<c8ddd', meta, place)
+  if whose == process then
+    lasts, again, done = math.max(til, theirs), before, last
+  elseif theirs >= now then
+    others = others .. string.sub(meta, place, place + ${MEMORY - 1})
+  end
+end`
+
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
@@ -51,13 +68,11 @@ ${NOW}
 local process, step, til, ends, at = read('<c8ddd', arg)
 if call('EXISTS', key) == 1 then
   local meta = redis.pcall('HGET', key, '_')
-  if type(meta) == 'string' and #meta >= ${HEAD + MEMORY} and string.byte(meta) == 2 then
-    for place = ${HEAD + 1}, #meta - ${MEMORY - 1}, ${MEMORY} do
-      local whose, _, _, done = read('<c8ddd', meta, place)
-      if whose == process and step <= done then return {${DONE}, now} end
-    end
-  end
-  return {${REFUSED}, now}
+  local kind = type(meta) == 'string' and #meta >= ${HEAD} and string.byte(meta)
+  if kind ~= 2 and kind ~= 254 then return {${REFUSED}, now} end
+  local _, _, _, _, _, size = read('<Bddddd', meta)
+${MEMORIES}
+  return {step <= done and ${DONE} or ${REFUSED}, now}
 end
 if now > til then return {${LATE}, now} end
 local sets, n = {'HSET', key}, 2
@@ -73,7 +88,9 @@ if n > 2 then call(unpack(sets)) end
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 
-/** Replaces a session by a tombstone. If the same step comes again, the reply is the same. */
+/**
+ * Replaces a session by a tombstone, which remembers its steps. If the same step comes again, the reply is the same.
+ */
 export const end = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
 ${NOW}
@@ -82,8 +99,7 @@ local meta = call('HGET', key, '_')
 local kind = meta and #meta >= ${HEAD} and string.byte(meta)
 if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
 local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
-if kind == 254 then
-  if #meta < ${HEAD + MEMORY} then return {${ENDED}, now} end
+if kind == 254 and #meta >= ${HEAD + MEMORY} then
   local whose, _, _, done = read('<c8ddd', meta, ${HEAD + 1})
   if whose == process and step == done then return {${DONE}, now} end
 end
@@ -93,8 +109,9 @@ if now > til then return {${LATE}, now} end
 if wanted >= 0 and wanted ~= rev then return {${REFUSED}, now} end
 local tombstone = string.sub(arg, at)
 local _, ends = read('<Bd', tombstone)
+local memories = process .. struct.pack('<ddd', til, 0, step) .. string.sub(meta, ${HEAD + 1})
 call('DEL', key)
-call('HSET', key, '_', tombstone)
+call('HSET', key, '_', string.sub(tombstone, 1, ${HEAD}) .. memories .. string.sub(tombstone, ${HEAD + 1}))
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 

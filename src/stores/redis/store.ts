@@ -143,7 +143,7 @@ class RedisStore implements CombinableStore<Standing> {
       bytes.writeDoubleLE(step.number, 8)
       bytes.writeDoubleLE(step.until, 16)
       bytes.writeDoubleLE(rev, 24)
-      return Buffer.concat([bytes, headOfTombstone(tombstone, until, step)])
+      return Buffer.concat([bytes, headOfTombstone(tombstone, until)])
     })
     return status === DONE
   }

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../../src/errors.ts'
-import type { Outcome, Store } from '../../../src/store/store.ts'
+import type { Change } from '../../../src/language/change.ts'
+import type { Answer, Outcome, Store } from '../../../src/store/store.ts'
+import { change } from '../../../src/stores/redis/change.ts'
+import { commandsOf } from '../../../src/stores/redis/client.ts'
+import { Program } from '../../../src/stores/redis/program.ts'
+import { replyOf } from '../../../src/stores/redis/replies.ts'
+import { DONE, LATE, REPEATED } from '../../../src/stores/redis/scripts.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
 import {
   aChange,
@@ -15,7 +21,7 @@ import {
   together,
 } from '../../contract/records.ts'
 import { FaultProxy } from '../../support/proxy.ts'
-import { type Connected, type Kind, kinds } from '../../support/redis/clients.ts'
+import { type Connected, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
 import { type Cluster, startCluster, until } from '../../support/redis/topologies.ts'
 
@@ -189,7 +195,76 @@ describe('one server', { skip: withoutRedis }, () => {
     server = await RedisServer.start()
   })
   after(() => server.stop())
-  lossesOf((t, kind) => wayTo(t, [server], ([proxy]) => kind.single((proxy as FaultProxy).port)))
+  const way = (t: TestContext, kind: Kind) =>
+    wayTo(t, [server], ([proxy]) => kind.single((proxy as FaultProxy).port))
+  lossesOf(way)
+
+  /** Changes a session; after that, and before the client can send it again, another process replaces the session. */
+  async function replacedMeanwhile(
+    t: TestContext,
+    kind: Kind,
+    change: Change,
+    answer?: Answer,
+  ): Promise<Outcome | 'unknown'> {
+    const { proxies, connected, losing } = await way(t, kind)
+    const [proxy] = proxies as [FaultProxy]
+    const others = await kind.single(server.port)
+    t.after(() => others.close())
+    const same = prefix()
+    const [store, other] = [connected, others].map(({ client }) => redisStore({ client, prefix: same }))
+    assert.ok(store && other)
+    await knownScripts(store)
+    const { id } = await aSession(store, { n: 0, log: [] })
+    const tombstone = { ended: new Date(), next: 'who comes after it' }
+    const outcome = await losing(
+      () => store.load(id),
+      async () => {
+        const changed = outcomeOf(store.update(id, change, answer))
+        await until(async () => (await fieldsOf(other, id)).n === 1)
+        proxy.stall()
+        await other.end(id, tombstone, inAnHour())
+        await proxy.heal()
+        return changed
+      },
+    )
+    assert.deepEqual(await store.load(id), tombstone)
+    return outcome
+  }
+
+  for (const kind of kinds) {
+    test(`a change is not denied that was made before its session was replaced: ${kind.name}`, async t => {
+      assert.deepEqual(
+        [
+          await replacedMeanwhile(t, kind, aChange(inc('n'))),
+          await replacedMeanwhile(t, kind, aChange(inc('n')), after_('n')),
+        ],
+        // Who sends it again is told; what it answered with is gone.
+        [kind.isIoredis ? {} : 'unknown', 'unknown'],
+      )
+    })
+  }
+
+  test('a step stays known until the last of its process would come too late', async t => {
+    const { client, close } = await nodeRedis6.single(server.port)
+    t.after(close)
+    const store = redisStore({ client, prefix: 'session:' })
+    const { id } = await aSession(store, { n: 0 })
+    const counting = new Program()
+    counting.calculate('$inc', 'n', { type: 16, value: 1 })
+    const process = Buffer.from('process.')
+    const step = async (number: number, until: number) => {
+      const argument = counting.argument({ process, number, until }, 1, {})
+      const { reply } = await commandsOf(client).run(change, `session:${id}`, [argument])
+      return replyOf(reply, false).status
+    }
+    const [soon, later] = [Date.now() + 500, Date.now() + 60_000]
+    assert.deepEqual([await step(1, later), await step(2, soon)], [DONE, DONE])
+    await until(async () => Date.now() > soon)
+    // Another process forgets what cannot come any more.
+    await store.update(id, aChange(inc('n')))
+    assert.deepEqual([await step(1, later), await step(2, soon)], [LATE, REPEATED])
+    assert.deepEqual(await fieldsOf(store, id), { n: 3 })
+  })
 })
 
 describe('a cluster', { skip: withoutRedis }, () => {
