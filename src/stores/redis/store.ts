@@ -67,6 +67,7 @@ class RedisStore implements CombinableStore<Standing> {
   readonly #reader: Reader
   readonly #changes: Changes
   #timer: NodeJS.Timeout | undefined
+  #isClosed = false
 
   constructor(commands: Commands, prefix: string, replicas: number) {
     this.#commands = commands
@@ -195,9 +196,15 @@ class RedisStore implements CombinableStore<Standing> {
 
   async #complete(user: Path): Promise<void> {
     const left = await this.#finder.complete(user, id => this.#changes.index(id))
-    if (left === undefined) return
+    if (left !== undefined) this.#completeIn(left, user)
+  }
+
+  /** Where it fails it is tried again: without a complete index, `find` looks at all sessions. */
+  #completeIn(ms: number, user: Path): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => void this.#complete(user).catch(() => {}), left)
+    if (this.#isClosed) return
+    const again = () => this.#completeIn(this.#sender.timeout, user)
+    this.#timer = setTimeout(() => void this.#complete(user).catch(again), ms)
     this.#timer.unref()
   }
 
@@ -210,6 +217,7 @@ class RedisStore implements CombinableStore<Standing> {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true
     clearTimeout(this.#timer)
   }
 }

@@ -3,10 +3,11 @@ import { after, before, beforeEach, describe, type TestContext, test } from 'nod
 import type { Store } from '../../../src/store/store.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
 import { aChange, aSession, inAnHour, inc, set, together } from '../../contract/records.ts'
+import { FaultProxy } from '../../support/proxy.ts'
 import { type Connected, ioredis6, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
 import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
-import { startCluster } from '../../support/redis/topologies.ts'
+import { startCluster, until } from '../../support/redis/topologies.ts'
 
 /** Long enough ago for all processes to have followed a declaration. */
 const LONG_AGO = Date.now() - 3_600_000
@@ -122,6 +123,27 @@ describe('the sessions of a user in Redis', { skip: withoutRedis }, () => {
     const counts = await callsOf(server)
     assert.deepEqual(await found(store, 'ada'), all)
     assert.equal((await callsOf(server)).get('scan'), counts.get('scan'))
+  })
+
+  test('are found by a new index in the end, though the store failed when that was to be completed', async t => {
+    const proxy = await FaultProxy.to(server)
+    const { client, close } = await nodeRedis6.single(proxy.port)
+    const store = redisStore({ client, prefix })
+    t.after(async () => {
+      await store.close?.()
+      await close()
+      await proxy.close()
+    })
+    store.useTimeout?.(200)
+    await aSession(aStore(), { user: 'ada' })
+    // Old enough almost at once.
+    await server.command('HSET', `${prefix}indexes`, 'user', `"${Date.now() - 15_000} 0"`)
+    await store.ensureIndex?.('user')
+    let losses = 0
+    proxy.loseAnswers(() => ++losses <= 2)
+    const isComplete = async () => / 1\r\n$/.test(await server.command('HGET', `${prefix}indexes`, 'user'))
+    await until(isComplete)
+    assert.ok(losses > 2)
   })
 
   test('are all found whoever adds and ends them meanwhile', async () => {
