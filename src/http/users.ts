@@ -42,10 +42,15 @@ export async function endOthers(
   let ended = 0
   for (let passes = 1, quiet = 0, most = Number.POSITIVE_INFINITY; quiet < 2; passes++) {
     const ids: SessionId[] = []
-    for await (const { id } of find()) {
-      if (id === except || failed.has(id)) continue
-      if (passes > MAX_PASSES || ids.length === most) throw endless(ended)
-      ids.push(id)
+    try {
+      for await (const { id } of find()) {
+        if (id === except || failed.has(id)) continue
+        if (passes > MAX_PASSES || ids.length === most) throw endless(ended)
+        ids.push(id)
+      }
+    } catch (error) {
+      if (ended === 0 || !(error instanceof StoreUnavailableError)) throw error
+      throw error.outcome === 'none' ? interrupted(ended, error) : error
     }
     if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
@@ -85,6 +90,11 @@ function endless(ended: number): StoreUnavailableError {
       'signing in, as by another password, then call endAll() again',
     'unknown',
   )
+}
+
+function interrupted(ended: number, cause: unknown): StoreUnavailableError {
+  const message = `${ended} sessions of the user were ended, and whether there are more could not be found out: call endAll() again`
+  return new StoreUnavailableError(message, 'unknown', { cause })
 }
 
 function incomplete(ended: number, failed: number, cause: unknown): StoreUnavailableError {

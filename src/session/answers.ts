@@ -28,7 +28,7 @@ export function performerFor(visit: Visit, shown?: object): Performer {
     lateResult: async change => {
       const paths = touchedPaths(change.operations)
       if (!shown) return copied((await visit.excerpt(paths).catch(failedRead)) ?? {})
-      await visit.load()
+      await visit.load().catch(failedRead)
       return shown
     },
   }
@@ -66,10 +66,15 @@ function isForeseeable(operation: Operation): boolean {
   return operation.op === '$set' && !parts.some(isIndex) && comesBackAlike(operation.arg)
 }
 
-/** For a read after a change that was applied: an error of the read must not say that nothing was written. */
+/** For a read after a change that was applied; that the session has ended since is no failure of the change. */
 export function failedRead(error: unknown): undefined {
   if (error instanceof SessionEndedError) return undefined
-  if (!(error instanceof StoreUnavailableError)) throw error
-  const message = 'The change was applied, but the session could not be read again'
-  throw new StoreUnavailableError(message, 'unknown', { cause: error })
+  throw unreadable(error)
+}
+
+/** For a read after what was asked for is done: an error of the read must not say that nothing was written. */
+export function unreadable(error: unknown): unknown {
+  if (!(error instanceof StoreUnavailableError)) return error
+  const message = 'What was asked for is done, but the session could not be read again'
+  return new StoreUnavailableError(message, 'unknown', { cause: error })
 }

@@ -3,7 +3,7 @@ import { milliseconds } from '../duration.ts'
 import { FieldError, SessionEndedError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { Secret, SessionId } from '../ids.ts'
-import { newSecret } from '../ids.ts'
+import { idOf, newSecret } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
 import type { Operation } from '../language/change.ts'
 import { excerpt } from '../language/excerpt.ts'
@@ -132,7 +132,12 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
   const tokens = asked.grace > 0 ? outbox.tokensAfterRotation(session.state) : undefined
   outbox.offer(plan.secret, picture, tokens)
   try {
-    const made = await insertNew(store, picture, plan.secret, from !== undefined)
+    const made = await insertNew(store, picture, plan.secret, from !== undefined).catch(error => {
+      // It may have been stored, and would be found among its user's sessions. Nobody waits, since the store may be away.
+      const mayBeThere = error instanceof StoreUnavailableError && error.outcome === 'unknown'
+      if (mayBeThere) store.delete(idOf(plan.secret)).catch(() => {})
+      throw error
+    })
     const { old, error } = await endOld(session, plan)
     const { stored } = session
     const kept = from !== undefined && stored?.secret === from ? stored : undefined

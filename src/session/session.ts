@@ -6,7 +6,7 @@ import type { CommandName } from '../language/commands.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
 import { copied } from '../language/values.ts'
-import { performerFor } from './answers.ts'
+import { performerFor, unreadable } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { once } from './once.ts'
 import { regenerationOf } from './regeneration.ts'
@@ -74,7 +74,7 @@ class Session implements Members {
     const value = once(this.#visit, args)
     return this.#visit.queue.watch(
       value.then(async it => {
-        await this.#visit.load()
+        await this.#readAgain()
         return it
       }),
     )
@@ -83,7 +83,7 @@ class Session implements Members {
   update(...result: unknown[]): Promise<Shown> {
     refuseCallback('update', result)
     if (result.length > 0) return Promise.resolve(this.#shown)
-    return this.#refreshedBy(this.#visit.load(true))
+    return this.#visit.queue.watch(this.#visit.load(true).then(() => this.#shown))
   }
 
   touch(...args: [maxAge?: number | string]): Promise<Shown> {
@@ -102,7 +102,13 @@ class Session implements Members {
   }
 
   #refreshedBy(act: Promise<void>): Promise<Shown> {
-    return this.#visit.queue.watch(act.then(() => this.#visit.load()).then(() => this.#shown))
+    return this.#visit.queue.watch(act.then(() => this.#readAgain()).then(() => this.#shown))
+  }
+
+  #readAgain(): Promise<void> {
+    return this.#visit.load().catch(error => {
+      throw unreadable(error)
+    })
   }
 
   createCSRF(): string {

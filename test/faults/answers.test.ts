@@ -171,6 +171,11 @@ const refusals: [what: string, refusal: Document, outcome: string][] = [
     { code: 91, codeName: 'ShutdownInProgress', errorLabels: ['NoWritesPerformed'] },
     'none',
   ],
+  [
+    'no longer knows what came of a repeated write',
+    { code: 217, codeName: 'IncompleteTransactionHistory' },
+    'unknown',
+  ],
   ['has a full disk', { code: 14031, codeName: 'OutOfDiskSpace' }, 'unknown'],
   ['lets the app do nothing', { code: 13, codeName: 'Unauthorized' }, 'unknown'],
 ]

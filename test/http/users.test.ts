@@ -13,7 +13,9 @@ import {
   type Store,
   StoreUnavailableError,
 } from '../../src/index.ts'
+import type { SessionRecord } from '../../src/store/record.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
+import { eventually } from '../support/faultyapp.ts'
 import {
   type AppOptions,
   anApp,
@@ -214,6 +216,56 @@ onEachStore('one session that cannot be ended does not keep the user’s others'
   stuck = undefined
   assert.equal(await app.sessions.endAll('ada'), 1)
   for (const { visitor } of ada) assert.deepEqual((await visitor.get('/read')).json, {})
+})
+
+onEachStore(
+  'where the store fails between, it is told how many sessions were ended',
+  async (t, { store }) => {
+    let finds = 0
+    const failing = altered(store, name => {
+      if (name === 'find' && ++finds === 2) throw new StoreUnavailableError('away', 'none')
+    })
+    const app = await aUsersApp(t, failing)
+    await signedIn(app, 'ada')
+    await signedIn(app, 'ada')
+    await assert.rejects(app.sessions.endAll('ada'), (error: Error) => {
+      assert.ok(error instanceof StoreUnavailableError)
+      assert.equal(error.outcome, 'unknown')
+      assert.match(error.message, /^2 sessions of the user were ended, .*: call endAll\(\) again/)
+      return true
+    })
+    assert.equal(await app.sessions.endAll('ada'), 0)
+  },
+)
+
+onEachStore('where signing in is tried again, one session of the user is found', async (t, { store }) => {
+  let isLost = false
+  const losing = new Proxy(store, {
+    get: (target, name) =>
+      name === 'insert'
+        ? async (record: SessionRecord) => {
+            await target.insert(record)
+            if (isLost) throw new StoreUnavailableError('its answer was lost', 'unknown')
+          }
+        : Reflect.get(target, name),
+  })
+  const app = await aUsersApp(
+    t,
+    losing,
+    {},
+    {
+      '/': ctx => ctx.session.regenerate({ set: { user_id: 'eve' } }).then(() => 'signed in'),
+    },
+  )
+  const { visitor } = await signedIn(app, 'ada')
+  isLost = true
+  assert.equal((await visitor.get('/')).status, 503)
+  isLost = false
+  assert.equal((await visitor.get('/')).status, 200)
+  await eventually(
+    () => idsOf(app, 'eve'),
+    ({ length }) => length === 1,
+  )
 })
 
 onEachStore(

@@ -12,10 +12,13 @@ import { foreignValue, type Given } from '../../store/encoding.ts'
 import type { Loaded } from '../../store/joining.ts'
 import { isEnded } from '../../store/record.ts'
 
-/** Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights, a full disk. */
+/**
+ * Server errors that tell of the server, not of the change: elections, shutdowns, overload, missing rights, a full disk, and that it
+ * no longer knows what came of a write that the driver has sent once more (217).
+ */
 const unavailable = new Set([
-  6, 7, 13, 18, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 262, 317, 358, 384, 391, 461, 462, 8000,
-  9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436, 14031,
+  6, 7, 13, 18, 24, 50, 64, 89, 91, 100, 112, 133, 134, 189, 202, 217, 262, 317, 358, 384, 391, 461, 462,
+  8000, 9001, 10058, 10107, 11600, 11601, 11602, 13435, 13436, 14031,
 ])
 
 /** BSONObjectTooLarge and its older sibling of the update path. */

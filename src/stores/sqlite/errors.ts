@@ -50,13 +50,14 @@ export function isFull(error: unknown): boolean {
 export function notWritten(error: unknown, isCommitting: boolean): SessionError {
   if (error instanceof SessionError) return error
   if (isLocked(error)) return locked(error)
+  // What was committed in the log may count once the file is opened again, even if the call failed. That does not hold for FULL, since
+  // what commits comes last; the log's index grows after it.
+  const outcome = isCommitting && !isOneOf(error, ['FULL']) ? 'unknown' : 'none'
   if (isOneOf(error, ['FULL', 'IOERR_SHMSIZE'])) {
-    return new StoreUnavailableError('There is no room on the disk for the session store', 'none', {
+    return new StoreUnavailableError('There is no room on the disk for the session store', outcome, {
       cause: error,
     })
   }
-  // What was committed in the file may count once it is opened again, even if the call failed.
-  const outcome = isCommitting ? 'unknown' : 'none'
   return new StoreUnavailableError('The file of the session store could not be written', outcome, {
     cause: error,
   })
