@@ -53,7 +53,6 @@ export class Changes implements FieldStore {
     const program = areEncodable(updates) ? simpleProgram(updates, name => heads.has(name)) : undefined
     if (!program) return updateFields(this, id, updates, { until, ...(told && { told }) })
     const reply = await this.#run(id, program, updates.length, askingFor(updates, program), updates, until)
-    if (reply === 'absent') return { results: updates.map(() => ({ status: 'fulfilled', value: reply })) }
     const outcomes = outcomesOf(updates, program, reply)
     if (outcomes) return outcomes
     const fresh = reply.head && standingOf(reply.head, program.names, reply.values)
@@ -80,8 +79,8 @@ export class Changes implements FieldStore {
       program.indexed(await this.#finder.add(id, paths, after, swap.expected), false)
     }
     const reply = await this.#run(id, program, swap.steps, headOnly, swap.expected, until)
-    if (reply === 'absent' || reply.status === ABSENT) return 'absent'
     const { status, head, values } = reply
+    if (status === ABSENT) return 'absent'
     if (status === ENDED) return 'ended'
     if (status === MOVED) {
       const standing = head && standingOf(head, program.names, values)
@@ -106,9 +105,9 @@ export class Changes implements FieldStore {
   async index(id: SessionId): Promise<void> {
     for (let tries = 0; tries < MAX_INDEXINGS; tries++) {
       const program = new Program()
-      if (!(await this.#addTo(program, id, noLife))) return
+      if (await this.#addTo(program, id, noLife)) return
       const reply = await this.#run(id, program, 0, {}, noLife)
-      if (reply === 'absent' || reply.status !== MOVED) return
+      if (reply.status !== MOVED) return
     }
   }
 
@@ -120,7 +119,7 @@ export class Changes implements FieldStore {
     asking: Asking,
     wanted: Life | readonly Update[],
     until?: number,
-  ): Promise<Reply | 'absent'> {
+  ): Promise<Reply> {
     const all: Asking = {
       ...asking,
       isIndexed: this.#indexes.paths.length > 0,
@@ -134,26 +133,27 @@ export class Changes implements FieldStore {
         until,
       )
       if (reply.status !== UNINDEXED) return reply
-      if (!(await this.#addTo(program, id, lifeOf(wanted)))) return 'absent'
+      const missing = await this.#addTo(program, id, lifeOf(wanted))
+      if (missing) return { status: missing === 'ended' ? ENDED : ABSENT, values: [] }
     }
     throw new StoreUnavailableError("The session's user keeps changing", 'none')
   }
 
-  /** Adds a session to the indexes as it is, and has the program say so if it is still so then. */
-  async #addTo(program: Program, id: SessionId, life: Life): Promise<boolean> {
+  /** Adds a session to the indexes as it is, and has the program say so if it is still so then. Nothing can be added where it is missing. */
+  async #addTo(program: Program, id: SessionId, life: Life): Promise<Missing | undefined> {
     const { paths } = this.#indexes
     const names = [...headsOf(paths)]
     const found = await this.readFields(id, names)
-    if (typeof found === 'string') return false
+    if (typeof found === 'string') return found
     const fields = [...found.fields].flatMap(([name, field]) => (field ? [[name, field.bytes] as const] : []))
-    if (!sound(() => decodeFieldsExactly(fields))) return false
+    if (!sound(() => decodeFieldsExactly(fields))) return 'absent'
     const stands = await this.#finder.add(id, paths, fields, {
       expires: Math.max(life.expires, found.expires),
       maxAge: Math.max(life.maxAge, found.maxAge),
     })
     for (const name of names) program.check(name, found.fields.get(name)?.stamp ?? -1)
     program.indexed(stands, true)
-    return true
+    return undefined
   }
 }
 

@@ -14,6 +14,9 @@ export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }
 
+/** Milliseconds by which a server that takes over may be behind: so much longer steps are remembered. */
+export const SKEW = 5000
+
 /** Bytes of the head, and of what it remembers of one process. */
 export const HEAD = 57
 export const MEMORY = 32
@@ -56,7 +59,7 @@ for place = first, #meta - behind - ${MEMORY - 1}, ${MEMORY} do
   local whose, theirs, before, last = read('<c8ddd', meta, place)
   if whose == process then
     lasts, again, done = math.max(til, theirs), before, last
-  elseif theirs >= now then
+  elseif theirs + ${SKEW} >= now then
     others = others .. string.sub(meta, place, place + ${MEMORY - 1})
   end
 end`
@@ -72,7 +75,8 @@ if call('EXISTS', key) == 1 then
   if kind ~= 2 and kind ~= 254 then return {${REFUSED}, now} end
   local _, _, _, _, _, size = read('<Bddddd', meta)
 ${MEMORIES}
-  return {step <= done and ${DONE} or ${REFUSED}, now}
+  if step < done then return {${LATE}, now} end
+  return {step == done and ${DONE} or ${REFUSED}, now}
 end
 if now > til then return {${LATE}, now} end
 local sets, n = {'HSET', key}, 2

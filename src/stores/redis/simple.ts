@@ -114,9 +114,10 @@ const DOUBLE = 1
 const INT32 = 16
 const INT64 = 18
 
-/** A number that the server calculates with exactly, which it does in doubles. */
+/** A number that the server calculates with exactly, which it does in doubles, and compares as MongoDB does: not NaN. */
 function numericOf(value: unknown): Numeric | undefined {
   if (typeof value === 'number') {
+    if (Number.isNaN(value)) return undefined
     return { type: (value | 0) === value && !Object.is(value, -0) ? INT32 : DOUBLE, value }
   }
   const integer = integerOf(value)

@@ -81,16 +81,18 @@ class RedisStore implements CombinableStore<Standing> {
 
   async insert(record: SessionRecord): Promise<void> {
     assertEncodable(givenIn(record.fields))
+    const until = performance.now() + this.#sender.timeout
     const fields = encodeFields(record.fields)
     if (!this.#indexes.isFresh) await this.#indexes.refresh()
     const { paths } = this.#indexes
     const life = { expires: record.expires.getTime(), maxAge: record.maxAge }
     const stands = paths.length > 0 ? await this.#finder.add(record.id, paths, fields, life) : 0
     const size = sizeOfFields(fields)
-    const { status } = await this.#sender.send(insert, this.#prefix + record.id, step => {
+    const argument = (step: Step) => {
       const head = headOfRecord(record, size, stands, step)
       return insertion(step, life.expires, head, fields, record.rev)
-    })
+    }
+    const { status } = await this.#sender.send(insert, this.#prefix + record.id, argument, until)
     if (status === REFUSED) throw new IdTakenError('The id is taken')
   }
 
@@ -136,16 +138,18 @@ class RedisStore implements CombinableStore<Standing> {
     return this.#changes.make(id, updates, hints)
   }
 
-  async end(id: SessionId, tombstone: Tombstone, until: Date, rev = -1): Promise<boolean> {
+  async end(id: SessionId, tombstone: Tombstone, stands: Date, rev = -1): Promise<boolean> {
+    const until = performance.now() + this.#sender.timeout
     if (!this.#indexes.isFresh) await this.#indexes.refresh()
-    const { status } = await this.#sender.send(end, this.#prefix + id, step => {
+    const argument = (step: Step) => {
       const bytes = Buffer.allocUnsafe(32)
       bytes.set(step.process)
       bytes.writeDoubleLE(step.number, 8)
       bytes.writeDoubleLE(step.until, 16)
       bytes.writeDoubleLE(rev, 24)
-      return Buffer.concat([bytes, headOfTombstone(tombstone, until)])
-    })
+      return Buffer.concat([bytes, headOfTombstone(tombstone, stands)])
+    }
+    const { status } = await this.#sender.send(end, this.#prefix + id, argument, until)
     return status === DONE
   }
 

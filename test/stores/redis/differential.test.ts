@@ -7,7 +7,7 @@ import { memoryStore } from '../../../src/stores/memory.ts'
 import { commandsOf } from '../../../src/stores/redis/client.ts'
 import { pairsOf } from '../../../src/stores/redis/replies.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
-import { aRecord, aSession } from '../../contract/records.ts'
+import { aChange, aRecord, aSession, guarded, set } from '../../contract/records.ts'
 import { someCase, someSimpleCase, someSimpleChange, someSimpleFields } from '../../support/generators.ts'
 import { type Connected, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
@@ -69,6 +69,23 @@ describe('changes in Redis', { skip: withoutRedis }, () => {
       assert.ok(again < 0.25 * made, `${again} of ${made} took more than one`)
     })
   }
+
+  test('what is no finite number is calculated, limited and compared as the operators do it', async () => {
+    const { NaN: none, POSITIVE_INFINITY: most, NEGATIVE_INFINITY: least } = Number
+    for (const stored of [undefined, null, 'x', 7n, 5, -0, none, most, least]) {
+      const fields = stored === undefined ? {} : { a: stored }
+      for (const arg of [none, most, least, 5]) {
+        for (const op of ['$inc', '$mul', '$min', '$max'] as const) {
+          const one = { fields, change: aChange({ op, path: 'a', arg }) }
+          assertAsOperators(one, await resultOf(one))
+        }
+        for (const comparator of ['=', '!=', '<', '<=', '>', '>='] as const) {
+          const one = { fields, change: guarded({ path: 'a', comparator, arg }, set('b', 1)) }
+          assertAsOperators(one, await resultOf(one))
+        }
+      }
+    }
+  })
 
   test('simple changes that are made together come to what they come to one after another', async () => {
     const someStep = fc.record({

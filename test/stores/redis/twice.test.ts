@@ -5,9 +5,18 @@ import type { Change } from '../../../src/language/change.ts'
 import type { Answer, Outcome, Store } from '../../../src/store/store.ts'
 import { change } from '../../../src/stores/redis/change.ts'
 import { commandsOf } from '../../../src/stores/redis/client.ts'
+import type { Step } from '../../../src/stores/redis/head.ts'
 import { Program } from '../../../src/stores/redis/program.ts'
 import { replyOf } from '../../../src/stores/redis/replies.ts'
-import { DONE, LATE, REPEATED } from '../../../src/stores/redis/scripts.ts'
+import {
+  DONE,
+  insert,
+  LATE,
+  REFUSED,
+  REPEATED,
+  type Script,
+  SKEW,
+} from '../../../src/stores/redis/scripts.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
 import {
   aChange,
@@ -142,6 +151,7 @@ function lossesOf(connect: (t: TestContext, kind: Kind) => Promise<Way>): void {
     test(`a change that comes when its caller has given up is not made: ${kind.name}`, async t => {
       const way = await connect(t, kind)
       const store = redisStore({ client: way.connected.client, prefix: prefix() })
+      await store.ensureIndex?.('user')
       const { id } = await aSession(store, { n: 0 })
       store.useTimeout?.(150)
       for (const proxy of way.proxies) proxy.stall()
@@ -149,7 +159,7 @@ function lossesOf(connect: (t: TestContext, kind: Kind) => Promise<Way>): void {
         store.update(id, change),
       )
       const ended = store.end(id, { ended: new Date() }, inAnHour())
-      const inserted = aRecord()
+      const inserted = aRecord({ user: 'ada' })
       const insert = store.insert(inserted)
       const settled = Promise.allSettled([...late, ended, insert])
       const deadline = performance.now() + 300
@@ -244,6 +254,30 @@ describe('one server', { skip: withoutRedis }, () => {
     })
   }
 
+  test('an insert that was overtaken is not taken for the one that stored its session', async t => {
+    const { client, close } = await nodeRedis6.single(server.port)
+    t.after(close)
+    const store = redisStore({ client, prefix: 'session:' })
+    const { id } = await aSession(store, { n: 0 })
+    const process = Buffer.from('overtook')
+    const sent = async (number: number, script: Script, argument: (step: Step) => Buffer) => {
+      const step = { process, number, until: Date.now() + 60_000 }
+      const { reply } = await commandsOf(client).run(script, `session:${id}`, [argument(step)])
+      return replyOf(reply, false).status
+    }
+    const changing = (step: Step) => new Program().argument(step, 1, {})
+    const inserting = ({ process, number, until }: Step) => {
+      const bytes = Buffer.alloc(32)
+      bytes.set(process)
+      for (const [index, value] of [number, until, until].entries()) bytes.writeDoubleLE(value, 8 + 8 * index)
+      return bytes
+    }
+    assert.equal(await sent(2, change, changing), DONE)
+    assert.equal(await sent(1, insert, inserting), LATE)
+    assert.equal(await sent(3, insert, inserting), REFUSED)
+    assert.deepEqual(await fieldsOf(store, id), { n: 0 })
+  })
+
   test('a step stays known until the last of its process would come too late', async t => {
     const { client, close } = await nodeRedis6.single(server.port)
     t.after(close)
@@ -259,7 +293,7 @@ describe('one server', { skip: withoutRedis }, () => {
     }
     const [soon, later] = [Date.now() + 500, Date.now() + 60_000]
     assert.deepEqual([await step(1, later), await step(2, soon)], [DONE, DONE])
-    await until(async () => Date.now() > soon)
+    await until(async () => Date.now() > soon + SKEW)
     // Another process forgets what cannot come any more.
     await store.update(id, aChange(inc('n')))
     assert.deepEqual([await step(1, later), await step(2, soon)], [LATE, REPEATED])

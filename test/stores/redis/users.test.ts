@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { after, before, beforeEach, describe, type TestContext, test } from 'node:test'
 import type { Store } from '../../../src/store/store.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
-import { aChange, aSession, inAnHour, inc, set, together } from '../../contract/records.ts'
+import { aChange, aSession, inAnHour, inc, push, set, together } from '../../contract/records.ts'
 import { FaultProxy } from '../../support/proxy.ts'
 import { type Connected, ioredis6, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
@@ -123,6 +123,28 @@ describe('the sessions of a user in Redis', { skip: withoutRedis }, () => {
     const counts = await callsOf(server)
     assert.deepEqual(await found(store, 'ada'), all)
     assert.equal((await callsOf(server)).get('scan'), counts.get('scan'))
+  })
+
+  test('are followed by a change that finds one replaced while it renews its index', async t => {
+    const { client, close } = await ioredis6.single(server.port)
+    t.after(close)
+    const [store, other] = [redisStore({ client, prefix }), await indexed()]
+    const redis = client as unknown as { hmgetBuffer(...args: unknown[]): Promise<unknown> }
+    const look = redis.hmgetBuffer.bind(redis)
+    for (const operation of [inc('n'), push('log', 1)]) {
+      const brief = { maxAge: 1000, expires: new Date(Date.now() + 5000) }
+      const { id } = await aSession(other, { user: 'ada', n: 0, log: [] }, brief)
+      let looks = 0
+      // A push is worked out here, so it has looked once already.
+      redis.hmgetBuffer = async (...args) => {
+        if (++looks === (operation.op === '$push' ? 2 : 1)) {
+          await other.end(id, { ended: new Date(), next: 'who comes after it' }, inAnHour())
+        }
+        return look(...args)
+      }
+      const longer = { ...aChange(operation), expires: inAnHour(), maxAge: 3_600_000 }
+      assert.equal(await store.update(id, longer), 'ended')
+    }
   })
 
   test('are found by a new index in the end, though the store failed when that was to be completed', async t => {
