@@ -123,7 +123,7 @@ test('once the store is known to be down, requests are answered at once', { skip
     assertUnavailable(answer)
     times.push(ms)
   }
-  // bench/outage.ts measures; here it is enough that nobody waits for the store.
+  // Who waited for the store would wait for the timeout.
   assert.ok(median(times) < TIMEOUT / 4, `${median(times)} ms`)
   const refused = app.errors.filter(
     error => error instanceof StoreUnavailableError && /is down/.test(error.message),
