@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigurationError, type StoreUnavailableError } from '../../errors.ts'
 import type { Driver, Parameter, Row } from './driver.ts'
-import { failureOf, isAnswer, isLost, isUnknownStatement } from './errors.ts'
+import { failureOf, isLost, isRefusal, isUnknownStatement } from './errors.ts'
 import { isPool, type PgPool, PoolOfPg } from './pg.ts'
 import { isSql, type PostgresSql, SqlOfPostgres } from './postgres.ts'
 
@@ -81,7 +81,7 @@ export class Connection {
   }
 
   #failureOf(error: unknown, effect: StoreUnavailableError['outcome']): Error {
-    return failureOf(error, isAnswer(error) || !this.#driver.wasSent(error) ? 'none' : effect)
+    return failureOf(error, isRefusal(error) || !this.#driver.wasSent(error) ? 'none' : effect)
   }
 
   async #decide(): Promise<void> {

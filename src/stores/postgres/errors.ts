@@ -1,11 +1,22 @@
 import { ConfigurationError, SessionError, StoreUnavailableError } from '../../errors.ts'
 
-/** Whether the server has said so, which has then done nothing. Codes of clients are words, or of other length. */
-export function isAnswer(error: unknown): boolean {
-  return stateOf(error) !== undefined
+/**
+ * Whether the server has said so and has certainly done nothing. An ERROR undoes the transaction, except where its code says that
+ * nobody knows. FATAL is also what poolers say when they have lost the server, and PANIC may come from the flush of a commit, which
+ * recovery then finds: they are certain only with codes of those who were not let in, so that no statement ran. The package pg gives
+ * a severity in the server's language; that of an ERROR in another one looks like any other and is not believed either.
+ */
+export function isRefusal(error: unknown): boolean {
+  const state = stateOf(error)
+  if (state === undefined) return false
+  const { severity } = error as { readonly severity: unknown }
+  return severity === 'ERROR' ? !/^(?:08|40003)/.test(state) : /^(?:28|3D000|53300|57P03)/.test(state)
 }
 
-/** The SQLSTATE of an answer (https://www.postgresql.org/docs/current/errcodes-appendix.html). */
+/**
+ * The SQLSTATE of an answer (https://www.postgresql.org/docs/current/errcodes-appendix.html). Codes of clients are words, or of
+ * other length.
+ */
 function stateOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('severity' in error) || !('code' in error))
     return undefined
@@ -59,6 +70,6 @@ export function failureOf(error: unknown, outcome: StoreUnavailableError['outcom
   const what =
     state === undefined
       ? 'PostgreSQL could not be reached, or did not confirm'
-      : `PostgreSQL refused (SQLSTATE ${state})`
+      : `PostgreSQL ${outcome === 'none' ? 'refused' : 'did not confirm'} (SQLSTATE ${state})`
   return new StoreUnavailableError(what, outcome, { cause: error })
 }
