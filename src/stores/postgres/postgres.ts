@@ -22,18 +22,10 @@ export function isSql(pool: unknown): pool is PostgresSql {
   return typeof pool === 'function' && 'unsafe' in pool && 'begin' in pool && 'reserve' in pool
 }
 
-/** Codes of errors that come before anything was sent. */
+/** Codes of the client's own errors that come before a statement was sent. */
 const unsent = new Set<unknown>([
-  ...[
-    'CONNECT_TIMEOUT',
-    'CONNECTION_ENDED',
-    'ECONNREFUSED',
-    'ENOTFOUND',
-    'EAI_AGAIN',
-    'EHOSTUNREACH',
-    'ENETUNREACH',
-  ],
-  ...['AUTH_TYPE_NOT_IMPLEMENTED', 'SASL_SIGNATURE_MISMATCH', 'MAX_PARAMETERS_EXCEEDED', 'UNDEFINED_VALUE'],
+  ...['CONNECT_TIMEOUT', 'CONNECTION_ENDED', 'AUTH_TYPE_NOT_IMPLEMENTED', 'SASL_SIGNATURE_MISMATCH'],
+  ...['MAX_PARAMETERS_EXCEEDED', 'UNDEFINED_VALUE'],
 ])
 
 export class SqlOfPostgres implements Driver {
@@ -68,12 +60,21 @@ export class SqlOfPostgres implements Driver {
   }
 
   wasSent(error: unknown): boolean {
-    return !(typeof error === 'object' && error !== null && 'code' in error && unsent.has(error.code))
+    return !isUnsent(error)
   }
 
   useTimeout(): void {}
 
   warn(): void {}
+}
+
+function isUnsent(error: unknown): boolean {
+  if (typeof error !== 'object' || error === null) return false
+  // Of an AggregateError: the host has several addresses, and none could be connected to.
+  if ('errors' in error && Array.isArray(error.errors)) return error.errors.every(isUnsent)
+  // The system's codes do not tell: EHOSTUNREACH may also end a connection on which a statement was sent.
+  if ('syscall' in error) return error.syscall === 'connect' || error.syscall === 'getaddrinfo'
+  return 'code' in error && unsent.has(error.code)
 }
 
 type Raw = (Uint8Array | null)[]

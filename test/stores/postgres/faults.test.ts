@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect, type LookupFunction, type Socket } from 'node:net'
 import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
@@ -28,7 +30,7 @@ import {
   withoutPostgreSQL,
 } from '../../support/postgres/database.ts'
 import { aProxy } from '../../support/postgres/proxy.ts'
-import { startPostgreSQL } from '../../support/postgres/server.ts'
+import { aFreePort, startPostgreSQL } from '../../support/postgres/server.ts'
 import { startStandby } from '../../support/postgres/standby.ts'
 
 const skip = withoutPostgreSQL
@@ -154,6 +156,78 @@ for (const [name, connected] of Object.entries(drivers)) {
     assert.deepEqual(await recordOf(store, id), await recordOf(limited, id))
     assert.equal((await recordOf(store, id)).rev, 1)
   })
+}
+
+for (const [name, connected] of Object.entries(drivers)) {
+  test(`whoever is not let in has changed nothing: ${name}`, { skip }, async t => {
+    const { uri } = await thePostgreSQL()
+    const table = aTable()
+    await aStore(t, { table })
+    await query('CREATE ROLE barred NOLOGIN; CREATE ROLE full LOGIN CONNECTION LIMIT 0')
+    t.after(() => query('DROP ROLE barred, "full"'))
+    for (const [username, database] of [
+      ['tests', 'absent'],
+      ['barred', 'postgres'],
+      ['full', 'postgres'],
+    ] as const) {
+      const address = Object.assign(new URL(uri), { username, pathname: database })
+      const store = postgresStore({ table, pool: await connected(t, address.href, 1), prepare: true })
+      await assert.rejects(store.insert(aRecord()), hasOutcome('none'))
+    }
+  })
+}
+
+test('of several addresses none of which answers, nothing has been done', { skip }, async t => {
+  const port = await aFreePort()
+  const lookup: LookupFunction = (_, __, told) =>
+    told(null, [
+      { address: '127.0.0.1', family: 4 },
+      { address: '127.0.0.2', family: 4 },
+    ])
+  const socket = async () => {
+    const opened = connect({ host: 'database', port, lookup, autoSelectFamily: true })
+    await once(opened, 'connect')
+    return opened
+  }
+  const store = postgresStore({
+    pool: await aPostgresSql(t, { max: 1, ...inPlaceOfItsOwn(socket) }),
+    prepare: true,
+  })
+  await assert.rejects(store.insert(aRecord()), hasOutcome('none'))
+})
+
+test('an error that ends a connection after a change was sent leaves it unknown, whatever its code', {
+  skip,
+}, async t => {
+  const { port } = await thePostgreSQL()
+  const opened: Socket[] = []
+  const socket = async () => {
+    const last = connect(port, '127.0.0.1')
+    opened.push(last)
+    await once(last, 'connect')
+    return last
+  }
+  const pool = await aPostgresSql(t, { max: 1, ...inPlaceOfItsOwn(socket) })
+  const table = aTable()
+  const direct = await aStore(t, { table })
+  const store = await aStore(t, { table, pool, prepare: true })
+  const { id } = await aSession(store, { n: 0 })
+  await store.update(id, aChange(inc('n')))
+  const last = opened.at(-1)
+  assert.ok(last)
+  // As the kernel ends it when packets are answered with "host unreachable" for long enough: here once the answer is there.
+  last.removeAllListeners('data')
+  last.once('data', () => {
+    const fields = { code: 'EHOSTUNREACH', syscall: 'read', errno: -113 }
+    last.destroy(Object.assign(new Error('read EHOSTUNREACH'), fields))
+  })
+  await assert.rejects(store.update(id, aChange(inc('n'))), hasOutcome('unknown'))
+  assert.deepEqual(await fieldsOf(direct, id), { n: 2 })
+})
+
+/** The package reads this option, and its types lack it. */
+function inPlaceOfItsOwn(socket: () => Promise<Socket>): object {
+  return { socket }
 }
 
 test('a change that has waited for a connection until nobody waits for it is not made', { skip }, async t => {
