@@ -159,6 +159,22 @@ for (const [name, connected] of Object.entries(drivers)) {
 }
 
 for (const [name, connected] of Object.entries(drivers)) {
+  test(`what PostgreSQL refuses only at the commit is not acknowledged: ${name}`, { skip }, async t => {
+    const { uri } = await thePostgreSQL()
+    const table = aTable()
+    const store = await aStore(t, { table, pool: await connected(t, uri, 1) })
+    const { id } = await aSession(store, { n: 0 })
+    await query(`
+      CREATE FUNCTION ${table}_refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'Not this one'; END $$;
+      CREATE CONSTRAINT TRIGGER refused AFTER UPDATE ON public.${table}
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ${table}_refused()`)
+    // A statement may have been prepared before, or not.
+    for (let time = 0; time < 3; time++) {
+      await assert.rejects(store.update(id, aChange(inc('n'))), hasOutcome('none'))
+    }
+    assert.deepEqual(await fieldsOf(store, id), { n: 0 })
+  })
+
   test(`whoever is not let in has changed nothing: ${name}`, { skip }, async t => {
     const { uri } = await thePostgreSQL()
     const table = aTable()
