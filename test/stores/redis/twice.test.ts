@@ -216,7 +216,7 @@ describe('one server', { skip: withoutRedis }, () => {
     change: Change,
     answer?: Answer,
   ): Promise<Outcome | 'unknown'> {
-    const { proxies, connected, losing } = await way(t, kind)
+    const { proxies, connected } = await way(t, kind)
     const [proxy] = proxies as [FaultProxy]
     const others = await kind.single(server.port)
     t.after(() => others.close())
@@ -226,17 +226,13 @@ describe('one server', { skip: withoutRedis }, () => {
     await knownScripts(store)
     const { id } = await aSession(store, { n: 0, log: [] })
     const tombstone = { ended: new Date(), next: 'who comes after it' }
-    const outcome = await losing(
-      () => store.load(id),
-      async () => {
-        const changed = outcomeOf(store.update(id, change, answer))
-        await until(async () => (await fieldsOf(other, id)).n === 1)
-        proxy.stall()
-        await other.end(id, tombstone, inAnHour())
-        await proxy.heal()
-        return changed
-      },
-    )
+    proxy.mute()
+    const changed = outcomeOf(store.update(id, change, answer))
+    await until(async () => (await fieldsOf(other, id)).n === 1)
+    await other.end(id, tombstone, inAnHour())
+    await proxy.cut()
+    await proxy.heal()
+    const outcome = await changed
     assert.deepEqual(await store.load(id), tombstone)
     return outcome
   }
