@@ -24,13 +24,28 @@ export function redisError(error: unknown, effect: Effect, mayBeResent: boolean)
   const message = isError(error) ? error.message : String(error)
   const isUnwritten =
     effect === 'none' ||
-    (!mayBeResent && (replied.test(message) || unsent.some(beginning => message.startsWith(beginning)))) ||
-    // Of `redis`: it ends waiting only for what is not yet sent.
-    (error as Error | undefined)?.constructor?.name === 'TimeoutError'
+    (!mayBeResent && (replied.test(message) || unsent.some(beginning => message.startsWith(beginning))))
   const what = replied.test(message)
     ? `Redis refused a command (${message.slice(0, message.search(/ |$/))})`
     : 'Redis could not be reached, or did not confirm'
   return new StoreUnavailableError(what, isUnwritten ? 'none' : 'unknown', { cause: error })
+}
+
+/** How errors begin that `WAIT` never has: it writes nothing, names no key and calls no script. */
+const ofScripts =
+  /^(?:NOSCRIPT|MOVED|ASK|TRYAGAIN|CROSSSLOT|CLUSTERDOWN|OOM|READONLY|NOREPLICAS|MISCONF|WRONGTYPE|ERR Error running script)\b/
+
+/**
+ * The error of a script and a `WAIT` that were sent together: where it may be that of `WAIT` alone, the script may have made its
+ * change.
+ */
+export function unlessOfWaiting(error: unknown): unknown {
+  const message = isError(error) ? error.message : ''
+  // A queue may have had a place left for the script.
+  const mayBe = replied.test(message) ? !ofScripts.test(message) : message === 'The queue is full'
+  if (!mayBe) return error
+  const what = 'Redis refused a change, or to wait for the replicas that must have it'
+  return new StoreUnavailableError(what, 'unknown', { cause: error })
 }
 
 /** Whether the server does not have a script that is called by its hash: it may have been restarted. */

@@ -20,10 +20,11 @@ interface Buffered {
   hgetallBuffer(key: string): Promise<unknown>
   info(): Promise<string>
   pipeline(): unknown
-  on(event: string, listener: () => void): unknown
+  on(event: 'close', listener: () => void): unknown
+  on(event: '+node', listener: (node: IoredisNode) => void): unknown
   readonly options: IoredisOptions
   /** A cluster's. */
-  nodes?(role: 'master'): IoredisNode[]
+  nodes?(role: 'all' | 'master'): IoredisNode[]
 }
 
 interface IoredisOptions {
@@ -34,6 +35,7 @@ interface IoredisOptions {
 }
 
 interface IoredisNode {
+  on(event: 'close', listener: () => void): unknown
   info(): Promise<string>
   scan(cursor: string, ...args: Argument[]): Promise<[cursor: unknown, keys: unknown[]]>
 }
@@ -70,8 +72,14 @@ class IoredisCommands implements Commands {
     this.#client = client
     const { scaleReads = 'master' } = client.options
     this.readsElsewhere = scaleReads !== 'master'
-    // A cluster has its connections to itself, and tells when it drops one.
-    client.on(client.nodes ? '-node' : 'close', () => void this.losses++)
+    const count = (connection: Buffered | IoredisNode) => connection.on('close', () => void this.losses++)
+    if (client.nodes) {
+      // Each node may connect again by itself (`clusterNodeRetryStrategy`), which the cluster does not tell.
+      for (const node of client.nodes('all')) count(node)
+      client.on('+node', count)
+    } else {
+      count(client)
+    }
   }
 
   async run(script: Script, key: string, args: readonly (string | Buffer)[], wait?: Wait): Promise<Ran> {

@@ -1,5 +1,6 @@
+import { subscribe } from 'node:diagnostics_channel'
 import { type Commands, pattern, type Ran, type Wait } from './commands.ts'
-import { isError, isUnknownScript } from './errors.ts'
+import { isUnknownScript, unlessOfWaiting } from './errors.ts'
 import type { Script } from './scripts.ts'
 
 interface Keyed {
@@ -25,7 +26,6 @@ interface Mapped {
     options: { MATCH: string; COUNT: number },
   ): Promise<{ cursor: unknown; keys: unknown[] }>
   multi(): Multi
-  on?(event: string, listener: () => void): unknown
   readonly options?: NodeRedisOptions
   readonly _options?: NodeRedisOptions
   readonly masters?: readonly object[]
@@ -49,6 +49,13 @@ interface Multi {
 /** The byte by which the protocol marks a string, which is to come as bytes. */
 const BLOB_STRING = 36
 
+/**
+ * How many connections the clients of this package have lost, all together: a sentinel's client has no event that tells of each of its
+ * own.
+ */
+let closed = 0
+subscribe('node-redis:connection:closed', () => void closed++)
+
 export function isNodeRedis(client: unknown): client is NodeRedisClient {
   return typeof client === 'object' && client !== null && 'withTypeMapping' in client && 'evalSha' in client
 }
@@ -58,10 +65,10 @@ export function nodeRedisCommands(client: NodeRedisClient): Commands {
 }
 
 class NodeRedisCommands implements Commands {
-  losses = 0
   /** Pools, sentinels' clients and clusters do not hand on to a pipeline what types it is to give. */
   readonly waitsInText = true
   readonly readsElsewhere: boolean
+  readonly #isSentinel: boolean
   readonly #client: Mapped
   readonly #bytes: Mapped
   /** Which this client puts before keys, and not before patterns. */
@@ -71,11 +78,14 @@ class NodeRedisCommands implements Commands {
     this.#client = client
     this.#bytes = client.withTypeMapping({ [BLOB_STRING]: Buffer })
     const options = client.options ?? client._options ?? {}
-    const isSentinel = client.getSentinelNode !== undefined
-    this.readsElsewhere = isSentinel || Boolean(options.useReplicas) || Boolean(options.clientSideCache)
+    this.#isSentinel = client.getSentinelNode !== undefined
+    this.readsElsewhere = this.#isSentinel || Boolean(options.useReplicas) || Boolean(options.clientSideCache)
     this.#keyPrefix = options.keyPrefix === undefined ? '' : String(options.keyPrefix)
-    // Alone of these clients, it sends again what had not been answered.
-    if (isSentinel) client.on?.('topology-change', () => void this.losses++)
+  }
+
+  /** Alone of these clients, a sentinel's sends again what had not been answered. */
+  get losses(): number {
+    return this.#isSentinel ? closed : 0
   }
 
   async run(script: Script, key: string, args: readonly (string | Buffer)[], wait?: Wait): Promise<Ran> {
@@ -130,10 +140,7 @@ async function waited(multi: Multi, { replicas, ms }: Wait): Promise<Ran> {
     const [reply, count] = await multi.wait(replicas, ms).execAsPipeline()
     return { reply, replicas: Number(count) }
   } catch (error) {
-    // Of several replies, those that are errors.
-    const { replies } = error as { replies?: unknown }
-    if (!Array.isArray(replies)) throw error
-    if (isError(replies[0])) throw replies[0]
-    return { reply: replies[0], replicas: 0 }
+    // Of the two it is the first error, and nothing says whose.
+    throw unlessOfWaiting(error)
   }
 }
