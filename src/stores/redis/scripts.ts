@@ -3,6 +3,8 @@ import { LAST_DATE } from '../../store/record.ts'
 
 // Each script has one key, so that it can run in a cluster. It decides everything before it writes anything. Numbers are
 // little-endian, as in BSON. `head.ts` has the layout of the field `_`, `program.ts` the layout of the arguments.
+// ARGV[2] is there if replicas must have the change. `WAIT` counts those that have what its connection wrote: so a step that comes
+// again, by another connection, writes once more what is stored.
 
 export interface Script {
   readonly text: string
@@ -73,6 +75,7 @@ if call('EXISTS', key) == 1 then
   local meta = redis.pcall('HGET', key, '_')
   local kind = type(meta) == 'string' and #meta >= ${HEAD} and string.byte(meta)
   if kind ~= 2 and kind ~= 254 then return {${REFUSED}, now} end
+  if ARGV[2] then call('HSET', key, '_', meta) end
   local _, _, _, _, _, size = read('<Bddddd', meta)
 ${MEMORIES}
   if step < done then return {${LATE}, now} end
@@ -105,7 +108,10 @@ if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
 local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
 if kind == 254 and #meta >= ${HEAD + MEMORY} then
   local whose, _, _, done = read('<c8ddd', meta, ${HEAD + 1})
-  if whose == process and step == done then return {${DONE}, now} end
+  if whose == process and step == done then
+    if ARGV[2] then call('HSET', key, '_', meta) end
+    return {${DONE}, now}
+  end
 end
 if not (expires > now and ${SOUND}) then return {${ABSENT}, now} end
 if kind == 254 then return {${ENDED}, now} end
@@ -119,7 +125,12 @@ call('HSET', key, '_', string.sub(tombstone, 1, ${HEAD}) .. memories .. string.s
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 
-export const remove = script(`return redis.call('UNLINK', KEYS[1])`)
+/** If replicas must have it and nothing is there, nothing says whether they have that. */
+export const remove = script(`local call = redis.call
+${NOW}
+if now > struct.unpack('<d', ARGV[1]) then return {${LATE}, now} end
+local removed = call('UNLINK', KEYS[1])
+return {removed == 0 and ARGV[2] and ${REFUSED} or ${DONE}, now}`)
 
 /** Reads from the primary, whatever the client does with commands that only read. */
 export const readAll = script(`return redis.call('HGETALL', KEYS[1])`)

@@ -5,13 +5,27 @@ import { isElsewhere, isOfAnotherType, redisError } from './errors.ts'
 import type { Step } from './head.ts'
 import type { Indexes } from './indexes.ts'
 import { type Reply, replyOf } from './replies.ts'
-import { ABSENT, CROWDED, DONE, LATE, REPEATED, readSome, type Script } from './scripts.ts'
+import {
+  ABSENT,
+  CROWDED,
+  DONE,
+  LATE,
+  MOVED,
+  REFUSED,
+  REPEATED,
+  readSome,
+  type Script,
+  UNINDEXED,
+} from './scripts.ts'
 
 /** Milliseconds, until `useTimeout` is called: the default of the option `timeout`. */
 const DEFAULT_TIMEOUT = 5000
 
 /** The part of the timeout for which replicas are waited for, so that their number is known before the timeout ends. */
 const WAITING = 0.8
+
+/** By these a step is not made, and another sending of it may still be. */
+const unmade = [REFUSED, MOVED, UNINDEXED, CROWDED]
 
 /**
  * Sends scripts that write, each as a numbered step. Clients may send a command again after a lost connection; a step is applied once.
@@ -44,9 +58,14 @@ export class Sender {
     const left = until - performance.now()
     if (left <= 0) throw new StoreUnavailableError('There was no time left to ask Redis', 'none')
     const step = { process: this.#process, number: ++this.#steps, until: this.#indexes.now() + left }
-    const { reply, replicas } = await this.#run(script, key, [argument(step)], this.#waitOf(left))
+    const { losses } = this.#commands
+    const args = this.#replicas > 0 ? [argument(step), '1'] : [argument(step)]
+    const { reply, replicas } = await this.#run(script, key, args, this.#waitOf(left))
     const told = replyOf(reply, this.repliesInText)
     if (told.now) this.#indexes.heard(told.now)
+    if (this.#commands.losses !== losses && unmade.includes(told.status)) {
+      throw new StoreUnavailableError('A connection was lost, and the change may still arrive', 'unknown')
+    }
     switch (told.status) {
       case LATE:
         throw new StoreUnavailableError('The change came to Redis too late, or once more', 'unknown')

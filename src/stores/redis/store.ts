@@ -154,7 +154,12 @@ class RedisStore implements CombinableStore<Standing> {
   }
 
   async delete(id: SessionId): Promise<void> {
-    await this.#sender.repeatable(remove, this.#prefix + id, [])
+    if (!this.#indexes.isFresh) await this.#indexes.refresh()
+    await this.#sender.send(remove, this.#prefix + id, ({ until }) => {
+      const bytes = Buffer.allocUnsafe(8)
+      bytes.writeDoubleLE(until)
+      return bytes
+    })
   }
 
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
