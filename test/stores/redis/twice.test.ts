@@ -153,6 +153,7 @@ function lossesOf(connect: (t: TestContext, kind: Kind) => Promise<Way>): void {
       const store = redisStore({ client: way.connected.client, prefix: prefix() })
       await store.ensureIndex?.('user')
       const { id } = await aSession(store, { n: 0 })
+      const kept = await aSession(store)
       store.useTimeout?.(150)
       for (const proxy of way.proxies) proxy.stall()
       const late = [aChange(inc('n')), aChange(inc('n'), push('log', 1))].map(change =>
@@ -161,7 +162,7 @@ function lossesOf(connect: (t: TestContext, kind: Kind) => Promise<Way>): void {
       const ended = store.end(id, { ended: new Date() }, inAnHour())
       const inserted = aRecord({ user: 'ada' })
       const insert = store.insert(inserted)
-      const settled = Promise.allSettled([...late, ended, insert])
+      const settled = Promise.allSettled([...late, ended, insert, store.delete(kept.id)])
       const deadline = performance.now() + 300
       await until(async () => performance.now() > deadline)
       for (const proxy of way.proxies) await proxy.heal()
@@ -171,6 +172,7 @@ function lossesOf(connect: (t: TestContext, kind: Kind) => Promise<Way>): void {
       }
       assert.deepEqual(await fieldsOf(store, id), { n: 0 })
       assert.equal(await store.load(inserted.id), undefined)
+      assert.deepEqual(await store.load(kept.id), kept)
     })
   }
 }
