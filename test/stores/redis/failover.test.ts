@@ -82,11 +82,12 @@ class Crowd {
   }
 }
 
-/** Kills a server while visitors are busy, and brings it back once another has taken over. `again` connects as a new process does. */
+/** Kills a server while visitors are busy, and brings it back once another has taken over, as it is told to. `again` connects as a new process does. */
 async function kept(
   t: TestContext,
   connected: Connected,
   victim: RedisServer,
+  takeOver: () => Promise<unknown>,
   tookOver: () => Promise<boolean>,
   again?: () => Promise<Connected>,
 ): Promise<void> {
@@ -102,6 +103,7 @@ async function kept(
   t.after(() => crowd.stop())
   await until(async () => crowd.total > 100)
   await victim.kill()
+  await takeOver()
   await until(tookOver)
   await victim.restart()
   if (again) {
@@ -128,6 +130,7 @@ describe('with a replica that has to confirm, a failover loses nothing acknowled
         t,
         await kind.sentinel(topology),
         primary,
+        () => until(async () => /^\+OK/.test(await sentinel.command('SENTINEL FAILOVER sessions'))),
         async () => (await sentinel.command('INFO sentinel')).includes(`address=127.0.0.1:${replica.port}`),
         kind.followsSentinels ? undefined : () => kind.sentinel(topology),
       )
@@ -139,8 +142,12 @@ describe('with a replica that has to confirm, a failover loses nothing acknowled
       const [primary] = cluster.primaries
       const [replica] = cluster.replicas
       const connected = await kind.cluster(cluster.servers.map(({ port }) => port))
-      await kept(t, connected, primary as RedisServer, async () =>
-        /role:master/.test((await replica?.command('INFO replication')) ?? ''),
+      await kept(
+        t,
+        connected,
+        primary as RedisServer,
+        async () => replica?.command('CLUSTER FAILOVER TAKEOVER'),
+        async () => /role:master/.test((await replica?.command('INFO replication')) ?? ''),
       )
     })
   }

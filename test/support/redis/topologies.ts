@@ -20,14 +20,14 @@ export interface Cluster extends Topology {
   readonly replicas: readonly RedisServer[]
 }
 
-/** A primary with a replica, and a sentinel that makes the one the other when it is away for so many milliseconds. */
-export async function startSentinel(settings: Settings = {}, ms = 500): Promise<Sentinel> {
+/** A primary with a replica, and a sentinel that makes the one the other when it is told to: on a busy machine a server may be slow. */
+export async function startSentinel(settings: Settings = {}): Promise<Sentinel> {
   const primary = await RedisServer.start(settings)
   const replica = await RedisServer.start({ ...settings, replicaof: `${primary.host} ${primary.port}` })
   const sentinel = await RedisServer.start({}, 'redis-sentinel')
   await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
   await sentinel.command('SENTINEL MONITOR', 'sessions', primary.host, String(primary.port), '1')
-  await sentinel.command('SENTINEL SET sessions down-after-milliseconds', String(ms))
+  await sentinel.command('SENTINEL SET sessions down-after-milliseconds', '60000')
   await sentinel.command('SENTINEL SET sessions failover-timeout', '3000')
   await until(async () =>
     new RegExp(`:${replica.port}|slaves=1`).test(await sentinel.command('INFO sentinel')),
@@ -38,7 +38,7 @@ export async function startSentinel(settings: Settings = {}, ms = 500): Promise<
 
 const SLOTS = 16_384
 
-/** Three primaries, and a replica of each where that is asked for. */
+/** Three primaries, and a replica of each where that is asked for, which takes over when it is told to. */
 export async function startCluster(hasReplicas = false, settings: Settings = {}): Promise<Cluster> {
   const count = hasReplicas ? 6 : 3
   const servers: RedisServer[] = []
@@ -46,7 +46,7 @@ export async function startCluster(hasReplicas = false, settings: Settings = {})
     servers.push(
       await RedisServer.start({
         'cluster-enabled': 'yes',
-        'cluster-node-timeout': '1000',
+        'cluster-node-timeout': '60000',
         ...(!version.startsWith('6.') && { 'cluster-port': String(await freePort()) }),
         ...settings,
       }),
