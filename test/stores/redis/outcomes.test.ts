@@ -207,7 +207,7 @@ function isRefused(error: unknown): boolean {
 }
 
 test('where a part of a cluster is away its sessions are not written', one, async t => {
-  const cluster = await startCluster()
+  const cluster = await startCluster(false, { 'cluster-node-timeout': '1000' })
   t.after(() => cluster.stop())
   const { client, close } = await nodeRedis6.cluster(cluster.servers.map(({ port }) => port))
   t.after(close)
