@@ -3,7 +3,7 @@ import type { Commands } from './commands.ts'
 import { type IoredisClient, ioredisCommands, isIoredis } from './ioredis.ts'
 import { isNodeRedis, type NodeRedisClient, nodeRedisCommands } from './node-redis.ts'
 
-/** A connected client of `redis` 5.12.1 or newer, `ioredis` 5 or newer, or `iovalkey`: for one server, sentinels or a cluster. */
+/** A connected client of `redis` 5.12.1 or newer, `ioredis` 5.3 or newer, or `iovalkey`: for one server, sentinels or a cluster. */
 export type RedisClient = NodeRedisClient | IoredisClient
 
 /**
@@ -14,6 +14,6 @@ export function commandsOf(client: RedisClient): Commands {
   if (isIoredis(client)) return ioredisCommands(client)
   if (isNodeRedis(client)) return nodeRedisCommands(client)
   throw new ConfigurationError(
-    'client is no client for Redis that this store knows: give one of redis 5.12.1 or newer, ioredis 5.12.1 or newer, or iovalkey',
+    'client is no client for Redis that this store knows: give one of redis 5.12.1 or newer, ioredis 5.3 or newer, or iovalkey',
   )
 }

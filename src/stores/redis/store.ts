@@ -27,7 +27,7 @@ import { DONE, end, insert, REFUSED, remove } from './scripts.ts'
 import { Sender } from './sending.ts'
 
 export interface RedisStoreOptions {
-  /** A connected client of `redis` 5.12.1 or newer, `ioredis` 5 or newer or `iovalkey`: one server, sentinel or cluster. */
+  /** A connected client of `redis` 5.12.1 or newer, `ioredis` 5.3 or newer or `iovalkey`: one server, sentinel or cluster. */
   readonly client: RedisClient
   /** What the keys begin with. Two apps that share a server need different ones. @default 'session:' */
   readonly prefix?: string
