@@ -69,12 +69,12 @@ function isForeseeable(operation: Operation): boolean {
 /** For a read after a change that was applied; that the session has ended since is no failure of the change. */
 export function failedRead(error: unknown): undefined {
   if (error instanceof SessionEndedError) return undefined
-  throw unreadable(error)
+  return unreadable(error)
 }
 
 /** For a read after what was asked for is done: an error of the read must not say that nothing was written. */
-export function unreadable(error: unknown): unknown {
-  if (!(error instanceof StoreUnavailableError)) return error
+export function unreadable(error: unknown): never {
+  if (!(error instanceof StoreUnavailableError)) throw error
   const message = 'What was asked for is done, but the session could not be read again'
-  return new StoreUnavailableError(message, 'unknown', { cause: error })
+  throw new StoreUnavailableError(message, 'unknown', { cause: error })
 }

@@ -128,11 +128,7 @@ const members: Record<string, Member> = Object.assign(Object.create(null), {
   touch: asking('touch', 1, (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
   destroy: asking('destroy', 1, (visit, _, options?: unknown) => destroy(visit, options)),
   regenerate: asking('regenerate', 1, (visit, handle, options?: unknown) =>
-    regenerate(visit, options).then(() =>
-      handle().catch(error => {
-        throw unreadable(error)
-      }),
-    ),
+    regenerate(visit, options).then(() => handle().catch(unreadable)),
   ),
   once(this: Asked, ...args: unknown[]): Promise<unknown> {
     const visit = visitOf(this, 'once')

@@ -74,7 +74,7 @@ class Session implements Members {
     const value = once(this.#visit, args)
     return this.#visit.queue.watch(
       value.then(async it => {
-        await this.#readAgain()
+        await this.#visit.load().catch(unreadable)
         return it
       }),
     )
@@ -102,13 +102,9 @@ class Session implements Members {
   }
 
   #refreshedBy(act: Promise<void>): Promise<Shown> {
-    return this.#visit.queue.watch(act.then(() => this.#readAgain()).then(() => this.#shown))
-  }
-
-  #readAgain(): Promise<void> {
-    return this.#visit.load().catch(error => {
-      throw unreadable(error)
-    })
+    return this.#visit.queue.watch(
+      act.then(() => this.#visit.load().catch(unreadable)).then(() => this.#shown),
+    )
   }
 
   createCSRF(): string {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { setTimeout as delay } from 'node:timers/promises'
+import { setImmediate } from 'node:timers/promises'
 import { StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type Context, onEachStore } from '../support/frameworks.ts'
 import { altered } from '../support/watchedstore.ts'
@@ -25,7 +25,7 @@ const cases: Case[] = [
     async act(ctx, meanwhile) {
       const session = await ctx.session()
       const pushed = session.push('list', 1)
-      await delay(1)
+      await setImmediate()
       await meanwhile()
       return pushed
     },

@@ -1,5 +1,6 @@
 import {
   ABSENT,
+  AGAIN,
   CROWDED,
   DONE,
   ENDED,
@@ -66,7 +67,7 @@ if step < done then return {${LATE}, now} end
 if step == done then
   local all = reply(${REPEATED}, wanted)
   all[wanted + 4] = pack('<d', again)
-  if ARGV[2] then call('HSET', key, '_', meta) end
+  ${AGAIN}
   return told(all, wanted + 4)
 end
 if kind == 254 then return {${ENDED}, now} end

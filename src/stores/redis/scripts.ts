@@ -3,8 +3,6 @@ import { LAST_DATE } from '../../store/record.ts'
 
 // Each script has one key, so that it can run in a cluster. It decides everything before it writes anything. Numbers are
 // little-endian, as in BSON. `head.ts` has the layout of the field `_`, `program.ts` the layout of the arguments.
-// ARGV[2] is there if replicas must have the change. `WAIT` counts those that have what its connection wrote: so a step that comes
-// again, by another connection, writes once more what is stored.
 
 export interface Script {
   readonly text: string
@@ -66,6 +64,12 @@ for place = first, #meta - behind - ${MEMORY - 1}, ${MEMORY} do
   end
 end`
 
+/**
+ * What a step does that comes again. ARGV[2] is there if replicas must have the change: `WAIT` counts those that have what its
+ * connection wrote, and this may be another connection.
+ */
+export const AGAIN = `if ARGV[2] then call('HSET', key, '_', meta) end`
+
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
@@ -75,11 +79,12 @@ if call('EXISTS', key) == 1 then
   local meta = redis.pcall('HGET', key, '_')
   local kind = type(meta) == 'string' and #meta >= ${HEAD} and string.byte(meta)
   if kind ~= 2 and kind ~= 254 then return {${REFUSED}, now} end
-  if ARGV[2] then call('HSET', key, '_', meta) end
   local _, _, _, _, _, size = read('<Bddddd', meta)
 ${MEMORIES}
   if step < done then return {${LATE}, now} end
-  return {step == done and ${DONE} or ${REFUSED}, now}
+  if step > done then return {${REFUSED}, now} end
+  ${AGAIN}
+  return {${DONE}, now}
 end
 if now > til then return {${LATE}, now} end
 local sets, n = {'HSET', key}, 2
@@ -109,7 +114,7 @@ local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bdddddd
 if kind == 254 and #meta >= ${HEAD + MEMORY} then
   local whose, _, _, done = read('<c8ddd', meta, ${HEAD + 1})
   if whose == process and step == done then
-    if ARGV[2] then call('HSET', key, '_', meta) end
+    ${AGAIN}
     return {${DONE}, now}
   end
 end

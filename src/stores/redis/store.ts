@@ -154,12 +154,14 @@ class RedisStore implements CombinableStore<Standing> {
   }
 
   async delete(id: SessionId): Promise<void> {
+    const until = performance.now() + this.#sender.timeout
     if (!this.#indexes.isFresh) await this.#indexes.refresh()
-    await this.#sender.send(remove, this.#prefix + id, ({ until }) => {
+    const argument = (step: Step) => {
       const bytes = Buffer.allocUnsafe(8)
-      bytes.writeDoubleLE(until)
+      bytes.writeDoubleLE(step.until)
       return bytes
-    })
+    }
+    await this.#sender.send(remove, this.#prefix + id, argument, until)
   }
 
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
