@@ -118,13 +118,15 @@ test('once the store is known to be down, requests are answered at once', { skip
   await app.proxy.refuse()
   await knownToBeDown(ada)
   const times: number[] = []
+  const plain: number[] = []
   for (let time = 0; time < 100; time++) {
+    plain.push((await timing(ada.get('/plain'))).ms)
     const { answer, ms } = await timing(ada.get(time % 2 ? '/read' : '/count'))
     assertUnavailable(answer)
     times.push(ms)
   }
-  // Who waited for the store would wait for the timeout.
-  assert.ok(median(times) < TIMEOUT / 4, `${median(times)} ms`)
+  // On a machine that has other things to do, a route that does nothing tells what 5 ms are, asked in turns.
+  assert.ok(median(times) < Math.max(5, 3 * median(plain)), `${median(times)} ms, plain ${median(plain)} ms`)
   const refused = app.errors.filter(
     error => error instanceof StoreUnavailableError && /is down/.test(error.message),
   )

@@ -192,8 +192,7 @@ for (const kind of [nodeRedis6, ioredis6]) {
           return true
         })
       }
-      // Not four times the default of 5 s.
-      assert.ok(performance.now() - begun < 10_000)
+      assert.ok(performance.now() - begun < 4 * 300 + 500)
       // What writes nothing waits for no replica.
       assert.equal(await store.update(id, aChange(inc('n'))), 'ended')
     },
