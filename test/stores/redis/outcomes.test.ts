@@ -17,14 +17,8 @@ import {
 } from '../../contract/records.ts'
 import { ioredis6, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
-import { RedisServer, type Settings, version, withoutRedis } from '../../support/redis/server.ts'
-import { startCluster, until } from '../../support/redis/topologies.ts'
-
-async function aServer(t: TestContext, settings: Settings = {}): Promise<RedisServer> {
-  const server = await RedisServer.start(settings)
-  t.after(() => server.stop())
-  return server
-}
+import { type RedisServer, version, withoutRedis } from '../../support/redis/server.ts'
+import { aReplica, aServer, startCluster, until } from '../../support/redis/topologies.ts'
 
 async function aStore(t: TestContext, kind: Kind, server: RedisServer, options: object = {}): Promise<Store> {
   const { client, close } = await kind.single(server.port)
@@ -166,8 +160,7 @@ for (const kind of [nodeRedis6, ioredis6]) {
     one,
     async t => {
       const primary = await aServer(t)
-      const replica = await aServer(t, { replicaof: `${primary.host} ${primary.port}` })
-      await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
+      const replica = await aReplica(t, primary)
       const store = await aStore(t, kind, primary, { replicas: 1 })
       const { id } = await aSession(store, { n: 0 })
       // The server knows each script from here on.

@@ -8,7 +8,7 @@ import { redisStore } from '../../../src/stores/redis/store.ts'
 import { aChange, aSession, fieldsOf, inc } from '../../contract/records.ts'
 import { type Kind, ofIoredis, ofNodeRedis } from '../../support/redis/clients.ts'
 import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
-import { until } from '../../support/redis/topologies.ts'
+import { aReplica } from '../../support/redis/topologies.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -63,9 +63,7 @@ for (const [name, load] of Object.entries(kinds)) {
     skip: withoutRedis,
   }, async t => {
     const { server, store } = await opened(t, load(), { replicas: 1 })
-    const replica = await RedisServer.start({ replicaof: `${server.host} ${server.port}` })
-    t.after(() => replica.stop())
-    await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
+    await aReplica(t, server)
     const { id } = await aSession(store, { n: 0 })
     await server.command('SCRIPT FLUSH')
     assert.deepEqual(await store.update(id, aChange(inc('n'))), {})

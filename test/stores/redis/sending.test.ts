@@ -8,25 +8,13 @@ import { redisStore } from '../../../src/stores/redis/store.ts'
 import { aChange, aRecord, aSession, fieldsOf, guarded, inAnHour, inc, set } from '../../contract/records.ts'
 import { FaultProxy } from '../../support/proxy.ts'
 import { type Connected, ioredis6, kinds } from '../../support/redis/clients.ts'
-import { callsOf } from '../../support/redis/commands.ts'
+import { callsOf, sentTwice } from '../../support/redis/commands.ts'
 import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
-import { startCluster, until } from '../../support/redis/topologies.ts'
+import { aReplica, aServer, startCluster, until } from '../../support/redis/topologies.ts'
 
 // What a change is said to have come to, where its reply is an error or its connection is lost.
 
 const one = { skip: withoutRedis }
-
-async function aServer(t: TestContext, settings: Record<string, string> = {}): Promise<RedisServer> {
-  const server = await RedisServer.start(settings)
-  t.after(() => server.stop())
-  return server
-}
-
-async function aReplica(t: TestContext, primary: RedisServer): Promise<RedisServer> {
-  const replica = await aServer(t, { replicaof: `${primary.host} ${primary.port}` })
-  await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
-  return replica
-}
 
 async function aProxy(t: TestContext, server: RedisServer): Promise<FaultProxy> {
   const proxy = await FaultProxy.to(server)
@@ -57,27 +45,6 @@ async function knownScripts(store: Store): Promise<void> {
   await store.update(id, aChange(inc('n')))
   await store.end(id, { ended: new Date() }, inAnHour())
   await store.delete(id)
-}
-
-function scripts(server: RedisServer): Promise<number> {
-  return callsOf(server).then(calls => calls.get('evalsha') ?? 0)
-}
-
-/** Does it so that the client sends it twice: the server has run it, and the answer is lost with its connection. */
-async function sentTwice<T>(
-  proxy: FaultProxy,
-  server: RedisServer,
-  act: () => Promise<T>,
-  meanwhile = async () => {},
-): Promise<T> {
-  const before = await scripts(server)
-  proxy.mute()
-  const acting = act()
-  await until(async () => (await scripts(server)) > before)
-  await meanwhile()
-  await proxy.cut()
-  await proxy.heal()
-  return acting
 }
 
 for (const kind of kinds) {

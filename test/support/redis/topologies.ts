@@ -1,5 +1,20 @@
+import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { freePort, RedisServer, type Settings, version } from './server.ts'
+
+/** A server of the test's own. */
+export async function aServer(t: TestContext, settings: Settings = {}): Promise<RedisServer> {
+  const server = await RedisServer.start(settings)
+  t.after(() => server.stop())
+  return server
+}
+
+/** A replica that has all its primary has. */
+export async function aReplica(t: TestContext, { host, port }: RedisServer): Promise<RedisServer> {
+  const replica = await aServer(t, { replicaof: `${host} ${port}` })
+  await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
+  return replica
+}
 
 /** Servers that are started and stopped together. */
 export interface Topology {
