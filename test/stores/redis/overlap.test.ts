@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
+import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -18,6 +18,15 @@ const processes = [
   ['iovalkey', 66],
 ] as const
 
+/** What it says next, unless it ends before. */
+function messageOf(child: ChildProcess): Promise<unknown> {
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`A process that counts has ended (exit code ${code})`)
+  })
+  ended.catch(() => {})
+  return Promise.race([once(child, 'message'), ended])
+}
+
 test('of 200 increments at once by three processes all are kept, of which a store of whole sessions keeps few', {
   skip: withoutRedis,
 }, async t => {
@@ -35,8 +44,11 @@ test('of 200 increments at once by three processes all are kept, of which a stor
   const children = processes.map(([name, times]) =>
     fork(counter, [name, String(server.port), id, String(times)], { execArgv: ['--import', 'tsx'] }),
   )
-  await Promise.all(children.map(child => once(child, 'message')))
-  const done = children.map(child => once(child, 'message'))
+  t.after(() => {
+    for (const child of children) child.kill()
+  })
+  await Promise.all(children.map(messageOf))
+  const done = children.map(messageOf)
   for (const child of children) child.send('count')
   await Promise.all(done)
   for (const child of children) child.disconnect()
