@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { STATUS_CODES } from 'node:http'
+import { createRequire } from 'node:module'
 import { test } from 'node:test'
 import { runInNewContext } from 'node:vm'
 import { memoryStore } from '../../src/stores/memory.ts'
@@ -169,6 +170,10 @@ const unanswered: Record<string, Error> = {
   }),
 }
 
+/** Koa 2 makes text of any value of a header, and so answers these. */
+const answeredByKoa2 = /^a header (?:without a value|that is a symbol)/
+const isKoa2 = createRequire(import.meta.url)('koa/package.json').version.startsWith('2.')
+
 test('an error that Koa fails to answer is answered with its status, and with the cookie of what was stored', async t => {
   const { visitor, errors } = await anApp(t, { store: memoryStore() }, async ctx => {
     await ctx.session.set('name', 'Ada')
@@ -183,6 +188,10 @@ test('an error that Koa fails to answer is answered with its status, and with th
     assert.equal(answer.headers['cache-control'], 'no-store', what)
     const [told, other, ...more] = errors.splice(0)
     assert.equal(told, error, what)
+    if (isKoa2 && answeredByKoa2.test(what)) {
+      assert.equal(other, undefined, what)
+      continue
+    }
     assert.match((other as Error).message, /^Koa could not answer the error of this request: ./, what)
     assert.equal((other as Error).cause, error, what)
     assert.deepEqual(more, [], what)
