@@ -14,7 +14,6 @@ import { sizeOf } from '../language/size.ts'
 import { comesBackAlike, type Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
-import { insertNew } from './creation.ts'
 import type { CurrentSession } from './current.ts'
 import { advance, type End, end } from './ending.ts'
 import { leasesKept, leftOfLeases, withoutLeases } from './leases.ts'
@@ -126,16 +125,17 @@ async function waitForLeases(
  */
 async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId | undefined> {
   const { carrier, outbox, store } = session
-  const { asked, next, from, hasGrace } = plan
+  const { asked, next, secret, from, hasGrace } = plan
+  const id = idOf(secret)
   const picture = newSession(session, asked)
   // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
   const tokens = asked.grace > 0 ? outbox.tokensAfterRotation(session.state) : undefined
-  outbox.offer(plan.secret, picture, tokens)
+  outbox.offer(secret, picture, tokens)
   try {
-    const made = await insertNew(store, picture, plan.secret, from !== undefined).catch(error => {
+    await store.insert({ id, ...picture }).catch(error => {
       // It may have been stored, and would be found among its user's sessions. Nobody waits, since the store may be away.
       const mayBeThere = error instanceof StoreUnavailableError && error.outcome === 'unknown'
-      if (mayBeThere) store.delete(idOf(plan.secret)).catch(() => {})
+      if (mayBeThere && carrier.canCarry()) store.delete(id).catch(() => {})
       throw error
     })
     const { old, error } = await endOld(session, plan)
@@ -145,30 +145,39 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
       case 'current': {
         // What is kept was read from the store.
         const isAlike = comesBackAlike(applied({}, asked.set))
-        session.on({ type: 'stored', ...made, picture, isAlike, isShared: hasGrace && !error })
+        session.on({ type: 'stored', secret, id, picture, isAlike, isShared: hasGrace && !error })
         break
       }
       case 'pending':
         if (kept) outbox.resend(kept, next)
         break
       case 'to be copied again':
-        await store.delete(made.id)
+        await discard(store, id)
         outbox.withdraw()
         return undefined
       case 'of no use':
-        // Best effort: nobody has its secret, and it expires.
-        await store.delete(made.id).catch(() => {})
+        await discard(store, id)
     }
     if (error) throw error
-    return made.id
+    return id
   } catch (error) {
     outbox.withdraw()
     throw error
   }
 }
 
-/** The result of ending the old session. `moved on`: it has changed since it was copied. */
-type OldSession = 'ended' | 'moved on' | 'not ended' | 'unknown'
+/** Deletes a new session whose secret nobody has. Until it expires, it is found among its user's sessions. */
+async function discard(store: Store, id: SessionId): Promise<void> {
+  try {
+    await store.delete(id)
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error
+    throw new StoreUnavailableError(error.message, 'unknown', { cause: error })
+  }
+}
+
+/** The result of ending the old session. `moved on`: it has changed since it was copied. `gone`: another has ended it. */
+type OldSession = 'ended' | 'moved on' | 'gone' | 'not ended' | 'unknown'
 
 /** What to do with the new session. `isKept`: it has fields of the old one, whose secret the visitor still has. */
 function fateOf(old: OldSession, isKept: boolean, canSendCookie: boolean) {
@@ -177,6 +186,8 @@ function fateOf(old: OldSession, isKept: boolean, canSendCookie: boolean) {
       return 'current'
     case 'moved on':
       return 'to be copied again'
+    case 'gone':
+      return 'of no use'
     case 'not ended':
       // If no cookie can be sent any more, the response was already sent with the new one.
       return canSendCookie ? 'of no use' : 'current'
@@ -219,27 +230,40 @@ async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan):
   const wanted: End = { id, rev: keep === false ? undefined : session.picture.rev, next }
   const ending = await end(store, wanted).then(
     (isEndedByUs): Ending => ({ old: isEndedByUs ? 'ended' : 'moved on' }),
-    error => endingAfter(error, store, wanted),
+    error => endingAfter(error, session, wanted),
   )
   if (ending.old !== 'moved on' || kind === 'live') return ending
   // It had ended before this request asked, unless it was replaced by one that its visitor may follow to: that one is to be ended.
-  const found = await store.load(id)
-  const isFollowed = found !== undefined && isEnded(found) && (await followTombstone(session, found))
-  return { old: isFollowed ? 'moved on' : 'ended' }
+  try {
+    const found = await store.load(id)
+    const isFollowed = found !== undefined && isEnded(found) && (await followTombstone(session, found))
+    return { old: isFollowed ? 'moved on' : 'ended' }
+  } catch (error) {
+    if (!(error instanceof StoreUnavailableError)) throw error
+    return { old: 'not ended', error }
+  }
 }
 
 /** Where ending was not confirmed, what the store has now tells what came of it. */
-async function endingAfter(error: unknown, store: Store, { id, rev, next }: End): Promise<Ending> {
+async function endingAfter(
+  error: unknown,
+  { carrier, store }: CurrentSession,
+  { id, rev, next }: End,
+): Promise<Ending> {
   if (!(error instanceof StoreUnavailableError)) throw error
-  if (error.outcome === 'none') return { old: 'not ended', error }
-  const none = new StoreUnavailableError(error.message, 'none', { cause: error })
+  const mayHaveEnded = error.outcome === 'unknown'
+  // Once the cookie of the new session has left, that one is kept unless another request has ended the old one.
+  if (!mayHaveEnded && carrier.canCarry()) return { old: 'not ended', error }
+  const none = mayHaveEnded ? new StoreUnavailableError(error.message, 'none', { cause: error }) : error
   try {
     // Past the revision that was to be ended, an end that is still under way can no longer match.
-    if (rev !== undefined && (await advance(store, id))) return { old: 'not ended', error: none }
+    if (mayHaveEnded && rev !== undefined && (await advance(store, id)))
+      return { old: 'not ended', error: none }
     const found = await store.load(id)
-    if (found && !isEnded(found)) return { old: 'unknown', error }
-    return found?.next === next ? { old: 'ended' } : { old: 'not ended', error: none }
+    if (!found || isEnded(found))
+      return found?.next === next ? { old: 'ended' } : { old: 'gone', error: none }
   } catch {
-    return { old: 'unknown', error }
+    // What the error says is all that is known.
   }
+  return { old: mayHaveEnded ? 'unknown' : 'not ended', error }
 }

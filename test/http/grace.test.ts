@@ -10,6 +10,7 @@ import {
   type Store,
   StoreUnavailableError,
 } from '../../src/index.ts'
+import type { SessionRecord } from '../../src/store/record.ts'
 import { anApp, type Handler, onEachStore } from '../support/frameworks.ts'
 import { gate } from '../support/gate.ts'
 import type { Visitor } from '../support/visitor.ts'
@@ -638,33 +639,80 @@ onEachStore('an end that comes late, after it was given up, ends nothing', async
   assert.equal((await watched.records()).length, 1)
 })
 
+/** A visitor whose session is renewed by a response that leaves while the store is asked for `step`; `fail` then does what it does. */
+async function aStreamThatRenews(
+  t: TestContext,
+  { store }: Watched,
+  step: 'insert' | 'end',
+  fail: (name: string, args: readonly unknown[]) => Promise<void>,
+): Promise<{ ada: Visitor; answer: { told: string } }> {
+  let isFailing = false
+  const [asked, flushed] = [gate(), gate()]
+  const failing = altered(store, async (name, args) => {
+    if (name !== step || !isFailing) return
+    isFailing = false
+    asked.open()
+    await flushed.opened
+    await fail(name, args)
+  })
+  const { ada } = await aVisit(t, failing, {
+    '/stream': async ctx => {
+      const renewed = ctx.session.regenerate({ keep: true }).then(
+        () => ({ told: 'renewed' }),
+        (error: unknown) => ({
+          told: error instanceof StoreUnavailableError ? error.outcome : String(error),
+        }),
+      )
+      await asked.opened
+      ctx.res.flushHeaders()
+      flushed.open()
+      return renewed
+    },
+  })
+  isFailing = true
+  const { setCookies, json } = await ada.get('/stream')
+  assert.equal(setCookies.length, 1)
+  return { ada, answer: json as { told: string } }
+}
+
 onEachStore(
   'a visitor who has been told of a new session has it, though the old one was not ended',
   async (t, watched) => {
-    let isAway = false
-    const [inserted, flushed] = [gate(), gate()]
-    const store = altered(watched.store, async name => {
-      if (name !== 'end' || !isAway) return
-      inserted.open()
-      await flushed.opened
+    const { ada, answer } = await aStreamThatRenews(t, watched, 'end', async () => {
       throw new StoreUnavailableError('It is away', 'none')
     })
-    const { ada } = await aVisit(t, store, {
-      '/stream': async ctx => {
-        const renewed = ctx.session.regenerate({ keep: true }).catch(() => 'not renewed')
-        await inserted.opened
-        ctx.res.flushHeaders()
-        flushed.open()
-        return renewed
-      },
-    })
-    isAway = true
-    assert.equal((await ada.get('/stream')).setCookies.length, 1)
-    isAway = false
+    assert.deepEqual(answer, { told: 'none' })
     assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
     assert.equal((await ada.get('/inc')).status, 200)
   },
 )
+
+onEachStore(
+  'a visitor who has been told of a new session has it, though the store did not say that it was stored',
+  async (t, watched) => {
+    const { ada, answer } = await aStreamThatRenews(t, watched, 'insert', async (_, [record]) => {
+      await watched.store.insert(record as SessionRecord)
+      throw new StoreUnavailableError('Its answer was lost', 'unknown')
+    })
+    assert.deepEqual(answer, { told: 'unknown' })
+    assert.deepEqual((await ada.get('/read')).json, { name: 'Ada', n: 1 })
+    assert.ok(!watched.calls.includes('delete'))
+  },
+)
+
+for (const outcome of ['none', 'unknown'] as const) {
+  onEachStore(
+    `a session that another has ended does not live on as its copy, where ending it fails with '${outcome}'`,
+    async (t, watched) => {
+      const { ada } = await aStreamThatRenews(t, watched, 'end', async (_, [id]) => {
+        await watched.store.delete(id as SessionId)
+        throw new StoreUnavailableError('It is away', outcome)
+      })
+      assert.deepEqual((await ada.get('/read')).json, {})
+      assert.deepEqual(await watched.records(), [])
+    },
+  )
+}
 
 onEachStore(
   'a rotation in grace that cannot clear up after a try leaves one session for all its requests',

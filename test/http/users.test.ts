@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TestContext } from 'node:test'
 import { ObjectId } from 'mongodb'
+import type { SessionId } from '../../src/ids.ts'
 import {
   ConfigurationError,
   FieldError,
@@ -266,6 +267,43 @@ onEachStore('where signing in is tried again, one session of the user is found',
     () => idsOf(app, 'eve'),
     ({ length }) => length === 1,
   )
+})
+
+onEachStore('a sign-in that failed left no session, or says that it may have', async (t, { store }) => {
+  const failing = new Set<string>()
+  const fails = altered(store, name => {
+    if (failing.has(name)) throw new StoreUnavailableError('away', 'none')
+  })
+  const app = await aUsersApp(
+    t,
+    fails,
+    {},
+    {
+      '/': async ctx => {
+        const failure: unknown = await ctx.session
+          .regenerate({ set: { user_id: 'eve' } })
+          .catch(error => error)
+        assert.ok(failure instanceof StoreUnavailableError)
+        return { told: failure.outcome }
+      },
+    },
+  )
+  const { visitor, id } = await signedIn(app, 'ada')
+  failing.add('end')
+  assert.deepEqual((await visitor.get('/')).json, { told: 'none' })
+  assert.deepEqual(await idsOf(app, 'eve'), [])
+
+  failing.add('delete')
+  assert.deepEqual((await visitor.get('/')).json, { told: 'unknown' })
+  const [left] = await idsOf(app, 'eve')
+  failing.clear()
+  await store.delete(left as SessionId)
+
+  // Whether it was replaced by one that its visitor may follow to cannot be read.
+  await store.delete(id)
+  failing.add('load')
+  assert.deepEqual((await visitor.get('/')).json, { told: 'none' })
+  assert.deepEqual(await idsOf(app, 'eve'), [])
 })
 
 onEachStore(
