@@ -1,9 +1,10 @@
-import { FieldError, IdTakenError, SessionTooLargeError } from '../errors.ts'
+import { FieldError, IdTakenError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
 import { publish } from '../events.ts'
 import { idOf, type Secret } from '../ids.ts'
 import { sizeOf } from '../language/size.ts'
 import type { Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
+import { assertCarries } from './carrier.ts'
 import { create } from './creation.ts'
 import type { CurrentSession } from './current.ts'
 import { advance, end } from './ending.ts'
@@ -46,15 +47,18 @@ async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>
   // Instead of the secret of a token that was made already, unless the headers have been sent, with that secret's cookie.
   const fixed = key !== undefined && carrier.canCarry() ? carrier.derive('adopt', key) : undefined
   const outcome = await createOrJoin(session, fields, fixed)
-  if (outcome === 'taken back') return
   try {
     // Even if another request stored the new session: that request may have failed before this step.
     await endOther()
   } catch (error) {
-    const isGone = outcome !== 'nothing to store' && Object.keys((await ask()).fields).length === 0
-    if (isGone) return
-    // Otherwise both sessions would exist, and the other one would be taken over again after the new one has ended.
-    if (outcome === 'made') await takeBack(session)
+    try {
+      const isGone = outcome !== 'nothing to store' && Object.keys((await ask()).fields).length === 0
+      if (isGone) return
+      // Otherwise both sessions would exist, and the other one would be taken over again after the new one has ended.
+      if (outcome === 'made') await takeBack(session)
+    } catch {
+      // The other session may be gone, so the new one stays. If both exist, the next request joins the new one and ends the other.
+    }
     session.on({ type: 'forgotten' })
     throw error
   }
@@ -70,11 +74,8 @@ async function takeBack({ id, picture, store }: CurrentSession): Promise<void> {
   }
 }
 
-/**
- * What has become of the brought fields. `joined`: another request has stored them. `taken back`: the request that stored them has
- * removed the new session again, so only the other session is left.
- */
-type Outcome = 'made' | 'joined' | 'taken back' | 'nothing to store'
+/** What has become of the brought fields. `joined`: another request has stored them. */
+type Outcome = 'made' | 'joined' | 'nothing to store'
 
 async function createOrJoin(
   session: CurrentSession,
@@ -90,11 +91,30 @@ async function createOrJoin(
     const rest = error instanceof FieldError ? without(fields, error.path) : undefined
     if (rest) return createOrJoin(session, rest, fixed)
     if (!(fixed && error instanceof IdTakenError)) throw error
-    await look(session, { secret: fixed, id: idOf(fixed) })
-    session.sendCookie()
-    if (await isTakenBack(session)) session.on({ type: 'forgotten' })
-    return session.state.kind === 'new' ? 'taken back' : 'joined'
+    await join(session, fixed)
+    return 'joined'
   }
+}
+
+/** Goes on in the session that another request has stored. If that fails, the visitor gets no cookie, and the next request tries again. */
+async function join(session: CurrentSession, secret: Secret): Promise<void> {
+  try {
+    await look(session, { secret, id: idOf(secret) })
+    // Only the other session is left. Not an empty session: once it is written to, the other one is never brought again. The tombstone
+    // stays: if two requests removed it, the second one could remove a session that was stored in between.
+    if (await isTakenBack(session)) {
+      throw new StoreUnavailableError(
+        "adopt: another request stored this session but could not end the other library's, so it removed this one; try again later",
+        'none',
+      )
+    }
+    // The headers may have been sent meanwhile. Without the cookie, the visitor needs the other session.
+    assertCarries(session)
+  } catch (error) {
+    session.on({ type: 'forgotten' })
+    throw error
+  }
+  session.sendCookie()
 }
 
 /** The fields without the one that the path leads through; `undefined` if there is no such field. */
@@ -107,7 +127,8 @@ function without(fields: Fields, path = ''): Fields | undefined {
 
 /** Whether the request that made the session has taken it back. If not, it can no longer do so. */
 async function isTakenBack({ id, stored, store }: CurrentSession): Promise<boolean> {
-  if (id === undefined || (stored && (await advance(store, id)))) return false
+  if (id === undefined) return true
+  if (stored && (await advance(store, id))) return false
   const found = await store.load(id)
   return !found || (isEnded(found) && found.next === TAKEN_BACK)
 }

@@ -218,6 +218,138 @@ onEachStore(
   },
 )
 
+for (const call of ['load', 'update']) {
+  onEachStore(
+    `a request that cannot join ours gives no cookie of it, and the next one ends the other: ${call} fails`,
+    async (t, watched) => {
+      const MINUTE = 60_000
+      t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
+      const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+      let isLost = true
+      let isAway = false
+      const store = altered(watched.store, async (name, [record]) => {
+        if (isAway && name === call) throw new StoreUnavailableError('The store is away', 'none')
+        if (name !== 'insert' || !isLost) return
+        isLost = false
+        await watched.store.insert(record as SessionRecord)
+        throw new StoreUnavailableError('The connection was reset', 'unknown')
+      })
+      const { visitor } = await anApp(
+        t,
+        { store, adopt: koaSession({ store: old }) },
+        {
+          ...routes,
+          '/caught': async ctx => {
+            await ctx.session().catch(() => {})
+            return 'caught'
+          },
+        },
+      )
+      const ada = withCookies(visitor(), koaCookies('an-id'))
+      const copy = ada.twin()
+      assert.equal((await ada.get('/read')).status, 503)
+      isAway = true
+      for (const [path, status] of [
+        ['/read', 503],
+        ['/write', 503],
+        ['/sign-out', 503],
+        ['/caught', 200],
+      ] as const) {
+        const answer = await ada.get(path)
+        assert.equal(answer.status, status, path)
+        assert.deepEqual(answer.setCookies, [], path)
+      }
+      isAway = false
+      assert.equal(old.records.size, 1)
+      assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+      assert.equal(old.records.size, 0)
+
+      await ada.get('/sign-out')
+      t.mock.timers.tick(2 * MINUTE)
+      for (const browser of [ada, copy]) assert.deepEqual((await browser.get('/read')).json, {})
+    },
+  )
+}
+
+onEachStore(
+  'a request whose headers leave while it joins ours does not end the other',
+  async (t, watched) => {
+    const [joining, left] = [gate(), gate()]
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    let isEarly = true
+    const store = altered(watched.store, async name => {
+      if (name !== 'update' || !isEarly) return
+      isEarly = false
+      joining.open()
+      await left.opened
+    })
+    const { visitor } = await anApp(
+      t,
+      { store, adopt: koaSession({ store: old }) },
+      {
+        ...routes,
+        '/early': async ctx => {
+          ctx.status = 200
+          const failed = ctx.session().catch((error: Error) => error.name)
+          await joining.opened
+          ctx.flushHeaders()
+          left.open()
+          return failed
+        },
+      },
+    )
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    const tab = ada.twin()
+    await tab.get('/read')
+    // As if the request that stored ours had failed before it ended the other.
+    old.records.set('an-id', { user: 'ada' })
+    const { text, setCookies } = await ada.get('/early')
+    assert.match(text, /HeadersSentError/)
+    assert.deepEqual(setCookies, [])
+    assert.equal(old.records.size, 1)
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+    assert.equal(old.records.size, 0)
+  },
+)
+
+onEachStore(
+  'if the other store fails as a whole, nobody gets the cookie of ours until the other session has ended',
+  async (t, watched) => {
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    let isAway = false
+    let isBack = false
+    const reach = async () => {
+      if (isAway) throw new Error('The other store is away')
+    }
+    const { visitor } = await anApp(
+      t,
+      {
+        store: altered(watched.store, name => {
+          if (name !== 'insert' || isBack) return
+          isAway = true
+        }),
+        adopt: koaSession({
+          store: {
+            get: key => reach().then(() => old.get(key)),
+            destroy: key => reach().then(() => old.destroy(key)),
+          },
+        }),
+      },
+      routes,
+    )
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    const { status, setCookies } = await ada.get('/read')
+    assert.deepEqual([status, setCookies], [500, []])
+    assert.equal((await watched.records()).length + old.records.size, 2)
+    isAway = false
+    isBack = true
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+    assert.equal(old.records.size, 0)
+    await ada.get('/sign-out')
+    assert.deepEqual((await ada.get('/read')).json, {})
+  },
+)
+
 /** Another request's answer, where the first one takes our session back while this one would join it. */
 async function joiningWhatIsTakenBack(t: TestContext, watched: Watched, path: string) {
   const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
@@ -241,26 +373,104 @@ async function joiningWhatIsTakenBack(t: TestContext, watched: Watched, path: st
   await ada.get('/read')
   old.records.set('an-id', { user: 'ada' })
   isTakenBack = true
-  const { status, json } = await tab.get(path)
+  const { status, setCookies } = await tab.get(path)
   isTakenBack = false
-  assert.equal(status, 200)
+  assert.deepEqual([status, setCookies], [503, []])
   assert.equal(old.records.size, 1)
-  return { tab, json }
+  return tab
 }
 
 onEachStore(
   'where ours is taken back while another request would join it, the other session stays',
   async (t, watched) => {
-    const { tab } = await joiningWhatIsTakenBack(t, watched, '/read')
+    const tab = await joiningWhatIsTakenBack(t, watched, '/read')
     assert.deepEqual((await tab.get('/read')).json, { user: 'ada' })
   },
 )
 
 onEachStore(
-  'where ours is taken back while a page with a token would join it, the token works',
+  'where ours is taken back while a page with a token would join it, the page works once it is asked for again',
   async (t, watched) => {
-    const { tab, json } = await joiningWhatIsTakenBack(t, watched, '/page')
+    const tab = await joiningWhatIsTakenBack(t, watched, '/page')
+    const { json } = await tab.get('/page')
     assert.equal((await tab.get('/check', { 'X-CSRF-Token': json as string })).status, 200)
+    assert.deepEqual((await tab.get('/read')).json, { user: 'ada' })
+  },
+)
+
+for (const path of ['/read', '/write', '/sign-in', '/sign-out']) {
+  onEachStore(
+    `while ours is being taken back, another request fails and loses nothing: ${path}`,
+    async (t, watched) => {
+      const [removing, answered] = [gate(), gate()]
+      const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+      let isAway = true
+      const destroy = async (key: string) => {
+        if (isAway) throw new Error('The other store is away')
+        await old.destroy(key)
+      }
+      const { visitor } = await anApp(
+        t,
+        {
+          adopt: koaSession({ store: { ...old, destroy } }),
+          store: altered(watched.store, async name => {
+            if (name !== 'delete') return
+            removing.open()
+            await answered.opened
+          }),
+        },
+        routes,
+      )
+      const ada = withCookies(visitor(), koaCookies('an-id'))
+      const tab = ada.twin()
+      const first = tab.get('/read')
+      await removing.opened
+      isAway = false
+      const { status, setCookies } = await ada.get(path)
+      assert.deepEqual([status, setCookies], [503, []])
+      answered.open()
+      assert.equal((await first).status, 500)
+      assert.equal(old.records.size, 1)
+      assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+      assert.equal(old.records.size, 0)
+    },
+  )
+}
+
+onEachStore(
+  'while the tombstone of ours, taken back, stands, its visitor gets no empty session',
+  async (t, watched) => {
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    let isAway = true
+    const destroy = async (key: string) => {
+      if (isAway) throw new Error('The other store is away')
+      await old.destroy(key)
+    }
+    let left: SessionId | undefined
+    const { visitor } = await anApp(
+      t,
+      {
+        adopt: koaSession({ store: { ...old, destroy } }),
+        store: altered(watched.store, async (name, [id]) => {
+          if (name !== 'delete') return
+          left = id as SessionId
+          throw new StoreUnavailableError('The store is away', 'none')
+        }),
+      },
+      routes,
+    )
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    assert.equal((await ada.get('/read')).status, 500)
+    isAway = false
+    for (const path of ['/read', '/write']) {
+      const { status, setCookies } = await ada.get(path)
+      assert.deepEqual([status, setCookies], [503, []], path)
+    }
+    // The tombstone expires.
+    assert.ok(left)
+    await watched.store.delete(left)
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+    assert.equal(old.records.size, 0)
   },
 )
 
