@@ -11,12 +11,15 @@ export interface ExpressSessionStore {
   destroy(id: string): unknown
 }
 
-/** What is given as in express-session itself. */
-const advice = { store: 'give its methods, as in { secret, ...connectMongo({ collection }) }' }
+/** For what is given as in express-session itself, and for a store with fields of its own that is spread into the options. */
+const advice = {
+  store: 'give its methods, as in { secret, ...connectMongo({ collection }) }',
+  '': 'if it is a field of a store, give only two methods, as in { secret, load: id => store.load(id), destroy: id => store.destroy(id) }',
+}
 
 /**
  * The checked options of an adopter that takes a store's methods as options. A store that is spread into them may have more methods
- * than are used. `names`: the adopter's own options.
+ * than are used, but no other fields: they could not be told from misspelt options. `names`: the adopter's own options.
  */
 export function storedOptions<Options extends OtherCookie & ExpressSessionStore>(
   adopter: string,

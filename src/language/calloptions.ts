@@ -56,7 +56,7 @@ export function factoryOptions<Options extends object>(
   return namedOptions(factory, options, names, advice) as Options
 }
 
-/** Advice for names that are options elsewhere, such as in another library. */
+/** Advice for names that are options elsewhere, such as in another library; under `''`, for names that are similar to none. */
 export type Advice = Readonly<Record<string, string>>
 
 /**
@@ -73,7 +73,8 @@ export function refuseUnknown(
   const unknown = Object.keys(options).find(name => !names.includes(name))
   if (unknown === undefined) return
   const similar = nearest(unknown, [...names, ...Object.keys(advice)])
-  const way = similar && !names.includes(similar) ? `: ${advice[similar]}` : suggestion(similar)
+  const advised = similar !== undefined && names.includes(similar) ? undefined : advice[similar ?? '']
+  const way = advised === undefined ? suggestion(similar) : `: ${advised}`
   throw new ConfigurationError(
     `${owner} has no option ${quote(unknown)}${way}; there are ${names.join(', ')}`,
   )

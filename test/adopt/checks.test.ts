@@ -43,7 +43,7 @@ test('an option that an adopter does not have is refused by its name, before any
     assert.equal(refusal(name, enough[name]), 'none')
     assert.match(
       refusal(name, { ...enough[name], nope: 1 }),
-      /^\w+\(\) has no option "nope"; there are /,
+      /^\w+\(\) has no option "nope"(: if it is a field of a store, .+)?; there are /,
       name,
     )
     for (const wrong of [null, () => {}, 'options', [], new Map()]) {
@@ -95,6 +95,27 @@ test('a store that is spread into the options of an adopter may have more method
       refusal(name, { secret: 'a secret', ...whole, kye: 'my.sid' }),
       /no option "kye"; did you mean "key"/,
     )
+  }
+})
+
+test('a store with fields of its own, spread into the options of an adopter, is refused with what to write instead', () => {
+  const rows = new Map([['an-id', { user: 'ada' }]])
+  const ofTheApp = {
+    rows,
+    async load(id: string) {
+      return this.rows.get(id)
+    },
+    async destroy(id: string) {
+      this.rows.delete(id)
+    },
+  }
+  for (const name of ['expressSession', 'fastifySession'] as const) {
+    assert.match(
+      refusal(name, { secret: 'a secret', ...ofTheApp }),
+      /no option "rows": .* give only two methods, as in \{ secret, load: id => store\.load\(id\), destroy: id => store\.destroy\(id\) \}; there are/,
+    )
+    const methods = { load: (id: string) => ofTheApp.load(id), destroy: (id: string) => ofTheApp.destroy(id) }
+    assert.equal(refusal(name, { secret: 'a secret', ...methods }), 'none')
   }
 })
 
