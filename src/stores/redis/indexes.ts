@@ -8,6 +8,9 @@ import { declare, look, type Script } from './scripts.ts'
 const STALE = 5000
 const EXPIRED = 10_000
 
+/** Milliseconds after which a reply says too little of the server's clock, where the former offset cannot be right. */
+const SLOW = 250
+
 export interface Index {
   /** When it was declared, by the server's clock. */
   readonly since: number
@@ -79,13 +82,23 @@ export class Indexes {
     return this.#run(declare, [path, '1', `${since} 1`])
   }
 
-  async #run(script: Script, args: readonly string[]): Promise<void> {
+  async #run(script: Script, args: readonly string[], isAgain = false): Promise<void> {
     const askedAt = performance.now()
     const { reply } = await this.#commands.run(script, this.#key, args).catch(error => {
       throw redisError(error, 'none', false)
     })
     const [now, pairs] = reply as [unknown, unknown]
-    this.#offset = Number(now) - Date.now()
+    const took = performance.now() - askedAt
+    // The server read its clock between the asking and now: this process may have stood still before it read the reply.
+    const smallest = Number(now) - Date.now()
+    const isAsked = this.#askedAt > Number.NEGATIVE_INFINITY
+    const isStillSo = isAsked && this.#offset >= smallest && this.#offset <= smallest + took
+    if (!isStillSo) {
+      // Once more at most: the network may always be so slow.
+      if (took > SLOW && !isAgain) return this.#run(look, [], true)
+      // With the smallest no step begins after its caller has given up.
+      this.#offset = smallest
+    }
     this.#known = new Map(
       pairsOf(pairs).map(([path, bytes]) => {
         const [since, isComplete] = bytes.toString().split(' ')
