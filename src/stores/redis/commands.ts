@@ -30,6 +30,11 @@ export interface Ran {
   readonly replicas?: number
 }
 
+/** What is left of a waiting that began at `since`. At least 1 ms: with 0 the server would wait for ever. */
+export function restOf({ replicas, ms }: Wait, since: number): Wait {
+  return { replicas, ms: Math.max(1, Math.floor(ms - (performance.now() - since))) }
+}
+
 /** A pattern for `MATCH` that matches exactly this text. */
 export function pattern(prefix: string): string {
   return `${prefix.replace(/[\\*?[\]]/g, '\\$&')}*`

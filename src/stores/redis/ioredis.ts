@@ -1,5 +1,5 @@
 import { ConfigurationError } from '../../errors.ts'
-import { type Commands, pattern, type Ran, type Wait } from './commands.ts'
+import { type Commands, pattern, type Ran, restOf, type Wait } from './commands.ts'
 import { isUnknownScript } from './errors.ts'
 import type { Script } from './scripts.ts'
 
@@ -83,12 +83,14 @@ class IoredisCommands implements Commands {
   }
 
   async run(script: Script, key: string, args: readonly (string | Buffer)[], wait?: Wait): Promise<Ran> {
+    const sentAt = performance.now()
     try {
       if (wait) return await this.#waiting('evalshaBuffer', script.sha, key, args, wait)
       return { reply: await this.#client.evalshaBuffer(script.sha, 1, key, ...args) }
     } catch (error) {
       if (!isUnknownScript(error)) throw error
-      if (wait) return this.#waiting('evalBuffer', script.text, key, args, wait)
+      // A pipeline is answered as a whole, so the waiting has ended.
+      if (wait) return this.#waiting('evalBuffer', script.text, key, args, restOf(wait, sentAt))
       return { reply: await this.#client.evalBuffer(script.text, 1, key, ...args) }
     }
   }

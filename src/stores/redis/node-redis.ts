@@ -1,5 +1,5 @@
 import { subscribe } from 'node:diagnostics_channel'
-import { type Commands, pattern, type Ran, type Wait } from './commands.ts'
+import { type Commands, pattern, type Ran, restOf, type Wait } from './commands.ts'
 import { isUnknownScript, unlessOfWaiting } from './errors.ts'
 import type { Script } from './scripts.ts'
 
@@ -90,13 +90,16 @@ class NodeRedisCommands implements Commands {
 
   async run(script: Script, key: string, args: readonly (string | Buffer)[], wait?: Wait): Promise<Ran> {
     const keyed = { keys: [key], arguments: [...args] }
+    const sentAt = performance.now()
     try {
       if (wait) return await waited(this.#bytes.multi().evalSha(script.sha, keyed), wait)
       return { reply: await this.#bytes.evalSha(script.sha, keyed) }
     } catch (error) {
       if (!isUnknownScript(error)) throw error
-      if (wait) return waited(this.#bytes.multi().eval(script.text, keyed), wait)
-      return { reply: await this.#bytes.eval(script.text, keyed) }
+      if (!wait) return { reply: await this.#bytes.eval(script.text, keyed) }
+      // The waiting may still go on, and what is sent behind it waits too: this is answered when it has ended.
+      await this.#bytes.eval('return 1', { keys: [key], arguments: [] })
+      return waited(this.#bytes.multi().eval(script.text, keyed), restOf(wait, sentAt))
     }
   }
 

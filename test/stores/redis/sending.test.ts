@@ -75,6 +75,37 @@ for (const kind of kinds) {
   })
 }
 
+for (const kind of kinds) {
+  test(
+    `replicas are not waited for twice by a change whose script is forgotten: ${kind.name}`,
+    one,
+    async t => {
+      const primary = await aServer(t)
+      const replica = await aReplica(t, primary)
+      let sent = ''
+      const up = (chunk: Buffer) => {
+        sent += chunk.toString('latin1')
+        return chunk
+      }
+      const proxy = await FaultProxy.to(primary, () => ({ up }))
+      t.after(() => proxy.close())
+      const store = redisStore({ client: await closing(t, kind.single(proxy.port)), replicas: 1 })
+      const { id } = await aSession(store, { n: 0 })
+      await store.update(id, aChange(inc('n')))
+      replica.pause()
+      const timeout = 500
+      store.useTimeout?.(timeout)
+      assert.equal(await told(store.update(id, aChange(inc('n')))), 'unknown')
+      await primary.command('SCRIPT FLUSH')
+      sent = ''
+      assert.equal(await told(store.update(id, aChange(inc('n')))), 'unknown')
+      const waits = [...sent.matchAll(/WAIT\r\n\$1\r\n1\r\n\$\d+\r\n(\d+)/gi)].map(([, ms]) => Number(ms))
+      assert.equal(waits.length, 2)
+      assert.ok(waits.reduce((sum, ms) => sum + ms) <= timeout, `waits of ${waits.join(' and ')} ms`)
+    },
+  )
+}
+
 for (const kind of kinds.filter(({ isIoredis }) => !isIoredis)) {
   test(
     `a change is not denied because the queue has no place for the waiting: ${kind.name}`,
