@@ -66,7 +66,8 @@ class RedisStore implements CombinableStore<Standing> {
   readonly #finder: Finder
   readonly #reader: Reader
   readonly #changes: Changes
-  #timer: NodeJS.Timeout | undefined
+  /** Of the indexes that are still to be completed. */
+  readonly #timers = new Map<Path, NodeJS.Timeout>()
   #isClosed = false
 
   constructor(commands: Commands, prefix: string, replicas: number) {
@@ -212,11 +213,10 @@ class RedisStore implements CombinableStore<Standing> {
 
   /** Where it fails it is tried again: without a complete index, `find` looks at all sessions. */
   #completeIn(ms: number, user: Path): void {
-    clearTimeout(this.#timer)
+    clearTimeout(this.#timers.get(user))
     if (this.#isClosed) return
     const again = () => this.#completeIn(this.#sender.timeout, user)
-    this.#timer = setTimeout(() => void this.#complete(user).catch(again), ms)
-    this.#timer.unref()
+    this.#timers.set(user, setTimeout(() => void this.#complete(user).catch(again), ms).unref())
   }
 
   async isIndexed(user?: Path): Promise<boolean> {
@@ -229,7 +229,7 @@ class RedisStore implements CombinableStore<Standing> {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    clearTimeout(this.#timer)
+    for (const timer of this.#timers.values()) clearTimeout(timer)
   }
 }
 

@@ -168,6 +168,19 @@ describe('the sessions of a user in Redis', { skip: withoutRedis }, () => {
     assert.ok(losses > 2)
   })
 
+  test('are found by each of two indexes in the end, which one store has for two kinds of session', async t => {
+    const store = aStore()
+    t.after(() => store.close?.())
+    store.useTimeout?.(200)
+    await aSession(store, { user: 'ada', account: 7 })
+    const since = Date.now() - 14_000
+    await server.command('HSET', `${prefix}indexes`, 'user', `"${since} 0"`, 'account', `"${since} 0"`)
+    for (const path of ['user', 'account']) await store.ensureIndex?.(path)
+    for (const path of ['user', 'account']) {
+      await until(async () => / 1\r\n$/.test(await server.command('HGET', `${prefix}indexes`, path)))
+    }
+  })
+
   test('are all found whoever adds and ends them meanwhile', async () => {
     const store = await indexed()
     const others = await Promise.all(kinds.map(kind => kind.single(server.port)))
