@@ -45,12 +45,13 @@ export async function endOthers(
     try {
       for await (const { id } of find()) {
         if (id === except || failed.has(id)) continue
-        if (passes > MAX_PASSES || ids.length === most) throw endless(ended)
+        if (passes > MAX_PASSES || ids.length === most) throw endless(ended, failed.size)
         ids.push(id)
       }
     } catch (error) {
-      if (ended === 0 || !(error instanceof StoreUnavailableError)) throw error
-      throw error.outcome === 'none' ? interrupted(ended, error) : error
+      // The refused search changed nothing, but the calls before it may have.
+      const isUnchanged = ended === 0 && [...failed.values()].every(isRefused)
+      throw isRefused(error) && !isUnchanged ? interrupted(ended, failed.size, error) : error
     }
     if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
@@ -84,20 +85,30 @@ export function exceptIn(options: unknown): SessionId | undefined {
   return except === undefined ? undefined : idFrom(except)
 }
 
-function endless(ended: number): StoreUnavailableError {
+/** Whether the store says that it has not made this call. */
+function isRefused(error: unknown): boolean {
+  return error instanceof StoreUnavailableError && error.outcome === 'none'
+}
+
+function endless(ended: number, failed: number): StoreUnavailableError {
   return new StoreUnavailableError(
-    `${ended} sessions of the user were ended, and there are always more: somebody keeps signing in. Keep the user from ` +
+    `${done(ended, failed)}, and there are always more: somebody keeps signing in. Keep the user from ` +
       'signing in, as by another password, then call endAll() again',
     'unknown',
   )
 }
 
-function interrupted(ended: number, cause: unknown): StoreUnavailableError {
-  const message = `${ended} sessions of the user were ended, and whether there are more could not be found out: call endAll() again`
+function interrupted(ended: number, failed: number, cause: unknown): StoreUnavailableError {
+  const message = `${done(ended, failed)}, and whether there are more could not be found out: call endAll() again`
   return new StoreUnavailableError(message, 'unknown', { cause })
 }
 
 function incomplete(ended: number, failed: number, cause: unknown): StoreUnavailableError {
-  const message = `${ended} sessions of the user were ended, and ${failed} could not be: call endAll() again`
-  return new StoreUnavailableError(message, 'unknown', { cause })
+  return new StoreUnavailableError(`${done(ended, failed)}: call endAll() again`, 'unknown', { cause })
+}
+
+/** A call that failed may have ended its session all the same. */
+function done(ended: number, failed: number): string {
+  const told = `${ended} sessions of the user were ended`
+  return failed === 0 ? told : `${told}, and for ${failed} more this could not be confirmed`
 }

@@ -209,7 +209,10 @@ onEachStore('one session that cannot be ended does not keep the user’s others'
   await assert.rejects(app.sessions.endAll('ada'), (error: Error) => {
     assert.ok(error instanceof StoreUnavailableError)
     assert.equal(error.outcome, 'unknown')
-    assert.match(error.message, /^2 sessions of the user were ended, and 1 could not be/)
+    assert.match(
+      error.message,
+      /^2 sessions of the user were ended, and for 1 more this could not be confirmed: /,
+    )
     assert.equal((error.cause as Error).message, 'its shard is away')
     return true
   })
@@ -236,6 +239,64 @@ onEachStore(
       return true
     })
     assert.equal(await app.sessions.endAll('ada'), 0)
+  },
+)
+
+for (const { what, answerLost, told } of [
+  { what: 'the answers of all', answerLost: () => true, told: [0, 3] },
+  { what: 'the answers of all but one', answerLost: (deletes: number) => deletes > 1, told: [1, 2] },
+]) {
+  onEachStore(
+    `where the connection is lost while sessions are ended, nobody says that none was ended: ${what}`,
+    async (t, { store }) => {
+      let deletes = 0
+      let finds = 0
+      const losing = new Proxy(
+        altered(store, name => {
+          if (name === 'find' && ++finds === 2) throw new StoreUnavailableError('away', 'none')
+        }),
+        {
+          get(target, name: keyof Store) {
+            if (name !== 'delete') return target[name]
+            return async (id: string) => {
+              await target.delete(id)
+              if (answerLost(++deletes)) throw new StoreUnavailableError('its answer was lost', 'unknown')
+            }
+          },
+        },
+      )
+      const app = await aUsersApp(t, losing)
+      for (let times = 0; times < 3; times++) await signedIn(app, 'ada')
+      await assert.rejects(app.sessions.endAll('ada'), (error: Error) => {
+        assert.ok(error instanceof StoreUnavailableError)
+        assert.equal(error.outcome, 'unknown')
+        const [ended, failed] = told
+        assert.match(
+          error.message,
+          new RegExp(
+            `^${ended} sessions of the user were ended, and for ${failed} more this could not be confirmed, and whether`,
+          ),
+        )
+        return true
+      })
+      assert.equal(await app.sessions.endAll('ada'), 0)
+    },
+  )
+}
+
+onEachStore(
+  'where the store refuses all calls that end sessions, and then to search, none was ended',
+  async (t, { store }) => {
+    let isAway = false
+    const failing = altered(store, name => {
+      if (name === 'delete') isAway = true
+      if (isAway) throw new StoreUnavailableError('away', 'none')
+    })
+    const app = await aUsersApp(t, failing)
+    await signedIn(app, 'ada')
+    await assert.rejects(app.sessions.endAll('ada'), { name: 'StoreUnavailableError', outcome: 'none' })
+    isAway = false
+    assert.equal((await idsOf(app, 'ada')).length, 1)
   },
 )
 
