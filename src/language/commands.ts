@@ -262,12 +262,17 @@ function checkedModifiers(modifiers: unknown, path: Path): PushModifiers {
       path,
     )
   }
-  const { sort } = modifiers as PushModifiers
-  return { ...modifiers, ...(typeof sort === 'object' && { sort: { ...sort } }) }
+  const { slice, sort, position } = modifiers as PushModifiers
+  return {
+    ...(slice !== undefined && { slice }),
+    ...(sort !== undefined && { sort: typeof sort === 'object' ? { ...sort } : sort }),
+    ...(position !== undefined && { position }),
+  }
 }
 
 function isModifier(name: string, value: unknown, path: Path): boolean {
   if (!modifierNames.includes(name)) return false
+  if (value === undefined) return true
   if (name !== 'sort') return Number.isSafeInteger(value)
   if (!isPlain(value)) return value === 1 || value === -1
   // Checked as a path below the field, as MongoDB reads it.

@@ -29,6 +29,26 @@ test('an object that a visitor sent as the name of a field sets nothing', () => 
   ])
 })
 
+test('a modifier of push that is undefined is left out, and one that does not exist is not', () => {
+  const undefinedOf = { slice: undefined, sort: undefined, position: undefined }
+  for (const [name, value] of [
+    ['push', 1],
+    ['pushAll', [1]],
+  ] as const) {
+    const modifiersOf = (given: object) => {
+      const [operation] = changeOf(name, 'a', value, given).operations
+      return operation?.op === '$push' ? operation.modifiers : undefined
+    }
+    assert.deepEqual(modifiersOf(undefinedOf), {})
+    for (const given of [{ slice: -5 }, { sort: -1 }, { sort: { n: 1 } }, { position: 0 }]) {
+      assert.deepEqual(modifiersOf({ ...undefinedOf, ...given }), given)
+    }
+    for (const wrong of [{ slce: undefined }, { slice: null }, { sort: { n: undefined } }]) {
+      assert.throws(() => modifiersOf(wrong), isFieldErrorAt('a'))
+    }
+  }
+})
+
 test('what would be dropped in silence is refused: more arguments than a command has, and symbols', () => {
   const most: [CommandName, ...args: unknown[]][] = [
     ['set', 'a', 1],
