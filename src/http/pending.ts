@@ -69,12 +69,16 @@ export class Pending {
   async #fail(others: readonly unknown[], finish: () => Promise<void>): Promise<void> {
     const { queue } = this.#visit
     this.#reportFailures()
-    for (const other of others) this.#exchange.report(other)
-    while (queue.isPending) {
-      await queue.settled()
-      await finish()
+    try {
+      for (const other of others) this.#exchange.report(other)
+      while (queue.isPending) {
+        await queue.settled()
+        await finish()
+      }
+    } finally {
+      // Even if a listener has thrown: otherwise `sessions.close()` would wait for this request.
+      this.#done()
     }
-    this.#done()
   }
 
   #close(): void {

@@ -1,7 +1,7 @@
 import type Koa from 'koa'
 import { NodeExchange } from '../http/node-exchange.ts'
 import { whileReporting } from '../reports.ts'
-import { answerAnyway, answerable } from './thrown.ts'
+import { answerAnyway, answerable, reportable } from './thrown.ts'
 
 /** A request and its response in Koa. */
 export class KoaExchange extends NodeExchange {
@@ -46,6 +46,6 @@ export class KoaExchange extends NodeExchange {
   }
 
   report(error: unknown): void {
-    whileReporting(() => this.#ctx.app.emit('error', error, this.#ctx))
+    whileReporting(() => this.#ctx.app.emit('error', reportable(error), this.#ctx))
   }
 }

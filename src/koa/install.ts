@@ -13,6 +13,7 @@ import type { DefaultData, SessionHandle, ValidData } from '../session/types.ts'
 import { assertArguments, isTaken } from './arguments.ts'
 import { KoaExchange } from './context.ts'
 import { type AnyApp, sessionsOf } from './mounting.ts'
+import { reportable } from './thrown.ts'
 
 declare module 'koa' {
   interface DefaultContext {
@@ -80,8 +81,11 @@ export function sessionWith<Collection>(makeStore: StoreMaker<Collection>) {
         guard(ctx)
         return next()
       },
-      report: error =>
-        app.listenerCount('error') > 0 ? app.emit('error', error) : app.onerror(error as Error),
+      report: thrown => {
+        const error = reportable(thrown)
+        if (app.listenerCount('error') > 0) app.emit('error', error)
+        else app.onerror(error)
+      },
     }
     const sessions: KoaSessions<Data, Collection, User> = new Sessions(makeStore, framework, options.store)
     const { requests } = sessions

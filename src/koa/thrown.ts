@@ -22,9 +22,13 @@ export function answerable(thrown: unknown, isSent: boolean): unknown {
     const told = isFinal ? { status, expose } : {}
     return Object.assign(new Error(message, { cause: thrown }), { name, code, ...told, headers })
   } catch {
-    // A logger could not read it either, so it is not the cause.
-    return new Error('What was thrown cannot be read')
+    return unreadable()
   }
+}
+
+/** A logger could not read it either, so it is not the cause. */
+function unreadable(): Error {
+  return new Error('What was thrown cannot be read')
 }
 
 /**
@@ -43,6 +47,20 @@ export function answerAnyway(ctx: Koa.Context, report: (error: Error) => void): 
     }
   }
   ctx.onerror = answering
+}
+
+/**
+ * An error that Koa's own listener can take. For a value that is not an error, or one whose stack is no text, that listener throws, and
+ * after the response nobody would catch it: the process would end.
+ */
+export function reportable(thrown: unknown): Error {
+  try {
+    if (!isError(thrown)) return new Error(format('non-error thrown: %j', thrown))
+    const { stack, message } = thrown
+    return typeof (stack ?? '') === 'string' ? thrown : new Error(message, { cause: thrown })
+  } catch {
+    return unreadable()
+  }
 }
 
 function answerPlainly(ctx: Koa.Context, status: unknown): void {

@@ -344,3 +344,99 @@ test('while the store is down a listener that uses it is told once of each faili
   isDown = false
   assert.deepEqual((await ada.get('/read')).json, { name: 'Ada' })
 })
+
+/** What Koa's own listener cannot write down, and what is written in its place. */
+const unwritable: Record<string, { error: unknown; told: RegExp }> = {
+  'a text': { error: 'rate limited', told: /non-error thrown: "rate limited"/ },
+  'an object': { error: { code: 429 }, told: /non-error thrown: \{"code":429\}/ },
+  null: { error: null, told: /non-error thrown: null/ },
+  'an object that cannot be written out': { error: { n: 1n }, told: /cannot be read/ },
+  'an error whose stack is no text': {
+    error: Object.assign(new Error('rate limited'), { stack: {} }),
+    told: /Error: rate limited/,
+  },
+  'an error that cannot be read': {
+    error: new Proxy(new Error('rate limited'), {
+      get() {
+        throw new Error('Nobody may touch this')
+      },
+    }),
+    told: /cannot be read/,
+  },
+}
+
+for (const [what, { error, told }] of Object.entries(unwritable)) {
+  test(`without a listener of the app’s own, a late failure is written down and ends nothing: ${what}`, async t => {
+    const written = t.mock.method(console, 'error', () => {})
+    const go = gate()
+    const fail = () => {
+      throw error
+    }
+    const { app, visitor, sessions } = await anApp(t, { store: memoryStore() }, ctx => {
+      go.opened.then(() => void ctx.session.once('token', fail))
+      return ctx.session.set('name', 'Ada')
+    })
+    app.removeAllListeners('error')
+    const assertToldOnce = () => {
+      const [text, ...others] = written.mock.calls.map(({ arguments: [first] }) => String(first))
+      assert.match(text ?? '', told)
+      assert.deepEqual(others, [])
+      written.mock.resetCalls()
+    }
+    // As `app.callback()` adds it, and of a session that was opened before that.
+    for (const prepare of [() => app.on('error', app.onerror), () => app.removeAllListeners('error')]) {
+      prepare()
+      const { id } = await sessions.create({})
+      sessions.open(id).once('token', fail)
+      await enough()
+      assertToldOnce()
+    }
+    app.on('error', app.onerror)
+    await visitor().get('/')
+    go.open()
+    await enough()
+    assertToldOnce()
+  })
+}
+
+/** Milliseconds. Closing waits so long for a request that it takes to be under way. */
+const LONG = 30_000
+
+async function assertClosesAtOnce(sessions: { close(): Promise<void> }): Promise<void> {
+  const begun = performance.now()
+  await sessions.close()
+  assert.ok(performance.now() - begun < LONG / 2)
+}
+
+test('a request whose second failure is no error is answered, and closing does not wait for it', async t => {
+  const written = t.mock.method(console, 'error', () => {})
+  const { app, visitor, sessions } = await anApp(t, { store: memoryStore(), timeout: LONG }, ctx => {
+    for (const failure of [Object.assign(new Error('one'), { status: 503 }), 'two']) {
+      ctx.session.once(String(failure), () => {
+        throw failure
+      })
+    }
+  })
+  app.removeAllListeners('error').on('error', app.onerror)
+  assert.equal((await visitor().get('/')).status, 503)
+  const told = written.mock.calls.map(({ arguments: [text] }) => String(text))
+  assert.equal(told.length, 2)
+  assert.match(told[0] ?? '', /non-error thrown: "two"/)
+  assert.match(told[1] ?? '', /Error: one/)
+  await assertClosesAtOnce(sessions)
+})
+
+test('closing does not wait for a request whose second failure a listener could not take', async t => {
+  const { app, visitor, sessions } = await anApp(t, { store: memoryStore(), timeout: LONG }, ctx => {
+    ctx.session.inc('name')
+    ctx.session.set('name', 'Ada')
+    ctx.session.inc('name')
+    ctx.session.push('name', 1)
+  })
+  app.once('error', () => {
+    throw new Error('The log is full')
+  })
+  const ada = visitor()
+  assert.equal((await ada.get('/')).status, 500)
+  await assertClosesAtOnce(sessions)
+})
