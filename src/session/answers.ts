@@ -19,7 +19,8 @@ export function performerFor(visit: Visit, shown?: object): Performer {
     perform: async (change, taken, isAwaited) => {
       const outcome = await visit.apply(change, answerFor(change, taken, isAwaited))
       if (outcome === null) return { value: null }
-      if (shown && isAwaited) await visit.refresh().catch(failedRead)
+      // No other caller gets the value that was taken. If the picture cannot be read now, its next use reads it.
+      if (shown && isAwaited) await visit.refresh().catch(taken ? () => {} : failedRead)
       const { fields } = outcome
       if (taken) return { value: copied(valueAt(fields ?? {}, taken)) }
       if (shown) return isAwaited ? { value: shown } : undefined
@@ -66,14 +67,12 @@ function isForeseeable(operation: Operation): boolean {
   return operation.op === '$set' && !parts.some(isIndex) && comesBackAlike(operation.arg)
 }
 
-/** For a read after a change that was applied; that the session has ended since is no failure of the change. */
+/**
+ * For a read after what was asked for is done: its error must not say that nothing was written. That the session has ended since is no
+ * failure.
+ */
 export function failedRead(error: unknown): undefined {
   if (error instanceof SessionEndedError) return undefined
-  return unreadable(error)
-}
-
-/** For a read after what was asked for is done: an error of the read must not say that nothing was written. */
-export function unreadable(error: unknown): never {
   if (!(error instanceof StoreUnavailableError)) throw error
   const message = 'What was asked for is done, but the session could not be read again'
   throw new StoreUnavailableError(message, 'unknown', { cause: error })

@@ -1,7 +1,7 @@
 import { ConfigurationError, FieldError } from '../errors.ts'
 import { callOptions, refuseIgnored } from '../language/calloptions.ts'
 import { describe, type PathLike } from '../language/paths.ts'
-import { performerFor, unreadable } from './answers.ts'
+import { failedRead, performerFor } from './answers.ts'
 import { defineCommands } from './chain.ts'
 import { once } from './once.ts'
 import { destroy, readFields, regenerate, sessionOf, touch } from './session.ts'
@@ -128,7 +128,7 @@ const members: Record<string, Member> = Object.assign(Object.create(null), {
   touch: asking('touch', 1, (visit, _, maxAge?: number | string) => touch(visit, maxAge)),
   destroy: asking('destroy', 1, (visit, _, options?: unknown) => destroy(visit, options)),
   regenerate: asking('regenerate', 1, (visit, handle, options?: unknown) =>
-    regenerate(visit, options).then(() => handle().catch(unreadable)),
+    regenerate(visit, options).then(() => handle().catch(error => failedRead(error) ?? handle())),
   ),
   once(this: Asked, ...args: unknown[]): Promise<unknown> {
     const visit = visitOf(this, 'once')

@@ -47,8 +47,8 @@ async function producedOnce(visit: Visit, args: readonly unknown[]): Promise<unk
     const result = await atMost(until, running)
     if (result === 'unknown') continue
     if ('error' in result) throw result.error
-    // Its picture is from before the value that another request stored.
-    if (visit.isPictured) await visit.load(true)
+    // Its picture is from before the value that another request stored. If that cannot be read now, the next use reads it.
+    if (visit.isPictured) await visit.load(true).catch(() => {})
     return copied(result.value)
   } while (performance.now() < until)
   throw tooLong(asked.path)

@@ -6,7 +6,7 @@ import type { CommandName } from '../language/commands.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { isFieldName, type PathLike, pathsOf } from '../language/paths.ts'
 import { copied } from '../language/values.ts'
-import { performerFor, unreadable } from './answers.ts'
+import { failedRead, performerFor } from './answers.ts'
 import { defineCommands, type Performer } from './chain.ts'
 import { once } from './once.ts'
 import { regenerationOf } from './regeneration.ts'
@@ -72,12 +72,9 @@ class Session implements Members {
 
   once(...args: unknown[]): Promise<unknown> {
     const value = once(this.#visit, args)
-    return this.#visit.queue.watch(
-      value.then(async it => {
-        await this.#visit.load().catch(unreadable)
-        return it
-      }),
-    )
+    // The value is there. If the picture cannot be read now, its next use reads it.
+    const refreshed = value.then(() => this.#visit.load().catch(() => {}))
+    return this.#visit.queue.watch(refreshed.then(() => value))
   }
 
   update(...result: unknown[]): Promise<Shown> {
@@ -103,7 +100,7 @@ class Session implements Members {
 
   #refreshedBy(act: Promise<void>): Promise<Shown> {
     return this.#visit.queue.watch(
-      act.then(() => this.#visit.load().catch(unreadable)).then(() => this.#shown),
+      act.then(() => this.#visit.load().catch(failedRead)).then(() => this.#shown),
     )
   }
 

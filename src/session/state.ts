@@ -76,6 +76,8 @@ export type SessionEvent = Readonly<
   | { type: 'answered' }
   /** The store applied a change. */
   | { type: 'written'; change: Change; applied: Applied; answer: Answer | undefined }
+  /** The picture was to be read again, which failed: others may have changed the session since. */
+  | { type: 'outdated' }
   /** The store has no such session, or only its tombstone. `maxAge`: the lifetime of new sessions. */
   | { type: 'missing'; tombstone: Tombstone | undefined; isVisitors: boolean; maxAge: number }
   /** This request ended the session or, where there is a tombstone, found that another one had. */
@@ -110,6 +112,8 @@ export function next(state: SessionState, event: SessionEvent): SessionState {
       return state.kind === 'presented' ? live(state, state.maxAge, undefined, false) : state
     case 'written':
       return isStored(state) ? written(state, event) : state
+    case 'outdated':
+      return state.kind === 'live' ? { ...state, isStale: true } : state
     case 'missing':
       return isStored(state) ? missing(state, event) : state
     case 'destroyed':

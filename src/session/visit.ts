@@ -65,14 +65,23 @@ export class Visit {
     return this.#session.picture
   }
 
-  /** Makes sure there is a picture that shows what this request has written; `again`: one that is read now. */
+  /**
+   * Makes sure there is a picture that shows what this request has written; `again`: one that is read now. If that fails, the next
+   * use of the picture reads it.
+   */
   load(again = false): Promise<void> {
-    return this.queue.run(async () => {
-      this.#session.isUsed = true
-      if (again) await look(this.#session)
+    const session = this.#session
+    const loaded = this.queue.run(async () => {
+      session.isUsed = true
+      if (again) await look(session)
       else await this.refresh()
-      await takeOver(this.#session)
-      if (again && this.#session.state.kind === 'ended') throw new SessionEndedError()
+      await takeOver(session)
+      if (again && session.state.kind === 'ended') throw new SessionEndedError()
+    })
+    if (!again) return loaded
+    return loaded.catch(error => {
+      session.on({ type: 'outdated' })
+      throw error
     })
   }
 
