@@ -36,6 +36,8 @@ export const DONE = 6
 export const UNINDEXED = 7
 /** More processes write to the session than it can remember. */
 export const CROWDED = 8
+/** What was to be ended is gone already, and that was written once more for replicas that must have it. */
+export const GONE = 9
 
 /** The server's clock, milliseconds. */
 export const NOW = `local time = call('TIME')
@@ -65,10 +67,17 @@ for place = first, #meta - behind - ${MEMORY - 1}, ${MEMORY} do
 end`
 
 /**
- * What a step does that comes again. ARGV[2] is there if replicas must have the change: `WAIT` counts those that have what its
- * connection wrote, and this may be another connection.
+ * What a step does that finds its work done. ARGV[2] is there if replicas must have the change: `WAIT` counts those that have what
+ * its connection wrote, and another connection may have done the work. It changes nothing, and is allowed where memory is full.
  */
-export const AGAIN = `if ARGV[2] then call('HSET', key, '_', meta) end`
+export const AGAIN = `if ARGV[2] then call('PEXPIREAT', key, string.format('%.0f', expires)) end`
+
+/** The same where the key is away. What follows a removal in a script is allowed where memory is full. */
+const AWAY = `if ARGV[2] then
+  call('UNLINK', key)
+  call('HSET', key, '_', '')
+  call('UNLINK', key)
+end`
 
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack
@@ -79,7 +88,7 @@ if call('EXISTS', key) == 1 then
   local meta = redis.pcall('HGET', key, '_')
   local kind = type(meta) == 'string' and #meta >= ${HEAD} and string.byte(meta)
   if kind ~= 2 and kind ~= 254 then return {${REFUSED}, now} end
-  local _, _, _, _, _, size = read('<Bddddd', meta)
+  local _, expires, _, _, _, size = read('<Bddddd', meta)
 ${MEMORIES}
   if step < done then return {${LATE}, now} end
   if step > done then return {${REFUSED}, now} end
@@ -109,7 +118,11 @@ ${NOW}
 local process, step, til, wanted, at = read('<c8ddd', arg)
 local meta = call('HGET', key, '_')
 local kind = meta and #meta >= ${HEAD} and string.byte(meta)
-if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
+if kind ~= 2 and kind ~= 254 then
+  if call('EXISTS', key) == 1 then return {${ABSENT}, now} end
+  ${AWAY}
+  return {${GONE}, now}
+end
 local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
 if kind == 254 and #meta >= ${HEAD + MEMORY} then
   local whose, _, _, done = read('<c8ddd', meta, ${HEAD + 1})
@@ -119,7 +132,10 @@ if kind == 254 and #meta >= ${HEAD + MEMORY} then
   end
 end
 if not (expires > now and ${SOUND}) then return {${ABSENT}, now} end
-if kind == 254 then return {${ENDED}, now} end
+if kind == 254 then
+  ${AGAIN}
+  return {${GONE}, now}
+end
 if now > til then return {${LATE}, now} end
 if wanted >= 0 and wanted ~= rev then return {${REFUSED}, now} end
 local tombstone = string.sub(arg, at)
@@ -130,12 +146,14 @@ call('HSET', key, '_', string.sub(tombstone, 1, ${HEAD}) .. memories .. string.s
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 
-/** If replicas must have it and nothing is there, nothing says whether they have that. */
 export const remove = script(`local call = redis.call
+local key = KEYS[1]
 ${NOW}
 if now > struct.unpack('<d', ARGV[1]) then return {${LATE}, now} end
-local removed = call('UNLINK', KEYS[1])
-return {removed == 0 and ARGV[2] and ${REFUSED} or ${DONE}, now}`)
+if call('UNLINK', key) == 0 then
+  ${AWAY}
+end
+return {${DONE}, now}`)
 
 /** Reads from the primary, whatever the client does with commands that only read. */
 export const readAll = script(`return redis.call('HGETALL', KEYS[1])`)

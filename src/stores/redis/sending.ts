@@ -9,6 +9,7 @@ import {
   ABSENT,
   CROWDED,
   DONE,
+  GONE,
   LATE,
   MOVED,
   REFUSED,
@@ -73,6 +74,7 @@ export class Sender {
         throw new StoreUnavailableError('Too many processes write to one session', 'none')
       case DONE:
       case REPEATED:
+      case GONE:
         this.#assertCopied(replicas)
     }
     return told

@@ -192,6 +192,47 @@ for (const kind of [nodeRedis6, ioredis6]) {
   )
 }
 
+for (const kind of kinds) {
+  test(
+    `what no replica knows to be gone is not said to be, however often it is asked for: ${kind.name}`,
+    one,
+    async t => {
+      const primary = await aServer(t)
+      const replica = await aReplica(t, primary)
+      const store = await aStore(t, kind, primary, { replicas: 1 })
+      const copy = await aStore(t, kind, replica)
+      const ended = await aSession(store)
+      const deleted = await aSession(store)
+      const other = await aSession(store)
+      // The server knows each script from here on.
+      await store.end(other.id, { ended: new Date() }, inAnHour())
+      await store.delete(other.id)
+      await primary.command('HSET', 'session:foreign', 'a', '1')
+      await primary.command('SET', 'session:text', '1')
+      store.useTimeout?.(300)
+      const end = (id: string) => store.end(id, { ended: new Date() }, inAnHour())
+      const acts = [() => end(ended.id), () => store.delete(deleted.id), () => end(deleted.id)]
+      replica.pause()
+      t.after(() => replica.resume())
+      for (const memory of ['0', '1']) {
+        await primary.command('CONFIG SET maxmemory', memory)
+        for (const act of acts) {
+          await assert.rejects(act(), { outcome: 'unknown' })
+        }
+      }
+      // These are no sessions, and nothing of them is written.
+      assert.deepEqual([await end('foreign'), await end('text')], [false, false])
+      replica.resume()
+      store.useTimeout?.(5000)
+      assert.deepEqual([await end(ended.id), await end(deleted.id)], [false, false])
+      await store.delete(deleted.id)
+      assert.ok('ended' in ((await copy.load(ended.id)) ?? {}))
+      assert.equal(await copy.load(deleted.id), undefined)
+      assert.match(await primary.command('HGET', 'session:foreign', 'a'), /1/)
+    },
+  )
+}
+
 function isRefused(error: unknown): boolean {
   assert.ok(error instanceof StoreUnavailableError, String(error))
   assert.equal(error.outcome, 'none')

@@ -213,18 +213,22 @@ for (const kind of kinds.filter(({ isIoredis }) => isIoredis)) {
       async t => {
         const { server, store, twice } = await aWay(t, replicas)
         const record = aRecord({ n: 0 })
-        const acts: readonly (() => Promise<unknown>)[] = [
-          () => store.insert(record),
-          () => store.update(record.id, aChange(inc('n'))),
-          () => store.end(record.id, { ended: new Date() }, inAnHour()),
+        const calls = async (name: string) => (await callsOf(server)).get(name) ?? 0
+        // Each with what it writes of when its key expires.
+        const acts: readonly (readonly [act: () => Promise<unknown>, expiries: number])[] = [
+          [() => store.insert(record), 1],
+          [() => store.update(record.id, aChange(inc('n'))), 0],
+          [() => store.end(record.id, { ended: new Date() }, inAnHour()), 1],
         ]
-        for (const act of acts) {
-          const before = (await callsOf(server)).get('hset') ?? 0
+        for (const [act, expiries] of acts) {
+          const before = [await calls('hset'), await calls('pexpireat')] as const
           assert.notEqual(await told(twice(act)), 'unknown')
-          assert.equal((await callsOf(server)).get('hset'), before + 1 + replicas)
+          const after = [await calls('hset'), await calls('pexpireat')]
+          assert.deepEqual(after, [before[0] + 1, before[1] + expiries + replicas])
         }
-        // Nothing is left that could be written, and nobody knows which replicas deleted it.
-        assert.equal(await told(twice(() => store.delete(record.id))), replicas > 0 ? 'unknown' : 'done')
+        const before = await calls('hset')
+        assert.equal(await told(twice(() => store.delete(record.id))), 'done')
+        assert.equal(await calls('hset'), before + replicas)
         assert.equal(await store.load(record.id), undefined)
       },
     )
