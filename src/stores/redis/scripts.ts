@@ -38,6 +38,8 @@ export const UNINDEXED = 7
 export const CROWDED = 8
 /** What was to be ended is gone already, and that was written once more for replicas that must have it. */
 export const GONE = 9
+/** A later step of its process came first, so this call did nothing. Unless it was a copy, it may be sent as a later step. */
+export const OVERTAKEN = 10
 
 /** The server's clock, milliseconds. */
 export const NOW = `local time = call('TIME')
@@ -90,7 +92,7 @@ if call('EXISTS', key) == 1 then
   if kind ~= 2 and kind ~= 254 then return {${REFUSED}, now} end
   local _, expires, _, _, _, size = read('<Bddddd', meta)
 ${MEMORIES}
-  if step < done then return {${LATE}, now} end
+  if step < done then return {${OVERTAKEN}, now} end
   if step > done then return {${REFUSED}, now} end
   ${AGAIN}
   return {${DONE}, now}
@@ -137,6 +139,8 @@ if kind == 254 then
   return {${GONE}, now}
 end
 if now > til then return {${LATE}, now} end
+${MEMORIES}
+if step < done then return {${OVERTAKEN}, now} end
 if wanted >= 0 and wanted ~= rev then return {${REFUSED}, now} end
 local tombstone = string.sub(arg, at)
 local _, ends = read('<Bd', tombstone)
@@ -146,10 +150,19 @@ call('HSET', key, '_', string.sub(tombstone, 1, ${HEAD}) .. memories .. string.s
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 
-export const remove = script(`local call = redis.call
+/** What its process has stored later stays: an earlier deletion may arrive once more after that. */
+export const remove = script(`local call, read = redis.call, struct.unpack
 local key = KEYS[1]
 ${NOW}
-if now > struct.unpack('<d', ARGV[1]) then return {${LATE}, now} end
+local process, step, til = read('<c8dd', ARGV[1])
+if now > til then return {${LATE}, now} end
+local meta = redis.pcall('HGET', key, '_')
+local kind = type(meta) == 'string' and #meta >= ${HEAD} and string.byte(meta)
+if kind == 2 or kind == 254 then
+  local _, _, _, _, _, size = read('<Bddddd', meta)
+  ${MEMORIES}
+  if step < done then return {${OVERTAKEN}, now} end
+end
 if call('UNLINK', key) == 0 then
   ${AWAY}
 end

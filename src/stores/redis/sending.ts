@@ -12,6 +12,7 @@ import {
   GONE,
   LATE,
   MOVED,
+  OVERTAKEN,
   REFUSED,
   REPEATED,
   readSome,
@@ -26,7 +27,7 @@ const DEFAULT_TIMEOUT = 5000
 const WAITING = 0.8
 
 /** By these a step is not made, and another sending of it may still be. */
-const unmade = [REFUSED, MOVED, UNINDEXED, CROWDED]
+const unmade = [REFUSED, MOVED, UNINDEXED, CROWDED, OVERTAKEN]
 
 /**
  * Sends scripts that write, each as a numbered step. Clients may send a command again after a lost connection; a step is applied once.
@@ -70,6 +71,8 @@ export class Sender {
     switch (told.status) {
       case LATE:
         throw new StoreUnavailableError('The change came to Redis too late, or once more', 'unknown')
+      case OVERTAKEN:
+        return this.send(script, key, argument, until)
       case CROWDED:
         throw new StoreUnavailableError('Too many processes write to one session', 'none')
       case DONE:

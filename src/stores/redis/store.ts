@@ -142,14 +142,7 @@ class RedisStore implements CombinableStore<Standing> {
   async end(id: SessionId, tombstone: Tombstone, stands: Date, rev = -1): Promise<boolean> {
     const until = performance.now() + this.#sender.timeout
     if (!this.#indexes.isFresh) await this.#indexes.refresh()
-    const argument = (step: Step) => {
-      const bytes = Buffer.allocUnsafe(32)
-      bytes.set(step.process)
-      bytes.writeDoubleLE(step.number, 8)
-      bytes.writeDoubleLE(step.until, 16)
-      bytes.writeDoubleLE(rev, 24)
-      return Buffer.concat([bytes, headOfTombstone(tombstone, stands)])
-    }
+    const argument = (step: Step) => Buffer.concat([beginning(step, rev), headOfTombstone(tombstone, stands)])
     const { status } = await this.#sender.send(end, this.#prefix + id, argument, until)
     return status === DONE
   }
@@ -157,12 +150,7 @@ class RedisStore implements CombinableStore<Standing> {
   async delete(id: SessionId): Promise<void> {
     const until = performance.now() + this.#sender.timeout
     if (!this.#indexes.isFresh) await this.#indexes.refresh()
-    const argument = (step: Step) => {
-      const bytes = Buffer.allocUnsafe(8)
-      bytes.writeDoubleLE(step.until)
-      return bytes
-    }
-    await this.#sender.send(remove, this.#prefix + id, argument, until)
+    await this.#sender.send(remove, this.#prefix + id, beginning, until)
   }
 
   async *find(path: Path, value: unknown): AsyncGenerator<SessionRecord> {
@@ -233,22 +221,25 @@ class RedisStore implements CombinableStore<Standing> {
   }
 }
 
+/** How the arguments of the scripts `insert`, `end` and `remove` begin. */
+function beginning({ process, number, until }: Step, ...more: readonly number[]): Buffer {
+  const bytes = Buffer.alloc(24 + 8 * more.length)
+  bytes.set(process)
+  for (const [index, one] of [number, until, ...more].entries()) bytes.writeDoubleLE(one, 8 + 8 * index)
+  return bytes
+}
+
 /** The argument of the script `insert`. */
 function insertion(
-  { process, number, until }: Step,
+  step: Step,
   expires: number,
   head: Buffer,
   fields: ReadonlyMap<string, FieldBytes>,
   rev: number,
 ): Buffer {
-  const start = Buffer.allocUnsafe(32)
-  start.set(process)
-  start.writeDoubleLE(number, 8)
-  start.writeDoubleLE(until, 16)
-  start.writeDoubleLE(expires, 24)
   const stamp = Buffer.allocUnsafe(STAMP)
   stamp.writeDoubleLE(rev)
-  const parts: Uint8Array[] = [start, ...measured('_', [head])]
+  const parts: Uint8Array[] = [beginning(step, expires), ...measured('_', [head])]
   for (const [name, bytes] of fields) parts.push(...measured(name, [stamp, bytes]))
   return Buffer.concat(parts)
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { after, before, describe, type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../../src/errors.ts'
 import type { Change } from '../../../src/language/change.ts'
@@ -12,6 +14,7 @@ import {
   DONE,
   insert,
   LATE,
+  OVERTAKEN,
   REFUSED,
   REPEATED,
   type Script,
@@ -30,7 +33,7 @@ import {
   together,
 } from '../../contract/records.ts'
 import { FaultProxy } from '../../support/proxy.ts'
-import { type Connected, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
+import { type Connected, ioredis6, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { sentTwice } from '../../support/redis/commands.ts'
 import { RedisServer, withoutRedis } from '../../support/redis/server.ts'
 import { type Cluster, startCluster, until } from '../../support/redis/topologies.ts'
@@ -267,9 +270,48 @@ describe('one server', { skip: withoutRedis }, () => {
       return bytes
     }
     assert.equal(await sent(2, change, changing), DONE)
-    assert.equal(await sent(1, insert, inserting), LATE)
+    assert.equal(await sent(1, insert, inserting), OVERTAKEN)
     assert.equal(await sent(3, insert, inserting), REFUSED)
     assert.deepEqual(await fieldsOf(store, id), { n: 0 })
+  })
+
+  test('a session that is stored again stays when a copy of its earlier removal arrives late', async t => {
+    const sent: Buffer[] = []
+    const proxy = await FaultProxy.to(server, () => ({
+      up(chunk) {
+        sent.push(chunk)
+        return chunk
+      },
+    }))
+    const { client, close } = await ioredis6.single(proxy.port)
+    t.after(async () => {
+      await close()
+      await proxy.close()
+    })
+    const store = redisStore({ client, prefix: prefix() })
+    await knownScripts(store)
+    await store.delete('nothing')
+    const record = aRecord({ n: 0 })
+    const tombstone = { ended: new Date() }
+    const removals = [
+      () => store.delete(record.id),
+      () => store.end(record.id, tombstone, inAnHour(), 1),
+      () => store.end(record.id, tombstone, inAnHour()),
+    ]
+    for (const remove of removals) {
+      await store.insert(record)
+      sent.length = 0
+      await remove()
+      const copy = Buffer.concat(sent)
+      await store.delete(record.id)
+      await store.insert(record)
+      const socket = connect(server.port, server.host)
+      socket.write(copy)
+      await once(socket, 'data')
+      socket.destroy()
+      assert.deepEqual(await store.load(record.id), record)
+      await store.delete(record.id)
+    }
   })
 
   test('a step stays known until the last of its process would come too late', async t => {
