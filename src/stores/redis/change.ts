@@ -7,7 +7,6 @@ import {
   HEAD,
   LATE,
   MEMORIES,
-  MEMORY,
   MOVED,
   NOW,
   REFUSED,
@@ -72,7 +71,7 @@ if step == done then
 end
 if kind == 254 then return {${ENDED}, now} end
 if now > til then return {${LATE}, now} end
-if #others >= ${MEMORY * 1000} then return {${CROWDED}, now} end
+if #others >= 1000 then return {${CROWDED}, now} end
 
 local function value(i)
   local current = values[i]
@@ -263,7 +262,7 @@ if answers or asksTime or other then
   end
 end
 local head = pack('<Bddddddd', 2, ends, absolute, lives, made, size + growth, created, indexed)
-local sets, n = {'HSET', key, '_', head .. others .. process .. pack('<ddd', lasts, made, step)}, 4
+local sets, n = {'HSET', key, '_', head .. table.concat(others) .. process .. pack('<ddd', lasts, made, step)}, 4
 local unsets, m = {'HDEL', key}, 2
 for i in pairs(dirty) do
   if values[i] then

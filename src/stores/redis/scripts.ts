@@ -52,19 +52,19 @@ export const SOUND =
   `and size <= ${Number.MAX_SAFE_INTEGER} and created >= 0 and created <= ${LAST_DATE} and indexed >= 0`
 
 /**
- * What a head remembers of changes: of this process the last step `done`, and the revision `again` that it made; of the `others`
- * what may still arrive once more. After `lasts` none of this process's steps may: the newest is not always the last to be too
- * late. A tombstone first remembers the step that made it.
+ * What a head remembers of changes: of this process the last step `done`, and the revision `again` that it made; of a session's
+ * `others` what may still arrive once more. After `lasts` none of this process's steps may: the newest is not always the last to be
+ * too late. A tombstone first remembers the step that made it.
  */
-export const MEMORIES = `local others, lasts, again, done = '', til, nil, -1
+export const MEMORIES = `local others, lasts, again, done = {}, til, nil, -1
 local first, behind = ${HEAD + 1}, 0
 if kind == 254 then first, behind = first + ${MEMORY}, math.max(size, 0) end
 for place = first, #meta - behind - ${MEMORY - 1}, ${MEMORY} do
   local whose, theirs, before, last = read('<c8ddd', meta, place)
   if whose == process then
     lasts, again, done = math.max(til, theirs), before, last
-  elseif theirs + ${SKEW} >= now then
-    others = others .. string.sub(meta, place, place + ${MEMORY - 1})
+  elseif kind == 2 and theirs + ${SKEW} >= now then
+    others[#others + 1] = string.sub(meta, place, place + ${MEMORY - 1})
   end
 end`
 
