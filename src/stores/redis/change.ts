@@ -3,6 +3,7 @@ import {
   AGAIN,
   CROWDED,
   DONE,
+  EACH,
   ENDED,
   HEAD,
   LATE,
@@ -29,7 +30,7 @@ local kind = meta and #meta >= ${HEAD} and byte(meta)
 if kind ~= 2 and kind ~= 254 then return {${ABSENT}, now} end
 local _, expires, absolute, maxAge, rev, size, created, indexed = read('<Bddddddd', meta)
 if not (expires > now and ${SOUND}) then return {${ABSENT}, now} end
-local flags, process, step, til, moves, wanted, count, at = read('<Bc8ddHHH', arg)
+local flags, process, step, til, moves, wanted, count, at = read('<Bc8ddHI4I4', arg)
 local asksTime, answers, before, indexes = flags % 2 >= 1, flags % 4 >= 2, flags % 8 >= 4, flags % 16 >= 8
 local function told(all, last)
   if flags < 16 then return all end
@@ -122,16 +123,16 @@ while at <= #arg do
   at = at + 1
   if op == 10 then
     local i, next
-    i, next, at = read('<HI4', arg, at)
+    i, next, at = read('<I4I4', arg, at)
     write(i, sub(arg, at, at + next - 1))
     at = at + next
   elseif op == 11 then
     local i
-    i, at = read('<H', arg, at)
+    i, at = read('<I4', arg, at)
     write(i, false)
   elseif op == 12 or op == 13 then
     local i, type, by
-    i, type, by, at = read('<HBd', arg, at)
+    i, type, by, at = read('<I4Bd', arg, at)
     local current = value(i)
     local next
     if not current then
@@ -149,7 +150,7 @@ while at <= #arg do
     end
   elseif op == 14 or op == 15 then
     local i, type, to, length
-    i, type, to, length, at = read('<HBdI4', arg, at)
+    i, type, to, length, at = read('<I4BdI4', arg, at)
     local next = sub(arg, at, at + length - 1)
     at = at + length
     local current = value(i)
@@ -162,15 +163,15 @@ while at <= #arg do
     end
   elseif op == 16 then
     local i
-    i, at = read('<H', arg, at)
+    i, at = read('<I4', arg, at)
     write(i, '\\9' .. pack('<i8', now))
   elseif op == 20 then
     local i, isThere
-    i, isThere, at = read('<HB', arg, at)
+    i, isThere, at = read('<I4B', arg, at)
     if (call('HEXISTS', key, names[i]) == 1) ~= (isThere == 1) then return {${REFUSED}, now} end
   elseif op == 21 then
     local i, how, to
-    i, how, to, at = read('<HBd', arg, at)
+    i, how, to, at = read('<I4Bd', arg, at)
     local current = value(i)
     local type, n
     if current then
@@ -192,7 +193,7 @@ while at <= #arg do
     if not holds then return {${REFUSED}, now} end
   elseif op == 22 then
     local i, how, length
-    i, how, length, at = read('<HBI4', arg, at)
+    i, how, length, at = read('<I4BI4', arg, at)
     local to = sub(arg, at, at + length - 1)
     at = at + length
     local current = value(i)
@@ -221,7 +222,7 @@ while at <= #arg do
     start = growth
   elseif op == 1 then
     local i, stamp
-    i, stamp, at = read('<Hd', arg, at)
+    i, stamp, at = read('<I4d', arg, at)
     local whole = stored(i)
     if whole and #whole < 8 or (whole and read('<d', whole) or -1) ~= stamp then return reply(${MOVED}, count) end
   elseif op == 2 then
@@ -262,8 +263,8 @@ if answers or asksTime or other then
   end
 end
 local head = pack('<Bddddddd', 2, ends, absolute, lives, made, size + growth, created, indexed)
-local sets, n = {'HSET', key, '_', head .. table.concat(others) .. process .. pack('<ddd', lasts, made, step)}, 4
-local unsets, m = {'HDEL', key}, 2
+local sets, unsets = {'_', head .. table.concat(others) .. process .. pack('<ddd', lasts, made, step)}, {}
+local n, m = 2, 0
 for i in pairs(dirty) do
   if values[i] then
     sets[n + 1], sets[n + 2], n = names[i], stamp .. values[i], n + 2
@@ -272,8 +273,9 @@ for i in pairs(dirty) do
     unsets[m] = names[i]
   end
 end
-call(unpack(sets))
-if m > 2 then call(unpack(unsets)) end
+${EACH}
+each('HSET', sets)
+each('HDEL', unsets)
 if ends ~= expires then call('PEXPIREAT', key, string.format('%.0f', ends)) end
 if all == ${DONE} then return all end
 return told(all, wanted + 3)`)

@@ -149,7 +149,7 @@ export class Program {
   /** The script's argument. `moves`: by how many the revision moves. */
   argument({ process, number, until }: Step, moves: number, asking: Asking): Buffer {
     const names = [...this.#names.keys()].map(name => Buffer.from(name))
-    let length = 31 + this.#length
+    let length = 35 + this.#length
     for (const name of names) length += 2 + name.length
     const bytes = Buffer.allocUnsafe(length)
     bytes[0] = flagsOf(asking)
@@ -157,8 +157,8 @@ export class Program {
     bytes.writeDoubleLE(number, 9)
     bytes.writeDoubleLE(until, 17)
     bytes.writeUInt16LE(moves, 25)
-    bytes.writeUInt16LE(asking.answer?.wanted ?? 0, 27)
-    let at = bytes.writeUInt16LE(names.length, 29)
+    bytes.writeUInt32LE(asking.answer?.wanted ?? 0, 27)
+    let at = bytes.writeUInt32LE(names.length, 31)
     for (const name of names) {
       at = bytes.writeUInt16LE(name.length, at)
       bytes.set(name, at)
@@ -174,8 +174,8 @@ export class Program {
 
   #field(name: string): void {
     const place = this.field(name)
-    this.#reserve(2)
-    this.#length = this.#bytes.writeUInt16LE(place, this.#length)
+    this.#reserve(4)
+    this.#length = this.#bytes.writeUInt32LE(place, this.#length)
   }
 
   #byte(value: number): void {

@@ -81,6 +81,11 @@ const AWAY = `if ARGV[2] then
   call('UNLINK', key)
 end`
 
+/** Calls a command with a list in parts: Lua gives a call no more than some 8,000 arguments. Names and values stay together. */
+export const EACH = `local function each(command, all)
+  for from = 1, #all, 4000 do call(command, key, unpack(all, from, math.min(from + 3999, #all))) end
+end`
+
 /** Stores a session that is not there yet. */
 export const insert = script(`local call, read = redis.call, struct.unpack
 local key, arg = KEYS[1], ARGV[1]
@@ -98,16 +103,13 @@ ${MEMORIES}
   return {${DONE}, now}
 end
 if now > til then return {${LATE}, now} end
-local sets, n = {'HSET', key}, 2
+local sets, n = {}, 0
 while at <= #arg do
   sets[n + 1], sets[n + 2], at = read('<Hc0I4c0', arg, at)
   n = n + 2
-  if n > 4000 then
-    call(unpack(sets))
-    sets, n = {'HSET', key}, 2
-  end
 end
-if n > 2 then call(unpack(sets)) end
+${EACH}
+each('HSET', sets)
 call('PEXPIREAT', key, string.format('%.0f', ends))
 return {${DONE}, now}`)
 
@@ -170,7 +172,12 @@ return {${DONE}, now}`)
 
 /** Reads from the primary, whatever the client does with commands that only read. */
 export const readAll = script(`return redis.call('HGETALL', KEYS[1])`)
-export const readSome = script(`return redis.call('HMGET', KEYS[1], unpack(ARGV))`)
+export const readSome = script(`local call, key, found = redis.call, KEYS[1], {}
+for from = 1, #ARGV, 4000 do
+  local part = call('HMGET', key, unpack(ARGV, from, math.min(from + 3999, #ARGV)))
+  for i = 1, #part do found[from - 1 + i] = part[i] end
+end
+return found`)
 
 /** The server's clock, and the paths by which sessions are indexed. */
 export const look = script(`local call = redis.call

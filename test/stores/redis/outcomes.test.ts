@@ -14,6 +14,7 @@ import {
   push,
   recordOf,
   set,
+  unset,
 } from '../../contract/records.ts'
 import { ioredis6, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
@@ -231,6 +232,35 @@ for (const kind of kinds) {
       assert.match(await primary.command('HGET', 'session:foreign', 'a'), /1/)
     },
   )
+}
+
+for (const kind of [nodeRedis6, ioredis6]) {
+  test(`a change of very many fields is made whole: ${kind.name}`, one, async t => {
+    const server = await aServer(t)
+    const store = await aStore(t, kind, server)
+    store.useTimeout?.(60_000)
+    const names = Array.from({ length: 66_000 }, (_, index) => `f${index}`)
+    const { id } = await aSession(store, { n: 0, log: [] })
+    const all = Object.fromEntries(names.map(name => [name, 1]))
+    assert.deepEqual(await store.update(id, aChange(inc('n'), ...names.map(name => set(name, 1)))), {})
+    assert.deepEqual(await fieldsOf(store, id), { n: 1, log: [], ...all })
+    const [paths, few] = [names.slice(0, 9000), Object.fromEntries(Object.entries(all).slice(0, 9000))]
+    assert.deepEqual(await store.update(id, aChange(inc('n')), { paths, when: 'after' }), {
+      rev: 3,
+      fields: few,
+    })
+    if (kind.isIoredis) {
+      // It reads by a script.
+      const { client, close } = await kind.single(server.port, { scaleReads: 'slave' })
+      t.after(close)
+      assert.deepEqual(await redisStore({ client }).read(id, paths), { rev: 3, fields: few })
+    }
+    assert.deepEqual(await store.update(id, aChange(inc('n'), ...names.map(unset))), {})
+    assert.deepEqual(await fieldsOf(store, id), { n: 3, log: [] })
+    // Not by the server alone.
+    assert.deepEqual(await store.update(id, aChange(push('log', 1), ...names.map(name => set(name, 1)))), {})
+    assert.deepEqual(await fieldsOf(store, id), { n: 3, log: [1], ...all })
+  })
 }
 
 function isRefused(error: unknown): boolean {
