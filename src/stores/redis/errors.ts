@@ -6,6 +6,9 @@ type Effect = StoreUnavailableError['outcome']
 /** How a reply of the server begins that is an error: scripts write nothing before all is decided, so it has written nothing. */
 const replied = /^[A-Z][A-Z0-9]*(?: |$)/
 
+/** A script may have written before it came to a command that its user may not call. */
+const forbidden = /ACL failure in script|The user executing the script/
+
 /** What clients say that did not send a command; they throw it themselves, without a code. */
 const unsent = [
   'The client is closed',
@@ -24,7 +27,9 @@ export function redisError(error: unknown, effect: Effect, mayBeResent: boolean)
   const message = isError(error) ? error.message : String(error)
   const isUnwritten =
     effect === 'none' ||
-    (!mayBeResent && (replied.test(message) || unsent.some(beginning => message.startsWith(beginning))))
+    (!mayBeResent &&
+      ((replied.test(message) && !forbidden.test(message)) ||
+        unsent.some(beginning => message.startsWith(beginning))))
   const what = replied.test(message)
     ? `Redis refused a command (${message.slice(0, message.search(/ |$/))})`
     : 'Redis could not be reached, or did not confirm'

@@ -261,6 +261,20 @@ for (const kind of [nodeRedis6, ioredis6]) {
     assert.deepEqual(await store.update(id, aChange(push('log', 1), ...names.map(name => set(name, 1)))), {})
     assert.deepEqual(await fieldsOf(store, id), { n: 3, log: [1], ...all })
   })
+
+  test(
+    `a change in whose middle a right is missing may be made in part, and says so: ${kind.name}`,
+    one,
+    async t => {
+      const server = await aServer(t)
+      const store = await aStore(t, kind, server)
+      const { id } = await aSession(store, { n: 0, a: 1 })
+      await server.command('ACL SETUSER default -hdel')
+      await assert.rejects(store.update(id, aChange(inc('n'), unset('a'))), { outcome: 'unknown' })
+      await server.command('ACL SETUSER default -evalsha')
+      await assert.rejects(store.update(id, aChange(inc('n'))), { outcome: 'none' })
+    },
+  )
 }
 
 function isRefused(error: unknown): boolean {
