@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { StoreUnavailableError } from '../../errors.ts'
-import type { Commands, Ran, Wait } from './commands.ts'
+import { type Commands, type Ran, restOf, type Wait } from './commands.ts'
 import { isElsewhere, isOfAnotherType, redisError } from './errors.ts'
 import type { Step } from './head.ts'
 import type { Indexes } from './indexes.ts'
@@ -103,12 +103,13 @@ export class Sender {
     wait: Wait | undefined,
   ): Promise<Ran> {
     const { losses } = this.#commands
+    const sentAt = performance.now()
     try {
       return await this.#commands.run(script, key, args, wait).catch(async error => {
         if (!wait || !isElsewhere(error)) throw error
         // To another node of a cluster clients follow a command that goes alone, and learn who has the key now.
         await this.#commands.run(readSome, key, ['_'])
-        return this.#commands.run(script, key, args, wait)
+        return this.#commands.run(script, key, args, restOf(wait, sentAt))
       })
     } catch (error) {
       if (isOfAnotherType(error)) return { reply: ABSENT }
