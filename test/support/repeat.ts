@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { warnWithoutChromium } from './chromium.ts'
 import { startGlobalMongoDB } from './mongodb/global.ts'
 import { filesMatching } from './runner/files.ts'
+import { isStopping } from './runner/stopping.ts'
 import { runTests } from './runner/tests.ts'
 
 // npm run test:repeat -- [--times 10] [--busy 0] [glob of test files ...]
@@ -30,12 +31,13 @@ async function main(): Promise<number> {
   await mkdir(logs, { recursive: true })
   warnWithoutChromium()
   const loops = Array.from({ length: Number(values.busy) }, () => new Worker('for (;;);', { eval: true }))
-  for (let round = 1; round <= times; round++) await repeat(round)
+  for (let round = 1; round <= times && !isStopping(); round++) await repeat(round)
   for (const loop of loops) await loop.terminate()
 
   for (const [failure, count] of [...failures].sort(([, a], [, b]) => b - a)) {
     console.log(`${count} of ${times}  ${failure}`)
   }
+  if (isStopping()) return 1
   console.log(failures.size === 0 ? `All passed ${times} times` : `${failures.size} failed at times`)
   return Number(failures.size > 0)
 }

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { startGlobalMongoDB } from '../support/mongodb/global.ts'
 import { filesMatching } from '../support/runner/files.ts'
+import { isStopping } from '../support/runner/stopping.ts'
 import { runTests } from '../support/runner/tests.ts'
 import { checks } from './checks.ts'
 import { type Folder, folderOf, run } from './folder.ts'
@@ -54,6 +55,7 @@ async function main(): Promise<number> {
     const tarball = join(temporary, packed?.filename ?? '')
     let failed = 0
     for (const pair of named.length > 0 ? named : pairs) {
+      if (isStopping()) return 1
       const path = join(temporary, pair.name)
       const failures = await tryOut(pair, await folderOf(pair, path, root, tarball), files, mongodb.env)
       if (failures.length > 0) failed++
