@@ -14,6 +14,7 @@ import { sizeOf } from '../language/size.ts'
 import { comesBackAlike, type Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
+import { assertCarries } from './carrier.ts'
 import type { CurrentSession } from './current.ts'
 import { advance, type End, end } from './ending.ts'
 import { leasesKept, leftOfLeases, withoutLeases } from './leases.ts'
@@ -66,6 +67,8 @@ interface Plan {
   readonly from: Secret | undefined
   /** Requests with the old cookie may go on in the new session. */
   readonly hasGrace: boolean
+  /** The response has left with the new cookie, at an attempt before. */
+  isCarried: boolean
 }
 
 /** Stores a new session under a new id, and ends the old one. */
@@ -89,7 +92,7 @@ async function replace(session: CurrentSession, asked: Regeneration): Promise<vo
   const next = successorMark(hasGrace ? asked.grace : 0)
   // One secret for all attempts: a response that is sent meanwhile gives it to the visitor.
   const secret = from ? session.carrier.derive('heir', from, next) : newSecret()
-  const plan: Plan = { asked, next, secret, from, hasGrace }
+  const plan: Plan = { asked, next, secret, from, hasGrace, isCarried: false }
   const until = performance.now() + session.settings.timeout
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
     if (asked.keep !== false) await waitForLeases(session, asked.keep, until)
@@ -127,6 +130,8 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
   const { carrier, outbox, store } = session
   const { asked, next, secret, from, hasGrace } = plan
   const id = idOf(secret)
+  // The headers may have been sent meanwhile. Without the cookie, the visitor needs the old session.
+  if (!plan.isCarried) assertCarries(session)
   const picture = newSession(session, asked)
   // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
   const tokens = asked.grace > 0 ? outbox.tokensAfterRotation(session.state) : undefined
@@ -141,7 +146,8 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
     const { old, error } = await endOld(session, plan)
     const { stored } = session
     const kept = from !== undefined && stored?.secret === from ? stored : undefined
-    switch (fateOf(old, kept !== undefined, carrier.canCarry())) {
+    const fate = fateOf(old, kept !== undefined, carrier.canCarry())
+    switch (fate) {
       case 'current': {
         // What is kept was read from the store.
         const isAlike = comesBackAlike(applied({}, asked.set))
@@ -153,11 +159,15 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
         break
       case 'to be copied again':
         await discard(store, id)
+        plan.isCarried ||= !carrier.canCarry()
         outbox.withdraw()
         return undefined
       case 'of no use':
         await discard(store, id)
     }
+    // Something was written after all.
+    if (error && fate === 'current')
+      throw new StoreUnavailableError(error.message, 'unknown', { cause: error })
     if (error) throw error
     return id
   } catch (error) {
