@@ -44,9 +44,9 @@ async function storeBrought(session: CurrentSession, ask: () => Promise<Brought>
   if (sizeOf(fields) > settings.maxSize) {
     return publish({ type: 'not adopted', error: new SessionTooLargeError() })
   }
-  // Instead of the secret of a token that was made already, unless the headers have been sent, with that secret's cookie.
-  const fixed = key !== undefined && carrier.canCarry() ? carrier.derive('adopt', key) : undefined
-  const outcome = await createOrJoin(session, fields, fixed)
+  // Not for who has been sent the cookie of a token that was made already: that one's secret is used.
+  const shared = key !== undefined && carrier.canCarry() ? key : undefined
+  const outcome = await createOrJoin(session, fields, shared)
   try {
     // Even if another request stored the new session: that request may have failed before this step.
     await endOther()
@@ -77,44 +77,60 @@ async function takeBack({ id, picture, store }: CurrentSession): Promise<void> {
 /** What has become of the brought fields. `joined`: another request has stored them. */
 type Outcome = 'made' | 'joined' | 'nothing to store'
 
+/**
+ * How many ids are tried. An id is in use too where a session has expired or was taken back and its rest has not been swept. The rest
+ * stays: if two requests removed it, the second one could remove a session that was stored in between.
+ */
+const MAX_IDS = 10
+
+/** `shared`: what the id is derived from, so that concurrent requests have the same. */
 async function createOrJoin(
   session: CurrentSession,
   fields: Fields,
-  fixed: Secret | undefined,
+  shared: string | undefined,
+  tries = 1,
 ): Promise<Outcome> {
   if (Object.keys(fields).length === 0) return 'nothing to store'
+  const fixed =
+    shared === undefined
+      ? undefined
+      : session.carrier.derive('adopt', shared, tries === 1 ? undefined : String(tries))
   try {
     await create(session, fields, fixed)
     return 'made'
   } catch (error) {
     // Only the store knows that it cannot encode a value, such as an ObjectId of another version of bson.
     const rest = error instanceof FieldError ? without(fields, error.path) : undefined
-    if (rest) return createOrJoin(session, rest, fixed)
+    if (rest) return createOrJoin(session, rest, shared, tries)
     if (!(fixed && error instanceof IdTakenError)) throw error
-    await join(session, fixed)
-    return 'joined'
-  }
-}
-
-/** Goes on in the session that another request has stored. If that fails, the visitor gets no cookie, and the next request tries again. */
-async function join(session: CurrentSession, secret: Secret): Promise<void> {
-  try {
-    await look(session, { secret, id: idOf(secret) })
-    // Only the other session is left. Not an empty session: once it is written to, the other one is never brought again. The tombstone
-    // stays: if two requests removed it, the second one could remove a session that was stored in between.
-    if (await isTakenBack(session)) {
+    if (await joins(session, fixed)) return 'joined'
+    if (tries === MAX_IDS) {
       throw new StoreUnavailableError(
-        "adopt: another request stored this session but could not end the other library's, so it removed this one; try again later",
+        `adopt: ${MAX_IDS} ids of the new session are in use; try again later`,
         'none',
       )
     }
+    return createOrJoin(session, fields, shared, tries + 1)
+  }
+}
+
+/**
+ * Goes on in the session that another request has stored; false if it is not there any more. If that fails, the visitor gets no cookie,
+ * and the next request tries again.
+ */
+async function joins(session: CurrentSession, secret: Secret): Promise<boolean> {
+  try {
+    await look(session, { secret, id: idOf(secret) })
+    const isThere = !(await isTakenBack(session))
     // The headers may have been sent meanwhile. Without the cookie, the visitor needs the other session.
     assertCarries(session)
+    if (isThere) session.sendCookie()
+    else session.on({ type: 'forgotten' })
+    return isThere
   } catch (error) {
     session.on({ type: 'forgotten' })
     throw error
   }
-  session.sendCookie()
 }
 
 /** The fields without the one that the path leads through; `undefined` if there is no such field. */
@@ -125,7 +141,7 @@ function without(fields: Fields, path = ''): Fields | undefined {
   return rest
 }
 
-/** Whether the request that made the session has taken it back. If not, it can no longer do so. */
+/** Whether the request that made the session has taken it back, or it has expired. If not, it can no longer be taken back. */
 async function isTakenBack({ id, stored, store }: CurrentSession): Promise<boolean> {
   if (id === undefined) return true
   if (stored && (await advance(store, id))) return false
