@@ -52,6 +52,10 @@ export function onceAMinute(report: (error: unknown) => void): Report {
 }
 
 function kindOf(error: unknown): string {
-  if (error instanceof SessionError) return error.code
-  return types.isNativeError(error) ? error.name : typeof error
+  try {
+    if (error instanceof SessionError) return error.code
+    return types.isNativeError(error) ? String(error.name) : typeof error
+  } catch {
+    return 'unreadable'
+  }
 }

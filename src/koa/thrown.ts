@@ -50,14 +50,15 @@ export function answerAnyway(ctx: Koa.Context, report: (error: Error) => void): 
 }
 
 /**
- * An error that Koa's own listener can take. For a value that is not an error, or one whose stack is no text, that listener throws, and
- * after the response nobody would catch it: the process would end.
+ * An error that Koa's own listener can take. That listener throws for a value that is not an error, and for one of which it cannot read
+ * `status` and `expose`, or write down the stack. After the response nobody would catch that: the process would end.
  */
 export function reportable(thrown: unknown): Error {
   try {
     if (!isError(thrown)) return new Error(format('non-error thrown: %j', thrown))
     const { stack, message } = thrown
-    return typeof (stack ?? '') === 'string' ? thrown : new Error(message, { cause: thrown })
+    const { status: _, expose: __ } = thrown as Partial<Record<'status' | 'expose', unknown>>
+    return typeof (stack || thrown.toString()) === 'string' ? thrown : new Error(message, { cause: thrown })
   } catch {
     return unreadable()
   }

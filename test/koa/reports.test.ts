@@ -355,6 +355,18 @@ const unwritable: Record<string, { error: unknown; told: RegExp }> = {
     error: Object.assign(new Error('rate limited'), { stack: {} }),
     told: /Error: rate limited/,
   },
+  'an error without a stack, whose name is no text': {
+    error: Object.assign(new Error('rate limited'), { stack: '', name: Symbol('limited') }),
+    told: /cannot be read/,
+  },
+  'an error of which nothing says whether it may be shown': {
+    error: Object.defineProperty(new Error('rate limited'), 'expose', {
+      get() {
+        throw new Error('Nobody may read this')
+      },
+    }),
+    told: /cannot be read/,
+  },
   'an error that cannot be read': {
     error: new Proxy(new Error('rate limited'), {
       get() {
