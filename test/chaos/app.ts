@@ -10,6 +10,9 @@ import { type Place, TIMEOUT } from './stores.ts'
 
 const file = fileURLToPath(new URL('./process.ts', import.meta.url))
 
+/** Nobody answers there. */
+const NOWHERE = 'http://127.0.0.1:1'
+
 export interface ProcessOptions {
   readonly breakage?: string | undefined
   readonly timeout?: number
@@ -17,8 +20,8 @@ export interface ProcessOptions {
 
 /** A process of the app that can be killed and started anew, with its own way to the store. */
 export class AppProcess {
-  /** Where it answers, or did before it ended. */
-  origin = ''
+  /** Where it answers. Once it has ended, nobody does: another program may have its port. */
+  origin = NOWHERE
   /** Where the store is on a network. */
   readonly proxy: FaultProxy | undefined
   readonly #plan: Omit<ProcessPlan, 'clock'>
@@ -65,8 +68,10 @@ export class AppProcess {
     this.#child = undefined
     if (!child || child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
+    if (signal === 'SIGKILL') this.origin = NOWHERE
     child.kill(signal)
     await exited
+    this.origin = NOWHERE
   }
 
   /** Nothing of it goes on for so many milliseconds. */
