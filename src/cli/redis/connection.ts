@@ -28,7 +28,10 @@ async function byNodeRedis(redis: typeof import('redis'), url: string): Promise<
   single.on('error', ignore)
   await single.connect()
   const call = (...words: string[]) => single.sendCommand(words)
-  const close = async () => single.destroy()
+  // Before redis 6, one that is closed already would throw.
+  const close = async () => {
+    if (single.isOpen) single.destroy()
+  }
   return orClosed(close, async () => {
     if (!(await isCluster(call))) return { client: single, call, close }
     const { username, password, tls } = partsOf(url)
@@ -43,7 +46,7 @@ async function byNodeRedis(redis: typeof import('redis'), url: string): Promise<
       call,
       async close() {
         await close()
-        cluster.destroy()
+        if (cluster.isOpen) cluster.destroy()
       },
     }
   })
