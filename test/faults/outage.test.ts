@@ -157,6 +157,8 @@ test('jobs and admin pages too are answered at once while the store is down', { 
   const [{ _id } = assert.fail()] = await app.collection.find().toArray()
   await app.proxy.refuse()
   await knownToBeDown(ada)
+  // The one that asks whether the store is back, and waits.
+  assertUnavailable(await ada.get('/read'))
   const { sessions } = app
   const begun = performance.now()
   for (const ask of [
