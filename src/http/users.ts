@@ -26,6 +26,8 @@ const MAX_PASSES = 10
 /** A later pass may find this many, or ten times as many as the first. */
 const MAX_FOUND = 1000
 
+const MORE = ', and there are always more: somebody keeps signing in. Change the password, then'
+
 /** How many are ended at once: sessions must end faster than somebody can sign in. */
 const AT_ONCE = 100
 
@@ -45,13 +47,15 @@ export async function endOthers(
     try {
       for await (const { id } of find()) {
         if (id === except || failed.has(id)) continue
-        if (passes > MAX_PASSES || ids.length === most) throw endless(ended, failed.size)
+        if (passes > MAX_PASSES || ids.length === most) throw unfinished(ended, failed.size, MORE)
         ids.push(id)
       }
     } catch (error) {
       // The refused search changed nothing, but the calls before it may have.
       const isUnchanged = ended === 0 && [...failed.values()].every(isRefused)
-      throw isRefused(error) && !isUnchanged ? interrupted(ended, failed.size, error) : error
+      throw isRefused(error) && !isUnchanged
+        ? unfinished(ended, failed.size, ', and whether there are more is not known:', error)
+        : error
     }
     if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
@@ -64,7 +68,7 @@ export async function endOthers(
     quiet = ids.length === 0 ? quiet + 1 : 0
   }
   const [cause] = failed.values()
-  if (failed.size > 0) throw incomplete(ended, failed.size, cause)
+  if (failed.size > 0) throw unfinished(ended, failed.size, ':', cause)
   return ended
 }
 
@@ -90,25 +94,9 @@ function isRefused(error: unknown): boolean {
   return error instanceof StoreUnavailableError && error.outcome === 'none'
 }
 
-function endless(ended: number, failed: number): StoreUnavailableError {
-  return new StoreUnavailableError(
-    `${done(ended, failed)}, and there are always more: somebody keeps signing in. Keep the user from ` +
-      'signing in, as by another password, then call endAll() again',
-    'unknown',
-  )
-}
-
-function interrupted(ended: number, failed: number, cause: unknown): StoreUnavailableError {
-  const message = `${done(ended, failed)}, and whether there are more could not be found out: call endAll() again`
+/** A call that failed may have ended its session all the same. `rest`: what else is known, and what to do. */
+function unfinished(ended: number, failed: number, rest: string, cause?: unknown): StoreUnavailableError {
+  const unsure = failed === 0 ? '' : `, and for ${failed} more this could not be confirmed`
+  const message = `${ended} sessions of the user were ended${unsure}${rest} call endAll() again`
   return new StoreUnavailableError(message, 'unknown', { cause })
-}
-
-function incomplete(ended: number, failed: number, cause: unknown): StoreUnavailableError {
-  return new StoreUnavailableError(`${done(ended, failed)}: call endAll() again`, 'unknown', { cause })
-}
-
-/** A call that failed may have ended its session all the same. */
-function done(ended: number, failed: number): string {
-  const told = `${ended} sessions of the user were ended`
-  return failed === 0 ? told : `${told}, and for ${failed} more this could not be confirmed`
 }

@@ -10,8 +10,8 @@ import type Koa from 'koa'
 export function answerable(thrown: unknown, isSent: boolean): unknown {
   try {
     if (!isError(thrown)) {
-      const message = format('non-error thrown: %j', thrown)
-      return thrown ?? new Error(message)
+      const error = nonError(thrown)
+      return thrown ?? error
     }
     const { name, message, code, expose, headers } = thrown
     const status = thrown.status || thrown.statusCode
@@ -24,6 +24,10 @@ export function answerable(thrown: unknown, isSent: boolean): unknown {
   } catch {
     return unreadable()
   }
+}
+
+function nonError(thrown: unknown): Error {
+  return new Error(format('non-error thrown: %j', thrown))
 }
 
 /** A logger could not read it either, so it is not the cause. */
@@ -55,7 +59,7 @@ export function answerAnyway(ctx: Koa.Context, report: (error: Error) => void): 
  */
 export function reportable(thrown: unknown): Error {
   try {
-    if (!isError(thrown)) return new Error(format('non-error thrown: %j', thrown))
+    if (!isError(thrown)) return nonError(thrown)
     const { stack, message } = thrown
     const { status: _, expose: __ } = thrown as Partial<Record<'status' | 'expose', unknown>>
     return typeof (stack || thrown.toString()) === 'string' ? thrown : new Error(message, { cause: thrown })

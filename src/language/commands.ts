@@ -262,12 +262,11 @@ function checkedModifiers(modifiers: unknown, path: Path): PushModifiers {
       path,
     )
   }
-  const { slice, sort, position } = modifiers as PushModifiers
-  return {
-    ...(slice !== undefined && { slice }),
-    ...(sort !== undefined && { sort: typeof sort === 'object' ? { ...sort } : sort }),
-    ...(position !== undefined && { position }),
-  }
+  return Object.fromEntries(
+    Object.entries(modifiers as PushModifiers)
+      .filter(([, value]) => value !== undefined)
+      .map(([name, value]) => [name, isPlain(value) ? { ...value } : value]),
+  )
 }
 
 function isModifier(name: string, value: unknown, path: Path): boolean {

@@ -1,63 +1,43 @@
 import { milliseconds } from '../duration.ts'
 import { IdTakenError, SessionTooLargeError } from '../errors.ts'
 import { publish } from '../events.ts'
-import type { NewId, Secret, SessionId } from '../ids.ts'
+import type { Secret, SessionId } from '../ids.ts'
 import { idOf, newSecret } from '../ids.ts'
 import { callOptions } from '../language/calloptions.ts'
 import { setting } from '../language/fold.ts'
 import { applied } from '../language/operators.ts'
 import { sizeOf } from '../language/size.ts'
 import { comesBackAlike, type Fields } from '../language/values.ts'
-import type { Store } from '../store/store.ts'
 import type { Carrier } from './carrier.ts'
 import { CurrentSession, type SessionSettings } from './current.ts'
-import type { Picture } from './picture.ts'
-
-/** Stores a new session. With `fixed`, only under the id of that secret: rejects with `IdTakenError` if it is in use. */
-export async function create(session: CurrentSession, fields: Fields, fixed?: Secret): Promise<SessionId> {
-  const planned = fixed ?? session.secret ?? newSecret()
-  // A token that is made meanwhile belongs to this secret.
-  session.on({ type: 'planned', secret: planned })
-  const picture = session.pictureOf(fields)
-  session.outbox.offer(planned, picture, session.outbox.tokensOfPage)
-  try {
-    const stored = await insertNew(session.store, picture, planned, fixed !== undefined)
-    // Other requests derive a fixed secret too. They may have ended the session by the time its visitor is told.
-    session.on({
-      type: 'stored',
-      ...stored,
-      picture,
-      isAlike: comesBackAlike(fields),
-      isShared: fixed !== undefined,
-    })
-    publish({ type: 'created', id: stored.id })
-    return stored.id
-  } catch (error) {
-    session.outbox.withdraw()
-    throw error
-  }
-}
 
 /** A random id that is already in use is next to impossible. Three in a row mean that the generator is broken. */
 const MAX_IDS = 3
 
 /**
- * Stores a session under the id of `secret` or, if that is in use, of another secret; never over another session. If `isFixed`,
- * there is no other secret: rejects with `IdTakenError`.
+ * Stores a new session; never over another one. With `fixed`, only under the id of that secret: rejects with `IdTakenError` if it is in
+ * use.
  */
-export async function insertNew(
-  store: Store,
-  picture: Picture,
-  secret: Secret,
-  isFixed: boolean,
-): Promise<NewId> {
+export async function create(session: CurrentSession, fields: Fields, fixed?: Secret): Promise<SessionId> {
+  let secret = fixed ?? session.secret ?? newSecret()
+  // A token that is made meanwhile belongs to this secret.
+  session.on({ type: 'planned', secret })
+  const picture = session.pictureOf(fields)
+  session.outbox.offer(secret, picture, session.outbox.tokensOfPage)
   for (let tries = 1; ; tries++) {
     const id = idOf(secret)
     try {
-      await store.insert({ id, ...picture })
-      return { secret, id }
+      await session.store.insert({ id, ...picture })
+      const isShared = fixed !== undefined
+      // Other requests derive a fixed secret too. They may have ended the session by the time its visitor is told.
+      session.on({ type: 'stored', secret, id, picture, isAlike: comesBackAlike(fields), isShared })
+      publish({ type: 'created', id })
+      return id
     } catch (error) {
-      if (isFixed || !(error instanceof IdTakenError) || tries === MAX_IDS) throw error
+      if (fixed !== undefined || !(error instanceof IdTakenError) || tries === MAX_IDS) {
+        session.outbox.withdraw()
+        throw error
+      }
       secret = newSecret()
     }
   }

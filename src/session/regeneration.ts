@@ -13,7 +13,6 @@ import { type Path, pathsOf } from '../language/paths.ts'
 import { sizeOf } from '../language/size.ts'
 import { comesBackAlike, type Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
-import type { Store } from '../store/store.ts'
 import { assertCarries } from './carrier.ts'
 import type { CurrentSession } from './current.ts'
 import { advance, type End, end } from './ending.ts'
@@ -136,18 +135,14 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
   // A new id makes old tokens worthless, but routine rotation changes nothing for the holder of the old cookie.
   const tokens = asked.grace > 0 ? outbox.tokensAfterRotation(session.state) : undefined
   outbox.offer(secret, picture, tokens)
+  let isStored = false
   try {
-    await store.insert({ id, ...picture }).catch(error => {
-      // It may have been stored, and would be found among its user's sessions. Nobody waits, since the store may be away.
-      const mayBeThere = error instanceof StoreUnavailableError && error.outcome === 'unknown'
-      if (mayBeThere && carrier.canCarry()) store.delete(id).catch(() => {})
-      throw error
-    })
+    await store.insert({ id, ...picture })
+    isStored = true
     const { old, error } = await endOld(session, plan)
     const { stored } = session
     const kept = from !== undefined && stored?.secret === from ? stored : undefined
-    const fate = fateOf(old, kept !== undefined, carrier.canCarry())
-    switch (fate) {
+    switch (fateOf(old, kept !== undefined, carrier.canCarry())) {
       case 'current': {
         // What is kept was read from the store.
         const isAlike = comesBackAlike(applied({}, asked.set))
@@ -158,31 +153,24 @@ async function attempt(session: CurrentSession, plan: Plan): Promise<SessionId |
         if (kept) outbox.resend(kept, next)
         break
       case 'to be copied again':
-        await discard(store, id)
+        await store.delete(id)
         plan.isCarried ||= !carrier.canCarry()
         outbox.withdraw()
         return undefined
       case 'of no use':
-        await discard(store, id)
+        await store.delete(id)
+        isStored = false
     }
-    // Something was written after all.
-    if (error && fate === 'current')
-      throw new StoreUnavailableError(error.message, 'unknown', { cause: error })
     if (error) throw error
     return id
   } catch (error) {
     outbox.withdraw()
-    throw error
-  }
-}
-
-/** Deletes a new session whose secret nobody has. Until it expires, it is found among its user's sessions. */
-async function discard(store: Store, id: SessionId): Promise<void> {
-  try {
-    await store.delete(id)
-  } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error
-    throw new StoreUnavailableError(error.message, 'unknown', { cause: error })
+    // What is stored is found among its user's sessions.
+    if (isStored) throw new StoreUnavailableError(error.message, 'unknown', { cause: error })
+    // Best effort, and nobody waits, since the store may be away.
+    if (error.outcome === 'unknown' && carrier.canCarry()) store.delete(id).catch(() => {})
+    throw error
   }
 }
 
@@ -246,7 +234,7 @@ async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan):
   // It had ended before this request asked, unless it was replaced by one that its visitor may follow to: that one is to be ended.
   try {
     const found = await store.load(id)
-    const isFollowed = found !== undefined && isEnded(found) && (await followTombstone(session, found))
+    const isFollowed = found && isEnded(found) && (await followTombstone(session, found))
     return { old: isFollowed ? 'moved on' : 'ended' }
   } catch (error) {
     if (!(error instanceof StoreUnavailableError)) throw error

@@ -91,10 +91,7 @@ async function createOrJoin(
   tries = 1,
 ): Promise<Outcome> {
   if (Object.keys(fields).length === 0) return 'nothing to store'
-  const fixed =
-    shared === undefined
-      ? undefined
-      : session.carrier.derive('adopt', shared, tries === 1 ? undefined : String(tries))
+  const fixed = shared === undefined ? undefined : session.carrier.derive('adopt', shared, String(tries))
   try {
     await create(session, fields, fixed)
     return 'made'
@@ -105,10 +102,7 @@ async function createOrJoin(
     if (!(fixed && error instanceof IdTakenError)) throw error
     if (await joins(session, fixed)) return 'joined'
     if (tries === MAX_IDS) {
-      throw new StoreUnavailableError(
-        `adopt: ${MAX_IDS} ids of the new session are in use; try again later`,
-        'none',
-      )
+      throw new StoreUnavailableError('adopt: no id is free; try again later', 'none')
     }
     return createOrJoin(session, fields, shared, tries + 1)
   }
