@@ -28,10 +28,7 @@ async function byNodeRedis(redis: typeof import('redis'), url: string): Promise<
   single.on('error', ignore)
   await single.connect()
   const call = (...words: string[]) => single.sendCommand(words)
-  // Before redis 6, one that is closed already would throw.
-  const close = async () => {
-    if (single.isOpen) single.destroy()
-  }
+  const close = async () => destroyed(single)
   return orClosed(close, async () => {
     if (!(await isCluster(call))) return { client: single, call, close }
     const { username, password, tls } = partsOf(url)
@@ -46,10 +43,18 @@ async function byNodeRedis(redis: typeof import('redis'), url: string): Promise<
       call,
       async close() {
         await close()
-        if (cluster.isOpen) cluster.destroy()
+        destroyed(cluster)
       },
     }
   })
+}
+
+function destroyed(client: { destroy(): void }): void {
+  try {
+    client.destroy()
+  } catch {
+    // Before redis 6 it throws where a connection is closed already.
+  }
 }
 
 async function byIoredis(
