@@ -25,7 +25,7 @@ test('Redis: sessions that were copied without their end are swept', { skip: wit
   const server = await RedisServer.start()
   t.after(() => server.stop())
   const { store, url } = await redisAt(t, server)
-  const { id } = await aSession(store, {}, { expires: new Date(Date.now() + 50) })
+  const { id } = await aSession(store, {}, { expires: new Date(Date.now() + 2000) })
   assert.equal(await server.command('PERSIST', `session:${id}`), ':1\r\n')
   const opened = await openStore(targetOf(url))
   t.after(() => opened.close())
