@@ -349,7 +349,9 @@ describe('a cluster', { skip: withoutRedis }, () => {
       const map = Object.fromEntries(
         cluster.servers.map(({ host, port }, index) => [`${host}:${port}`, { host, port: ports[index] }]),
       )
-      return kind.cluster(ports, { natMap: map, nodeAddressMap: map })
+      // While ioredis connects to a node anew, other nodes send it there again and again. By default it then gives up early.
+      const patience = { retryDelayOnMoved: 20, maxRedirections: 1000 }
+      return kind.cluster(ports, { natMap: map, nodeAddressMap: map, ...patience })
     }),
   )
 })
