@@ -399,6 +399,25 @@ onEachStore(
   },
 )
 
+/** A store of koa-session that ends no session while it is away, as it is at first. */
+function aStoreThatIsAway(held: Record<string, object>) {
+  const old = aKoaSessionStore(held)
+  let isAway = true
+  return {
+    ...old,
+    async destroy(key: string) {
+      if (isAway) throw new Error('The other store is away')
+      await old.destroy(key)
+    },
+    goAway() {
+      isAway = true
+    },
+    comeBack() {
+      isAway = false
+    },
+  }
+}
+
 for (const [path, left] of [
   ['/read', { user: 'ada' }],
   ['/write', { user: 'ada', cart: 'tea' }],
@@ -409,16 +428,11 @@ for (const [path, left] of [
     `while ours is being taken back, another request brings the other session itself: ${path}`,
     async (t, watched) => {
       const [removing, answered] = [gate(), gate()]
-      const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
-      let isAway = true
-      const destroy = async (key: string) => {
-        if (isAway) throw new Error('The other store is away')
-        await old.destroy(key)
-      }
+      const old = aStoreThatIsAway({ 'an-id': { user: 'ada' } })
       const { visitor } = await anApp(
         t,
         {
-          adopt: koaSession({ store: { ...old, destroy } }),
+          adopt: koaSession({ store: old }),
           store: altered(watched.store, async name => {
             if (name !== 'delete') return
             removing.open()
@@ -431,7 +445,7 @@ for (const [path, left] of [
       const tab = ada.twin()
       const first = tab.get('/read')
       await removing.opened
-      isAway = false
+      old.comeBack()
       assert.equal((await ada.get(path)).status, 200)
       answered.open()
       assert.equal((await first).status, 500)
@@ -444,16 +458,11 @@ for (const [path, left] of [
 onEachStore(
   'while the tombstone of ours, taken back, stands, its visitor gets no empty session',
   async (t, watched) => {
-    const old = aKoaSessionStore({ 'an-id': { user: 'ada' }, 'another-id': { user: 'eve' } })
-    let isAway = true
-    const destroy = async (key: string) => {
-      if (isAway) throw new Error('The other store is away')
-      await old.destroy(key)
-    }
+    const old = aStoreThatIsAway({ 'an-id': { user: 'ada' }, 'another-id': { user: 'eve' } })
     const { visitor } = await anApp(
       t,
       {
-        adopt: koaSession({ store: { ...old, destroy } }),
+        adopt: koaSession({ store: old }),
         store: altered(watched.store, async name => {
           if (name === 'delete') throw new StoreUnavailableError('The store is away', 'none')
         }),
@@ -466,14 +475,14 @@ onEachStore(
       const { status, setCookies } = await ada.get('/read')
       assert.deepEqual([status, setCookies], [500, []])
     }
-    isAway = false
+    old.comeBack()
     assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
     assert.equal(old.records.size, 1)
 
     // Each time a tombstone is left under another id, and ten are tried.
-    isAway = true
+    old.goAway()
     for (let tries = 1; tries <= 10; tries++) assert.equal((await other.get('/read')).status, 500)
-    isAway = false
+    old.comeBack()
     const { status, setCookies } = await other.get('/write')
     assert.deepEqual([status, setCookies], [503, []])
     assert.equal(old.records.size, 1)
