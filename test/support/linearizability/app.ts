@@ -6,6 +6,7 @@ import Koa from 'koa'
 import Session, { type OnceOptions, SessionError, type Store } from '../../../src/index.ts'
 import { commands } from '../../../src/language/commands.ts'
 import { unhurried } from '../unhurried.ts'
+import { losses } from './forgetful.ts'
 import type { Call, Request } from './requests.ts'
 
 type Commands = Record<string, (...args: unknown[]) => Commands & PromiseLike<unknown>>
@@ -77,10 +78,14 @@ async function obey(ctx: Koa.Context): Promise<void> {
   } else if (manner === 'handle') {
     ctx.body = { result: await begun(ctx.session, calls) }
   } else {
-    const session = await ctx.session()
-    const before = { ...session }
-    const result: unknown = await begun(session, calls)
-    ctx.body = { before, after: { ...session }, result: result === session ? undefined : result }
+    const loss = { hasLost: false }
+    ctx.body = await losses.run(loss, async () => {
+      const session = await ctx.session()
+      const before = { ...session }
+      const result: unknown = await begun(session, calls)
+      const after = { ...session }
+      return { before, after, hasLost: loss.hasLost, result: result === session ? undefined : result }
+    })
   }
 }
 

@@ -1,12 +1,18 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { type Store, StoreUnavailableError } from '../../../src/index.ts'
 import type { Random } from './random.ts'
+
+/** Of each request, whether it has lost an answer. */
+export const losses = new AsyncLocalStorage<{ hasLost: boolean }>()
 
 /** A store over a bad line: now and then a call is made, and its answer is lost. */
 export function forgetful(store: Store, random: Random, probability: number): Store {
   const lossy = async <T>(answer: Promise<T>): Promise<T> => {
     const found = await answer
-    if (random.chance(probability)) throw new StoreUnavailableError('The answer was lost', 'unknown')
-    return found
+    if (!random.chance(probability)) return found
+    const loss = losses.getStore()
+    if (loss) loss.hasLost = true
+    throw new StoreUnavailableError('The answer was lost', 'unknown')
   }
   return {
     insert: record => lossy(store.insert(record)),

@@ -130,7 +130,10 @@ function commandParts(
   if (manner === 'handle') return [command]
   const before: [Next, boolean] = [showing(body.before), true]
   // A guard that does not hold leaves the picture as it was.
-  return isNull ? [before, command] : [before, command, [showing(body.after), true]]
+  if (isNull) return [before, command]
+  const after: [Next, boolean] = [showing(body.after), true]
+  // So does a read that failed after something was taken.
+  return body.hasLost && taken !== undefined ? [before, after, command] : [before, command, after]
 }
 
 /** Unawaited, a chain whose guard does not hold is acknowledged like any other. */
