@@ -1,10 +1,10 @@
-import { SessionEndedError, StoreUnavailableError } from '../errors.ts'
+import { SessionEndedError } from '../errors.ts'
 import { publish } from '../events.ts'
 import type { SessionId } from '../ids.ts'
 import { isEnded } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
 import type { CurrentSession } from './current.ts'
-import { followTombstone, MAX_TRIES, TOMBSTONE_LIFE } from './lookup.ts'
+import { followTombstone, MAX_TRIES, othersKeep, TOMBSTONE_LIFE } from './lookup.ts'
 
 /** Which session is to end: with `rev`, only at that revision. `next`: what its tombstone says of the one that replaces it. */
 export interface End {
@@ -28,12 +28,21 @@ export async function advance(store: Store, id: SessionId): Promise<boolean> {
   return typeof (await store.update(id, { guards: [], operations: [] })) === 'object'
 }
 
+/**
+ * Asks again for the end of a session that this request found ended. Who ended it may have failed half-way, as where no replica was
+ * told; then this call fails, too.
+ */
+export async function endAgain({ state, store }: CurrentSession): Promise<void> {
+  if ('isReplaced' in state) await end(store, { id: state.id })
+}
+
 /** Ends the session, and any that its visitor may follow to. Throws if another session, which is not to be followed, replaced it. */
 export async function destroy(session: CurrentSession): Promise<void> {
   const { store } = session
+  await endAgain(session)
   let tries = 0
   for (let id = session.stored?.id; id !== undefined; id = session.stored?.id) {
-    if (++tries > MAX_TRIES) throw new StoreUnavailableError('Others keep replacing the session', 'none')
+    if (++tries > MAX_TRIES) throw othersKeep('replacing')
     const isEndedByUs = await end(store, { id })
     const found = isEndedByUs ? undefined : await store.load(id)
     const tombstone = found && isEnded(found) ? found : undefined
@@ -43,5 +52,5 @@ export async function destroy(session: CurrentSession): Promise<void> {
   }
   const { state } = session
   // The session that replaced it lives on: `destroy` must not be taken to have ended that one.
-  if ((state.kind === 'late' || state.kind === 'ended') && state.isReplaced) throw new SessionEndedError()
+  if ('isReplaced' in state && state.isReplaced) throw new SessionEndedError()
 }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { StoreUnavailableError } from '../errors.ts'
 import type { NewId } from '../ids.ts'
 import { idOf } from '../ids.ts'
 import { isEnded, type Tombstone } from '../store/record.ts'
@@ -19,6 +20,11 @@ export async function look(session: CurrentSession, other?: NewId): Promise<void
 
 /** The most times that a call is tried anew because others write to the session, or replace it, meanwhile. */
 export const MAX_TRIES = 50
+
+/** Why such a call is given up after that. */
+export function othersKeep(doing: 'replacing' | 'writing to'): StoreUnavailableError {
+  return new StoreUnavailableError(`Others keep ${doing} the session`, 'none')
+}
 
 /** How long a tombstone stands, milliseconds: longer than any request that was under way when its session ended. */
 export const TOMBSTONE_LIFE = 60_000

@@ -15,9 +15,9 @@ import { comesBackAlike, type Fields } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import { assertCarries } from './carrier.ts'
 import type { CurrentSession } from './current.ts'
-import { advance, type End, end } from './ending.ts'
+import { advance, type End, end, endAgain } from './ending.ts'
 import { leasesKept, leftOfLeases, withoutLeases } from './leases.ts'
-import { followTombstone, look, MAX_TRIES, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
+import { followTombstone, look, MAX_TRIES, othersKeep, successorMark, TOMBSTONE_LIFE } from './lookup.ts'
 import { newPicture, type Picture } from './picture.ts'
 import { isOver } from './state.ts'
 import type { RegenerateOptions } from './types.ts'
@@ -73,10 +73,11 @@ interface Plan {
 /** Stores a new session under a new id, and ends the old one. */
 export async function regenerate(session: CurrentSession, asked: Regeneration): Promise<void> {
   try {
-    if (asked.keep !== false && !session.isPictured) await look(session)
+    if (asked.keep && !session.isPictured) await look(session)
     const { state } = session
     // Nothing can be kept of a session that has ended, and its visitor may have a newer cookie, which must stay.
-    if (state.kind === 'ended' || (asked.keep !== false && isOver(state))) throw new SessionEndedError()
+    if (state.kind === 'ended' || (asked.keep && isOver(state))) throw new SessionEndedError()
+    await endAgain(session)
     await replace(session, asked)
   } catch (error) {
     if (error instanceof SessionEndedError) session.on({ type: 'end reported' })
@@ -87,21 +88,21 @@ export async function regenerate(session: CurrentSession, asked: Regeneration): 
 async function replace(session: CurrentSession, asked: Regeneration): Promise<void> {
   const former = session.id
   const hasGrace = asked.grace > 0 && session.secret !== undefined
-  const from = asked.keep === false && !hasGrace ? undefined : session.secret
+  const from = asked.keep || hasGrace ? session.secret : undefined
   const next = successorMark(hasGrace ? asked.grace : 0)
   // One secret for all attempts: a response that is sent meanwhile gives it to the visitor.
   const secret = from ? session.carrier.derive('heir', from, next) : newSecret()
   const plan: Plan = { asked, next, secret, from, hasGrace, isCarried: false }
   const until = performance.now() + session.settings.timeout
   for (let tries = 1; tries <= MAX_TRIES; tries++) {
-    if (asked.keep !== false) await waitForLeases(session, asked.keep, until)
+    if (asked.keep) await waitForLeases(session, asked.keep, until)
     const id = await attempt(session, plan)
     if (id !== undefined) return publish({ type: 'regenerated', id, former })
     await look(session)
     // Another request was quicker. A rotation goes on in the session which that request made; a sign-in replaces it.
     if (session.id !== former && hasGrace) return
   }
-  throw new StoreUnavailableError('Others keep writing to the session', 'none')
+  throw othersKeep('writing to')
 }
 
 /** Waits until other requests have produced their values of `once`, so that these are copied too. */
@@ -225,7 +226,7 @@ async function endOld(session: CurrentSession, { asked: { keep }, next }: Plan):
   const { store, stored } = session
   if (!stored) return { old: 'ended' }
   const { id, kind } = stored
-  const wanted: End = { id, rev: keep === false ? undefined : session.picture.rev, next }
+  const wanted: End = { id, rev: keep ? session.picture.rev : undefined, next }
   const ending = await end(store, wanted).then(
     (isEndedByUs): Ending => ({ old: isEndedByUs ? 'ended' : 'moved on' }),
     error => endingAfter(error, session, wanted),

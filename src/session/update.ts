@@ -1,4 +1,4 @@
-import { SessionEndedError, SessionTooLargeError, StoreUnavailableError } from '../errors.ts'
+import { SessionEndedError, SessionTooLargeError } from '../errors.ts'
 import type { Change } from '../language/change.ts'
 import { holds } from '../language/guard.ts'
 import { applied } from '../language/operators.ts'
@@ -8,7 +8,7 @@ import { failedRead, foreseen } from './answers.ts'
 import { assertCarries } from './carrier.ts'
 import { create } from './creation.ts'
 import type { CurrentSession } from './current.ts'
-import { look, MAX_TRIES } from './lookup.ts'
+import { look, MAX_TRIES, othersKeep } from './lookup.ts'
 import { endOfLife } from './picture.ts'
 import type { StoredSession } from './state.ts'
 import { takeOver } from './takeover.ts'
@@ -29,7 +29,7 @@ export async function update(
   touch?: Touch,
   tries = 1,
 ): Promise<Applied | null> {
-  if (tries > MAX_TRIES) throw new StoreUnavailableError('Others keep replacing the session', 'none')
+  if (tries > MAX_TRIES) throw othersKeep('replacing')
   session.isUsed = true
   await takeOver(session)
   if (session.state.kind === 'new') return createBy(session, change, answer)
@@ -81,7 +81,7 @@ export async function touch(session: CurrentSession, maxAge: number | undefined)
     const outcome = await update(session, nothing, { paths: [], when: 'after' }, { maxAge })
     if (outcome && outcome.maxAge === undefined) return
   }
-  throw new StoreUnavailableError('Others keep writing to the session', 'none')
+  throw othersKeep('writing to')
 }
 
 /** Extends the session because it is due. */

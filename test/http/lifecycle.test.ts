@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import type { TestContext } from 'node:test'
 import { InvalidCSRFTokenError, SessionEndedError, StoreUnavailableError } from '../../src/index.ts'
+import type { Store } from '../../src/store/store.ts'
+import { passingOn } from '../../src/store/wrapping.ts'
 import { anApp, onEachStore, type Routes } from '../support/frameworks.ts'
 import { altered, type Watched } from '../support/watchedstore.ts'
 
@@ -77,6 +79,39 @@ onEachStore('destroying twice, or what was never there, is no error', async (t, 
   assert.equal(status, 200)
   assert.deepEqual(setCookies, [])
 })
+
+for (const path of ['/destroy', '/regenerate']) {
+  onEachStore(`where a sign-out fails half-way, ${path} does not take it for done`, async (t, { store }) => {
+    let isAway = true
+    // As with a primary whose replicas are away: the session has ended there, and a failover would bring it back.
+    const failing: Store = {
+      ...passingOn(store),
+      async end(...args) {
+        const isEndedByThis = await store.end(...args)
+        if (isAway) throw new StoreUnavailableError('no replica has confirmed it', 'unknown')
+        return isEndedByThis
+      },
+    }
+    const { ada } = await aVisit(
+      t,
+      { store: failing },
+      {
+        '/loaded': async ctx => {
+          const session = await ctx.session()
+          await (path === '/destroy' ? session.destroy() : session.regenerate())
+        },
+      },
+    )
+    const readFirst = () => ada.get('/loaded')
+    const failed = [await ada.get('/destroy'), await readFirst(), await readFirst()]
+    assert.deepEqual(
+      failed.map(({ status }) => status),
+      [503, 503, 503],
+    )
+    isAway = false
+    assert.equal((await readFirst()).status, 200)
+  })
+}
 
 onEachStore('a change after destroy() in the same request is refused', async (t, watched) => {
   const { ada } = await aVisit(t, watched, {
