@@ -48,6 +48,9 @@ export async function anApp(
   return { app, sessions, ...(await listening(t, app)) }
 }
 
+/** Visitors who come at once. Of more than wait to be accepted, the system resets some on a busy machine; by default 511 may wait. */
+const CROWD = 2048
+
 /** Any app, listening until the test ends. */
 export async function listening(
   t: TestContext,
@@ -58,7 +61,11 @@ export async function listening(
     errors.push(error)
     noteTold(error)
   })
-  const server = createServer(unhurried, app.callback()).listen(0, '127.0.0.1')
+  const server = createServer(unhurried, app.callback()).listen({
+    port: 0,
+    host: '127.0.0.1',
+    backlog: CROWD,
+  })
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   const visitors: Visitor[] = []
