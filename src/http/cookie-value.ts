@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { publish } from '../events.ts'
 import { idOf, type Secret, secretFrom } from '../ids.ts'
+import { ownText } from '../language/paths.ts'
 import type { Derive, Presented, Verified } from '../session/carrier.ts'
 import type { TokenKey } from '../session/tokens.ts'
 import type { Keys } from './keys.ts'
@@ -20,7 +21,8 @@ export function presentedIn(cookie: string | undefined, key: string, keys: Keys)
   if (!cookie?.includes(key)) return undefined
   let found: Verified | undefined
   for (const value of new Set(valuesOf(key, cookie))) {
-    const one = keys.recentlyVerified?.get(value) ?? verified(copied(value), key, keys)
+    // What is remembered of it must not keep the whole header in memory.
+    const one = keys.recentlyVerified?.get(value) ?? verified(ownText(value), key, keys)
     if (!one) continue
     if (found && found.secret !== one.secret) {
       publish({ type: 'ambiguous cookie' })
@@ -77,11 +79,6 @@ export function cookieValue(
   if (tokens !== undefined) parts.push(`t-${tokens}`)
   const payload = parts.join('.')
   return `${payload}.${keys.sign(signed(key, payload))}`
-}
-
-/** Copied, because a substring keeps the whole header in memory. */
-function copied(text: string): string {
-  return Buffer.from(text).toString()
 }
 
 /** The name is signed too, so that a cookie is not valid under another name. */

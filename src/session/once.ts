@@ -51,7 +51,7 @@ async function producedOnce(visit: Visit, args: readonly unknown[]): Promise<unk
     if (visit.isPictured) await visit.load(true).catch(() => {})
     return copied(result.value)
   } while (performance.now() < until)
-  throw tooLong(asked.path)
+  throw tooLong(asked.path, 'none')
 }
 
 function askedOf([path, produce, options]: readonly unknown[]): Asked {
@@ -90,8 +90,8 @@ function isGood({ unless }: Asked, value: unknown): boolean {
   return value !== undefined && Boolean(unless(copied(value)))
 }
 
-function tooLong(path: Path): StoreUnavailableError {
-  return new StoreUnavailableError(`Another request is still producing ${quote(path)}`, 'none')
+function tooLong(path: Path, outcome: StoreUnavailableError['outcome']): StoreUnavailableError {
+  return new StoreUnavailableError(`${quote(path)} is still being produced`, outcome)
 }
 
 /** Waits for the promise until then; `'unknown'` if it takes longer. */
@@ -180,7 +180,7 @@ class Run {
 
   async #pause(ms: number): Promise<void> {
     const patience = this.#until - performance.now()
-    if (patience <= 0) throw this.#tooLong()
+    if (patience <= 0) throw this.#tooLong('none')
     await pauseFor(Math.min(ms, patience))
   }
 
@@ -208,7 +208,8 @@ class Run {
       this.#until,
       produced.then(value => ({ value })),
     )
-    if (result === 'unknown') throw this.#tooLong()
+    // What is produced now may be stored later.
+    if (result === 'unknown') throw this.#tooLong('unknown')
     return result.value
   }
 
@@ -246,8 +247,8 @@ class Run {
     await this.#visit.change({ guards: [this.#isHeldBy(lease)], operations }, []).catch(() => {})
   }
 
-  #tooLong(): StoreUnavailableError {
+  #tooLong(outcome: StoreUnavailableError['outcome']): StoreUnavailableError {
     this.#isTooLong = true
-    return tooLong(this.#asked.path)
+    return tooLong(this.#asked.path, outcome)
   }
 }

@@ -196,22 +196,27 @@ test('a late result is stored if nobody else has taken the lease', async () => {
   assert.equal(await request().get('order'), 'late')
 })
 
-test('who waits too long is told that nothing was written, whoever runs', async () => {
-  const { request } = await seenFrom(2)
+test('who waits too long is told that nothing was written, but who produces is not: the value is stored later', async () => {
+  const { request, sessions } = await seenFrom(2)
   const begun = gate()
-  const never = new Promise<string>(() => {})
-  const tooLong = { name: 'StoreUnavailableError', outcome: 'none', status: 503 }
-  const produce = () => {
+  const held = gate()
+  const produce = async () => {
     begun.open()
-    return never
+    await held.opened
+    return 'tea'
   }
+  const tooLong = { name: 'StoreUnavailableError', status: 503 }
   const first = request(0).once('order', produce, { lease: '1m', wait: 300 })
   await begun.opened
   const others = [
     request(0).once('order', produce, { wait: 20 }),
     request(1).once('order', produce, { wait: 100 }),
   ]
-  for (const call of [...others, first]) await assert.rejects(call, tooLong)
+  for (const call of others) await assert.rejects(call, { ...tooLong, outcome: 'none' })
+  await assert.rejects(first, { ...tooLong, outcome: 'unknown' })
+  held.open()
+  assert.equal(await request(1).once('order', () => 'coffee'), 'tea')
+  await sessions[0]?.close()
 })
 
 test('when the session ends meanwhile, all are told', async () => {

@@ -58,10 +58,11 @@ export class Sending {
 export function mongoError(error: unknown, outcome: 'none' | 'unknown'): SessionError {
   if (error instanceof SessionError) return error
   const { name, code, message } = error as { name?: string; code?: unknown; message?: string }
-  if (typeof code === 'number' && tooLarge.has(code)) {
-    return new SessionTooLargeError('The session would become larger than MongoDB stores', { cause: error })
-  }
-  if (name === 'RangeError' || (name === 'MongoInvalidArgumentError' && message?.includes('larger than'))) {
+  const isTooLarge =
+    (typeof code === 'number' && tooLarge.has(code)) ||
+    name === 'RangeError' ||
+    (name === 'MongoInvalidArgumentError' && message?.includes('larger than'))
+  if (isTooLarge) {
     return new SessionTooLargeError('The session would become larger than MongoDB stores', { cause: error })
   }
   const isRefusal = name === 'MongoServerError' || name === 'MongoBulkWriteError'
