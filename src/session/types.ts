@@ -241,7 +241,8 @@ export interface Once<Data> {
    *
    * @throws {FieldError} when `produce` returns `undefined` or a value that a session cannot hold.
    * @throws {SessionEndedError} when the session ends meanwhile.
-   * @throws {StoreUnavailableError} with the outcome `'none'` when `wait` has passed.
+   * @throws {StoreUnavailableError} when `wait` has passed: with the outcome `'unknown'` where this request runs `produce`, since its
+   * value may be stored later; otherwise `'none'`.
    * @throws {LeaseLostError} when the lease ended and another request took it before the result came.
    */
   once<const P extends PathLike>(
