@@ -197,7 +197,7 @@ export class SessionFile {
     if (!this.#isRemoved) {
       // A look costs as much as a tenth of a change, and the next, before anything is acknowledged, tells all the same.
       if (outcome === 'none' && performance.now() - this.#seenAt < RECENTLY) return
-      const found = statSync(this.path, { throwIfNoEntry: false })
+      const found = statsOf(this.path, outcome)
       this.#seenAt = performance.now()
       if (found?.ino === this.#identity.ino && found.dev === this.#identity.dev) return
       this.#isRemoved = true
@@ -209,6 +209,15 @@ export class SessionFile {
   #assertOpen(): void {
     if (this.#closing) throw new StoreUnavailableError('The session store has been closed', 'none')
     if (this.#isRemoved) this.#assertThere('none')
+  }
+}
+
+/** `undefined` if there is no file. */
+function statsOf(path: string, outcome: 'none' | 'unknown'): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false })
+  } catch (cause) {
+    throw new StoreUnavailableError('The file of the session store could not be checked', outcome, { cause })
   }
 }
 

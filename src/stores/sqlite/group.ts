@@ -81,7 +81,7 @@ export class Group {
     } catch (error) {
       if (isLocked(error)) this.#retryLater(calls, error)
       // One of the calls failed the transaction. The others must not fail with it, so each gets its own.
-      else if (calls.length > 1 && !isUncertain(error)) for (const call of calls) this.#write([call])
+      else if (calls.length > 1 && isUndone(error)) for (const call of calls) this.#write([call])
       else for (const { reject } of calls) reject(error)
       return
     }
@@ -110,9 +110,9 @@ export function aPause(): number {
   return 1 + 2 * Math.random()
 }
 
-/** Whether the outcome is unknown: then nothing is tried again, since it might be applied twice. */
-function isUncertain(error: unknown): boolean {
-  return error instanceof StoreUnavailableError && error.outcome === 'unknown'
+/** Whether the error says that nothing was committed. Otherwise nothing is tried again, since it might be applied twice. */
+function isUndone(error: unknown): boolean {
+  return error instanceof StoreUnavailableError && error.outcome === 'none'
 }
 
 /** What the store itself decides to refuse, it refuses before it writes anything. */

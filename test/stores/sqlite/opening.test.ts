@@ -112,6 +112,29 @@ test('a link that leads to another file by now is noticed before a change is ack
   await assert.rejects(store.update(id, aChange(inc('n'))), /current has been removed or replaced/)
 })
 
+test('a file whose place cannot be checked after the commit has each change once, and its outcome is unknown', async t => {
+  const path = aPath(t)
+  const folder = join(dirname(path), 'folder')
+  mkdirSync(folder)
+  const store = aStore(t, join(folder, 'sessions.sqlite'))
+  // Time stands still, so that the look before the commit is still valid.
+  const now = performance.now()
+  const clock = t.mock.method(performance, 'now', () => now)
+  const { id } = await aSession(store, { n: 0 })
+  renameSync(folder, `${folder}-old`)
+  symlinkSync('folder', folder)
+  const outcomes = await Promise.allSettled([1, 2, 3].map(() => store.update(id, aChange(inc('n')))))
+  rmSync(folder)
+  renameSync(`${folder}-old`, folder)
+  clock.mock.restore()
+  for (const outcome of outcomes) {
+    const error = outcome.status === 'rejected' ? outcome.reason : undefined
+    assert.ok(error instanceof StoreUnavailableError && error.outcome === 'unknown', String(error))
+    assert.equal((error.cause as NodeJS.ErrnoException).code, 'ELOOP')
+  }
+  assert.equal((await fieldsOf(store, id)).n, 3)
+})
+
 test('worker threads use a file as processes do, and one that is ended at any moment stops nobody', async t => {
   const path = aPath(t)
   const store = aStore(t, path)
