@@ -1,4 +1,5 @@
 import { types } from 'node:util'
+import { SessionTooLargeError } from '../errors.ts'
 import type { Change, Guard, Operation } from '../language/change.ts'
 import { excerpt } from '../language/excerpt.ts'
 import { holds } from '../language/guard.ts'
@@ -33,9 +34,23 @@ export function assertEncodable(given: Given): void {
   if (fault) throw fault
 }
 
-/** Fields as BSON, so that what comes back is what MongoDB would give, types included. */
+/** The size of the buffer that `bson` encodes in. Beyond it, strings and numbers are cut off in silence, and the rest is a `RangeError`. */
+const MAX_BYTES = 17 * 1024 * 1024
+
+/** Fields as BSON, so that what comes back is what MongoDB would give, types included. Throws `SessionTooLargeError` beyond 17 MiB. */
 export function encode(fields: Fields): Uint8Array {
-  return bson().serialize(fields)
+  const bytes = encodedWhole(fields)
+  if (bytes.length > MAX_BYTES) throw new SessionTooLargeError()
+  return bytes
+}
+
+function encodedWhole(fields: Fields): Uint8Array {
+  try {
+    return bson().serialize(fields)
+  } catch (error) {
+    if (isNamed(error, /^RangeError$/)) throw new SessionTooLargeError(undefined, { cause: error })
+    throw error
+  }
 }
 
 /** As MongoDB's driver reads: integers and doubles are numbers, 64-bit integers too where a number can hold them. */
@@ -57,10 +72,14 @@ export function sound<T>(look: () => T): T | undefined {
   try {
     return look()
   } catch (error) {
-    // Not by `instanceof`: `bson` may be of another realm (a vm context, a test runner).
-    if (types.isNativeError(error) && /^(?:RangeError$|SyntaxError$|BSON)/.test(error.name)) return undefined
+    if (isNamed(error, /^(?:RangeError$|SyntaxError$|BSON)/)) return undefined
     throw error
   }
+}
+
+/** Not by `instanceof`: `bson` may be of another realm (a vm context, a test runner). */
+function isNamed(error: unknown, names: RegExp): boolean {
+  return types.isNativeError(error) && names.test(error.name)
 }
 
 /** The stored fields at these paths. Only the top-level fields that contain them are decoded. */

@@ -28,6 +28,19 @@ export function size(test: Test, { calculateObjectSize: sizeOf }: BSON): void {
     assert.deepEqual(await store.load(record.id), record)
   })
 
+  test('a change of more bytes than can be encoded is refused as too large, and writes nothing', async store => {
+    const record = await aSession(store, { n: 1, list: ['x'] })
+    // The last one does not fit, and nothing follows it; or much does.
+    for (const count of [17, 20]) {
+      const megabytes = Array.from({ length: count }, () => 'x'.repeat(2 ** 20))
+      for (const operation of [push('list', ...megabytes), set('big', megabytes)]) {
+        const change = { ...aChange(set('n', 2), operation), maxSize: 15 * 2 ** 20 }
+        await assert.rejects(store.update(record.id, change), SessionTooLargeError)
+      }
+    }
+    assert.deepEqual(await store.load(record.id), record)
+  })
+
   test('a session may become as large as it may be, to the byte', async store => {
     const before = { text: 'x' }
     const after = { text: 'x', more: 'y'.repeat(500) }
