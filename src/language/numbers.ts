@@ -25,8 +25,6 @@ type Numeric =
   | { readonly kind: 'int64'; readonly value: bigint }
   | { readonly kind: 'decimal'; readonly value: Decimal; readonly instance: Decimal128 }
 
-const MIN_INT64 = -(2n ** 63n)
-const MAX_INT64 = 2n ** 63n - 1n
 const numericTypes = new Set(['Int32', 'Double', 'Long', 'Decimal128'])
 
 export function isNumber(value: unknown): boolean {
@@ -168,7 +166,7 @@ function fromInt32s(result: number): number | bigint {
 }
 
 function fromInt64(result: bigint): bigint | undefined {
-  return result >= MIN_INT64 && result <= MAX_INT64 ? result : undefined
+  return result === BigInt.asIntN(64, result) ? result : undefined
 }
 
 function isInt32(n: number): boolean {

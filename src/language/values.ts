@@ -7,8 +7,6 @@ export type Fields = Record<string, unknown>
 
 /** MongoDB's limit is 100. Values are checked by recursion, so a circular value ends here too. */
 const MAX_NESTING = 64
-const MIN_INT64 = -(2n ** 63n)
-const MAX_INT64 = 2n ** 63n - 1n
 
 /** BSON's types that a session can hold. Bytes come back as `Binary`; a UUID is a `Binary` too. */
 const bsonTypes = new Set(['ObjectId', 'Long', 'Decimal128', 'Binary'])
@@ -50,7 +48,7 @@ export function literal(value: unknown, path: string, nesting = 0): unknown {
       if (!Number.isFinite(value)) throw refused(`the number ${value}`, path)
       return value
     case 'bigint':
-      if (value < MIN_INT64 || value > MAX_INT64) throw refused('a bigint beyond 64 bits', path)
+      if (value !== BigInt.asIntN(64, value)) throw refused('an integer beyond int64', path)
       return value
     case 'object':
       return value === null ? null : literalObject(value, path, nesting)
@@ -68,7 +66,10 @@ function literalObject(value: object, path: string, nesting: number): unknown {
     return Array.from(value, (item, index) => literal(item, `${path}.${index}`, nesting + 1))
   }
   if (isBSON(value)) {
-    if (!bsonTypes.has(value._bsontype)) throw refused(`BSON's ${value._bsontype}`, path)
+    const { _bsontype } = value
+    if (!bsonTypes.has(_bsontype)) throw refused(`BSON's ${_bsontype}`, path)
+    // An unsigned one may be too large.
+    if (_bsontype === 'Long') literal((value as BSONParts).toBigInt(), path)
     return ownCopy(value)
   }
   if (isPlain(value)) return literalFields(value, path, nesting)
@@ -139,6 +140,7 @@ interface BSONParts extends BSONInstance {
   readonly low: number
   readonly high: number
   readonly unsigned: boolean
+  toBigInt(): bigint
 }
 
 function ownCopyOfBSON(value: BSONInstance): BSONInstance {

@@ -7,6 +7,7 @@ import {
   Code,
   DBRef,
   Decimal128,
+  deserialize,
   Long,
   MaxKey,
   ObjectId,
@@ -120,6 +121,27 @@ test('BSON’s own types are taken as copies of their class, the odd ones and im
   }
   for (const value of [new MaxKey(), Timestamp.fromNumber(1), { _bsontype: 'ObjectId', id: 'x' }]) {
     assert.throws(() => literal(value, 'v'), FieldError)
+  }
+})
+
+test('an integer that BSON’s 64 bits with a sign cannot hold is refused, whatever holds it', () => {
+  for (const value of [
+    2n ** 63n - 1n,
+    -(2n ** 63n),
+    Long.MAX_VALUE,
+    Long.MIN_VALUE,
+    Long.MAX_VALUE.toUnsigned(),
+  ]) {
+    const { kept } = deserialize(serialize({ kept: literal(value, 'v') }), { useBigInt64: true })
+    assert.equal(kept, BigInt(String(value)))
+  }
+  for (const value of [
+    2n ** 63n,
+    -(2n ** 63n) - 1n,
+    Long.fromBigInt(2n ** 63n, true),
+    Long.MAX_UNSIGNED_VALUE,
+  ]) {
+    assert.throws(() => literal([value], 'v'), { name: 'FieldError', path: 'v.0', message: /beyond int64/ })
   }
 })
 

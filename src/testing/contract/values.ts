@@ -40,6 +40,8 @@ function tableOf({
     ['the least bigint of 64 bits', -(2n ** 63n), Long.MIN_VALUE],
     ['a Long that a number holds', Long.fromNumber(7), 7],
     ['a Long that no number holds', Long.MAX_VALUE],
+    ['an unsigned Long that a number holds', Long.fromNumber(7, true), 7],
+    ['an unsigned Long that no number holds', Long.MAX_VALUE.toUnsigned(), Long.MAX_VALUE],
     ['a Decimal128', Decimal128.fromString('0.10')],
     ['a Decimal128 of all its digits', Decimal128.fromString('-1234567890.123456789012345678901234E-100')],
     ['an empty string', ''],
