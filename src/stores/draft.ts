@@ -52,6 +52,8 @@ export interface Swap {
   readonly unset: readonly string[]
   /** By how many bytes of BSON the session grows; negative if it shrinks. */
   readonly growth: number
+  /** The session's size after the swap, if the size at `rev` is known exactly. */
+  readonly exactSize?: number
 }
 
 export interface Life {
@@ -134,7 +136,7 @@ export class Draft {
   /** The swap for all changes so far; `undefined` if none was applied. */
   swap(): Swap | undefined {
     if (this.#steps === 0) return undefined
-    const { rev, expires, maxAge, fields: seen } = this.#base
+    const { rev, size, isSizeBound, expires, maxAge, fields: seen } = this.#base
     const set = new Map<string, FieldBytes>()
     const unset: string[] = []
     let growth = 0
@@ -156,6 +158,7 @@ export class Draft {
       set,
       unset,
       growth,
+      ...(!isSizeBound && { exactSize: size + growth }),
     }
   }
 

@@ -187,7 +187,7 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
     const { user } = await this.#known()
     const statement = swapping(this.#names, id, swap, this.#prefixes, userKeyAfter(swap, user))
     const [row] = await this.#run(statement, 'unknown')
-    return row ? swappedIn(row) : { isMoved: true }
+    return row ? swappedIn(row, swap) : { isMoved: true }
   }
 
   now(): number {

@@ -109,7 +109,7 @@ function lifeAssignments(change: Change, parameters: Parameters): string[] {
 export function swapping(
   names: Names,
   id: SessionId,
-  { rev, steps, life, seen, set, unset, growth }: Swap,
+  { rev, steps, life, seen, set, unset, growth, exactSize }: Swap,
   prefixes: readonly string[],
   userKey: string | undefined,
 ): Statement {
@@ -130,7 +130,10 @@ export function swapping(
   const others = edited('s.large', noLonger, lengths, parameters)
   const assignments = [
     `rev = s.rev + ${parameters.integer(steps)}`,
-    `size = s.size + ${parameters.integer(growth)}`,
+    exactSize === undefined
+      ? `size = s.size + ${parameters.integer(growth)}`
+      : // Simple changes add more than they have to: here the bound becomes exact again.
+        `size = ${parameters.integer(exactSize)}`,
     ...(fields === 's.small' ? [] : [`small = ${fields}`]),
     ...(others === 's.large' ? [] : [`large = ${others}`]),
   ]
@@ -147,11 +150,11 @@ export function swapping(
   return { sql: withFields(names, update, columns, { large, noLonger }, parameters), parameters }
 }
 
-export function swappedIn([rev, size, expires, maxAge]: Row): Swapped {
+export function swappedIn([rev, size, expires, maxAge]: Row, { exactSize }: Swap): Swapped {
   return {
     rev: Number(rev),
     size: Number(size),
-    isSizeBound: true,
+    isSizeBound: exactSize === undefined,
     expires: Number(expires),
     maxAge: Number(maxAge),
   }

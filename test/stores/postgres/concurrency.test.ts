@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { calculateObjectSize } from 'bson'
+import { SessionTooLargeError } from '../../../src/errors.ts'
 import type { Outcome } from '../../../src/store/store.ts'
 import {
   aChange,
@@ -105,6 +107,23 @@ test('of many processes that spend no one overdraws', { skip }, async t => {
   const { outcomes, record } = await raced(t, { credits: 100 }, (store, id) => store.update(id, spend))
   assert.equal(applied(outcomes), 100)
   assert.deepEqual(record.fields, { credits: 0, spent: 100 })
+})
+
+test('many processes that fill a session at once, and overwrite what is in it, fill it no further than allowed', {
+  skip,
+}, async t => {
+  const maxSize = 20_000
+  const { outcomes, record } = await raced(t, { list: [] }, (store, id, index) => {
+    const value = 'x'.repeat(200)
+    const change = [push('list', value), set(`k${index % 5}`, value.repeat(1 + (index % 10)))][index % 2]
+    return store.update(id, { ...aChange(change as ReturnType<typeof set>), maxSize }).catch(error => {
+      assert.ok(error instanceof SessionTooLargeError, String(error))
+      return 'refused'
+    })
+  })
+  const size = calculateObjectSize(record.fields)
+  assert.ok(applied(outcomes) < MANY && size > maxSize / 2 && size <= maxSize, String(size))
+  assert.equal(record.rev, applied(outcomes) + 1)
 })
 
 test('lists, counters, large fields and small ones are changed at once, and all is there', {

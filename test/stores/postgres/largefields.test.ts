@@ -1,9 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Binary, ObjectId, serialize } from 'bson'
+import { Binary, calculateObjectSize, ObjectId, serialize } from 'bson'
+import { SessionTooLargeError } from '../../../src/errors.ts'
 import type { Excerpt } from '../../../src/store/store.ts'
-import { aChange, aSession, fieldsOf, set } from '../../contract/records.ts'
-import { aPgPool, aPostgresSql, aStore, aTable, withoutPostgreSQL } from '../../support/postgres/database.ts'
+import { aChange, aSession, fieldsOf, inc, set } from '../../contract/records.ts'
+import {
+  aPgPool,
+  aPostgresSql,
+  aStore,
+  aTable,
+  watchedPool,
+  withoutPostgreSQL,
+} from '../../support/postgres/database.ts'
 
 const skip = withoutPostgreSQL
 const many = Array.from({ length: 500 }, (_, index) => index)
@@ -62,4 +70,31 @@ test('a large field that JSON has can be read in the database', { skip }, async 
     { name: 'cart', value: { lines: many } },
     { name: 'note', value: `"名"${'x'.repeat(2000)}` },
   ])
+})
+
+test('a session whose fields are overwritten again and again still takes one statement for most changes', {
+  skip,
+}, async t => {
+  let sent = 0
+  const pool = watchedPool(await aPgPool(t), () => sent++)
+  const store = await aStore(t, { pool })
+  const maxSize = 20_000
+  const { id } = await aSession(store, { n: 0, text: 'x'.repeat(10_000) })
+  const statements: number[] = []
+  for (let round = 0; round < 60; round++) {
+    sent = 0
+    await store.update(id, { ...aChange(inc('n'), set('last', String(round).padStart(2000))), maxSize })
+    statements.push(sent)
+  }
+  const costly = statements.flatMap((count, index) => (count > 1 ? [index] : []))
+  assert.ok(costly.length > 0, 'the bound of the size was never too large')
+  for (const index of costly.slice(0, -1)) assert.equal(statements[index + 1], 1, statements.join(' '))
+
+  const fields = await fieldsOf(store, id)
+  const room = maxSize - calculateObjectSize({ ...fields, rest: '' })
+  const rest = (bytes: number) => ({ ...aChange(set('rest', 'x'.repeat(bytes))), maxSize })
+  await assert.rejects(store.update(id, rest(room + 1)), SessionTooLargeError)
+  assert.deepEqual(await fieldsOf(store, id), fields)
+  await store.update(id, rest(room))
+  assert.equal(calculateObjectSize(await fieldsOf(store, id)), maxSize)
 })

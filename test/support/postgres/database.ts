@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { after } from 'node:test'
-import { Client, Pool, type PoolConfig, type QueryResult } from 'pg'
+import { Client, Pool, type PoolClient, type PoolConfig, type QueryConfig, type QueryResult } from 'pg'
 import postgres, { type Sql, type Options as SqlOptions } from 'postgres'
 import { type PostgreSQLStoreOptions, postgresStore } from '../../../src/stores/postgres/store.ts'
 import { type Pooler, startPgBouncer } from './pgbouncer.ts'
@@ -71,6 +71,28 @@ export async function aPgPool(t: Ending, options: PoolConfig = {}, uri?: string)
   pool.on('error', () => {})
   t.after(() => pool.end())
   return pool
+}
+
+/** The pool, each statement of which is shown to `see` before it is sent. */
+export function watchedPool(
+  pool: Pool,
+  see: (statement: QueryConfig, client: PoolClient) => unknown,
+): PostgreSQLStoreOptions['pool'] {
+  return {
+    totalCount: pool.totalCount,
+    listenerCount: event => pool.listenerCount(event),
+    connect: async () => {
+      const client = await pool.connect()
+      return {
+        on: () => {},
+        query: async statement => {
+          if (typeof statement === 'object') await see(statement as QueryConfig, client)
+          return client.query(statement as QueryConfig)
+        },
+        release: isBroken => client.release(isBroken),
+      }
+    },
+  }
 }
 
 /** What the package postgres gives, closed when the test ends. */
