@@ -116,7 +116,10 @@ export function insert(
   return { sql: withFields(names, statement, ['s.rev::text'], { large }, parameters), parameters }
 }
 
-/** Has a row if this has ended the session. */
+/**
+ * Has a row if this has ended the session. It tells whether all large fields are gone: where the statement has waited for a change, it
+ * does not see those that the change has added.
+ */
 export function end(
   names: Names,
   id: SessionId,
@@ -128,12 +131,22 @@ export function end(
   const key = parameters.text(id)
   const time = parameters.time(until)
   const atRev = rev === undefined ? '' : ` AND s.rev = ${parameters.integer(rev)}`
+  const isSeen = `(s.rev = (SELECT o.rev FROM ${names.sessions} AS o WHERE o.id = ${key}))::text`
   const update =
     `UPDATE ${names.sessions} AS s SET ended = ${parameters.time(ended)}, next = ${parameters.text(next ?? null)}, ` +
     `expires = ${time}, sweep_at = ${time}, absolute = NULL, user_key = left(s.user_key, 9), size = 5, small = '{}', ` +
-    `large = '{}' WHERE s.id = ${key} AND ${LIVES}${atRev} RETURNING s.id`
+    `large = '{}' WHERE s.id = ${key} AND ${LIVES}${atRev} RETURNING s.id, ${isSeen} AS seen`
   const sql =
     `WITH changed AS (${update}), removed AS (DELETE FROM ${names.fields} AS f USING changed AS c WHERE f.id = c.id) ` +
-    'SELECT id FROM changed'
+    'SELECT seen FROM changed'
+  return { sql, parameters }
+}
+
+/** Removes the large fields that are left of a session that has ended. */
+export function removeRest(names: Names, id: SessionId): Statement {
+  const parameters = new Parameters()
+  const sql =
+    `DELETE FROM ${names.fields} AS f USING ${names.sessions} AS s ` +
+    `WHERE s.id = ${parameters.text(id)} AND s.ended IS NOT NULL AND f.id = s.id`
   return { sql, parameters }
 }

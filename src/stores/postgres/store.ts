@@ -28,7 +28,7 @@ import { noneOfDamaged, noneOfData } from './errors.ts'
 import { findSessions } from './finding.ts'
 import { type Names, namesOf, type TableOptions } from './names.ts'
 import { loadOne, readOne } from './reading.ts'
-import { end, insert, loadedIn, loadMany, readIn, readMany, tombstoneIn } from './records.ts'
+import { end, insert, loadedIn, loadMany, readIn, readMany, removeRest, tombstoneIn } from './records.ts'
 import { look, seenIn, topOf } from './seen.ts'
 import { fieldsIn } from './select.ts'
 import { assertUsable, inspected, type Server, serverOf } from './server.ts'
@@ -195,8 +195,10 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
   }
 
   async end(id: SessionId, tombstone: Tombstone, until: Date, rev?: number): Promise<boolean> {
-    const rows = await this.#run(end(this.#names, id, tombstone, until, rev), 'unknown')
-    return rows.length === 1
+    const [row] = await this.#run(end(this.#names, id, tombstone, until, rev), 'unknown')
+    // The session has ended even if this fails: the sweep then removes the rest with the tombstone.
+    if (row?.[0] === 'false') await this.#run(removeRest(this.#names, id), 'none').catch(() => {})
+    return row !== undefined
   }
 
   async delete(id: SessionId): Promise<void> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { calculateObjectSize } from 'bson'
 import { SessionTooLargeError } from '../../../src/errors.ts'
 import type { Outcome } from '../../../src/store/store.ts'
@@ -8,6 +9,7 @@ import {
   aSession,
   fieldsOf,
   guarded,
+  inAnHour,
   inc,
   push,
   recordOf,
@@ -21,6 +23,7 @@ import {
   aStore,
   aTable,
   type PostgreSQLStore,
+  query,
   withoutPostgreSQL,
 } from '../../support/postgres/database.ts'
 
@@ -186,3 +189,36 @@ test('a change on a server whose transactions are stricter is tried again, and m
   const { n, list } = await fieldsOf(store, id)
   assert.deepEqual([n, (list as number[]).length], [30, 30])
 })
+
+for (const how of ['end', 'delete'] as const) {
+  test(`a session that ends while another process adds a large field leaves none behind: ${how}`, {
+    skip,
+  }, async t => {
+    const table = aTable()
+    const pool = await aPgPool(t)
+    const [store, other] = [await aStore(t, { table, pool }), await aStore(t, { table })]
+    const { id } = await aSession(store, { text: 'x'.repeat(3000) })
+    const client = await pool.connect()
+    let ending: Promise<unknown>
+    try {
+      // The change has the session's row, and waits for another one that adds the same field, and then does not.
+      await client.query(`BEGIN; INSERT INTO ${table}_fields VALUES ('${id}', 'more', 'x')`)
+      const changing = other.update(id, aChange(set('more', 'x'.repeat(3000))))
+      await waiting(table, 1)
+      ending = how === 'end' ? store.end(id, { ended: new Date() }, inAnHour()) : store.delete(id)
+      await waiting(table, 2)
+      await client.query('ROLLBACK')
+      await Promise.all([changing, ending])
+    } finally {
+      client.release()
+    }
+    assert.equal(await ending, how === 'end' ? true : undefined)
+    assert.deepEqual(await query(`SELECT name FROM ${table}_fields`), [])
+  })
+}
+
+/** So many statements on the table wait for a lock. */
+async function waiting(table: string, count: number): Promise<void> {
+  const sql = `SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%${table}%'`
+  while ((await query(sql)).length < count) await delay(10)
+}
