@@ -1,20 +1,24 @@
+import type { SessionId } from '../../ids.ts'
 import type { Guard } from '../../language/change.ts'
 import { holds } from '../../language/guard.ts'
 import type { Path } from '../../language/paths.ts'
+import type { Loaded } from '../../store/joining.ts'
 import { isEnded, type SessionRecord } from '../../store/record.ts'
-import { sound } from '../bson.ts'
 import type { Connection } from './connection.ts'
+import type { Row } from './driver.ts'
 import { noneOfData } from './errors.ts'
 import type { Names } from './names.ts'
 import { loadOne } from './reading.ts'
-import { RECORD, recordIn } from './records.ts'
-import { fieldColumns } from './select.ts'
+import { loadedIn, loadMany, recordColumns } from './records.ts'
 import { Parameters } from './statement.ts'
 import { LIVES } from './update.ts'
 import { prefixOf, userKeys } from './users.ts'
 
-/** So many sessions are asked for at once. */
+/** So many sessions are loaded at once. */
 const PAGE = 100
+
+/** So many ids are remembered at once, in a few megabytes. */
+const MAX_IDS = 50_000
 
 /** The sessions that hold the value at the path; through the index if it is by that path, and else by looking at all. */
 export async function* findSessions(
@@ -25,29 +29,54 @@ export async function* findSessions(
   isIndexed: boolean,
 ): AsyncGenerator<SessionRecord> {
   const guards: Guard[] = [{ path, comparator: '=', arg: value }]
-  const after = (last: string, columnsOf: (parameters: Parameters) => string[]) => {
-    const parameters = new Parameters()
-    const columns = ['s.id', ...columnsOf(parameters)]
+  const matching = (found: readonly Loaded[]) =>
+    found.filter(one => one !== undefined && !isEnded(one) && holds(guards, one.fields)) as SessionRecord[]
+  const idsAfter = (last: string, limit: number, parameters: Parameters) => {
     const candidates = isIndexed ? ` AND (${candidate(path, value, parameters)})` : ''
     // The index finds them all at once; by the primary key the server would look at every session.
-    const sql =
+    return (
       `WITH c AS ${isIndexed ? '' : 'NOT '}MATERIALIZED (SELECT s.id FROM ${names.sessions} AS s WHERE ${LIVES}${candidates}) ` +
-      `SELECT ${columns.join(', ')} FROM c JOIN ${names.sessions} AS s ON s.id = c.id ` +
-      `WHERE c.id > ${parameters.text(last)} COLLATE "C" AND ${LIVES} ORDER BY c.id LIMIT ${PAGE}`
-    return connection.query(sql, parameters.values, 'none')
+      `SELECT c.id FROM c WHERE c.id > ${parameters.text(last)} COLLATE "C" ORDER BY c.id LIMIT ${limit}`
+    )
   }
-  const recordColumns = (parameters: Parameters) => [...RECORD, ...fieldColumns(names, 'all', parameters)]
   for (let last = ''; ; ) {
-    // Of a page that the server cannot read, each session is loaded alone.
-    const rows = (await after(last, recordColumns).catch(noneOfData)) ?? (await after(last, () => []))
-    for (const row of rows) {
-      last = row[0] as string
-      const found =
-        row.length > 1 ? sound(() => recordIn(last, row, 1)) : await loadOne(connection, names, last)
-      if (found && !isEnded(found) && holds(guards, found.fields)) yield found
+    const page = new Parameters()
+    const columns = recordColumns(names, page)
+    const sql =
+      `SELECT ${columns.join(', ')} FROM (${idsAfter(last, PAGE, page)}) AS c ` +
+      `JOIN ${names.sessions} AS s ON s.id = c.id ORDER BY c.id`
+    // No rows at all if the server cannot read one of the sessions.
+    const rows = await connection.query(sql, page.values, 'none').catch(noneOfData)
+    if (rows) {
+      yield* matching(recordsIn(rows))
+      // Most users have fewer sessions than a page holds: one statement finds them.
+      if (rows.length < PAGE) return
+      last = rows.at(-1)?.[0] as string
     }
-    if (rows.length < PAGE) return
+    // Each statement that looks for candidates visits all of them. So one looks for all others, and pages are loaded by their ids.
+    const rest = new Parameters()
+    const found = await connection.query(idsAfter(last, MAX_IDS, rest), rest.values, 'none')
+    const ids = found.map(([id]) => id as string)
+    for (let start = 0; start < ids.length; start += PAGE) {
+      yield* matching(await loadAll(connection, names, ids.slice(start, start + PAGE)))
+    }
+    if (ids.length < MAX_IDS) return
+    last = ids.at(-1) as string
   }
+}
+
+/** Of a page that the server cannot read, each session is loaded alone. */
+async function loadAll(connection: Connection, names: Names, ids: readonly SessionId[]): Promise<Loaded[]> {
+  const { sql, parameters } = loadMany(names, ids)
+  const rows = await connection.query(sql, parameters.values, 'none').catch(noneOfData)
+  if (rows) return recordsIn(rows)
+  const found: Loaded[] = []
+  for (const id of ids) found.push(await loadOne(connection, names, id))
+  return found
+}
+
+function recordsIn(rows: readonly Row[]): Loaded[] {
+  return rows.map(([id, ...row]) => loadedIn(id as string, row))
 }
 
 /** Those with one of the keys, and those whose key is unknown, or by another path. */

@@ -13,7 +13,7 @@ import { LIVES, largeOf, lengthsOf, type Statement, smallOf, withFields } from '
 import { cellsOf } from './values.ts'
 
 /** The columns with a whole record, before those of its fields. */
-export const RECORD = [
+const RECORD = [
   ...STATE,
   milliseconds('s.created'),
   milliseconds('s.expires'),
@@ -32,18 +32,21 @@ export function load(names: Names, id: SessionId): Statement {
 export function loadMany(names: Names, ids: readonly SessionId[]): Statement {
   const parameters = new Parameters()
   const key = `ANY(${parameters.texts(ids)})`
-  const columns = ['s.id', ...RECORD, ...fieldColumns(names, 'all', parameters)]
-  return { sql: standing(columns, names, key), parameters }
+  return { sql: standing(recordColumns(names, parameters), names, key), parameters }
+}
+
+/** The columns of `sessions AS s` with the session's id and all of its record. */
+export function recordColumns(names: Names, parameters: Parameters): string[] {
+  return ['s.id', ...RECORD, ...fieldColumns(names, 'all', parameters)]
 }
 
 export function loadedIn(id: SessionId, row: Row | undefined): Loaded {
   if (!row) return undefined
-  return tombstoneIn(row) ?? sound(() => recordIn(id, row, 0))
+  return tombstoneIn(row) ?? sound(() => recordIn(id, row))
 }
 
-/** `at`: where the columns of the record begin. */
-export function recordIn(id: SessionId, row: Row, at: number): SessionRecord {
-  const [rev, , created, expires, absolute = null, maxAge] = row.slice(at, at + RECORD.length)
+function recordIn(id: SessionId, row: Row): SessionRecord {
+  const [rev, , created, expires, absolute = null, maxAge] = row
   return {
     id,
     created: new Date(Number(created)),
@@ -51,7 +54,7 @@ export function recordIn(id: SessionId, row: Row, at: number): SessionRecord {
     ...(absolute !== null && { absolute: new Date(Number(absolute)) }),
     maxAge: Number(maxAge),
     rev: Number(rev),
-    fields: fieldsIn(row, at + RECORD.length, 'all'),
+    fields: fieldsIn(row, RECORD.length, 'all'),
   }
 }
 

@@ -3,7 +3,14 @@ import { type TestContext, test } from 'node:test'
 import type { Store } from '../../../src/store/store.ts'
 import { postgresStore } from '../../../src/stores/postgres/store.ts'
 import { aChange, aSession, inc, push, set, together, unset } from '../../contract/records.ts'
-import { aPgPool, aStore, aTable, query, withoutPostgreSQL } from '../../support/postgres/database.ts'
+import {
+  aPgPool,
+  aStore,
+  aTable,
+  query,
+  watchedPool,
+  withoutPostgreSQL,
+} from '../../support/postgres/database.ts'
 
 const skip = withoutPostgreSQL
 
@@ -122,3 +129,51 @@ test('sessions are indexed while others change them, and all are found', { skip 
   assert.deepEqual(await found(store, 'user', 'ada'), half(1))
   assert.deepEqual(await found(store, 'user', 'eve'), half(0))
 })
+
+/** A node of a plan, as EXPLAIN tells it. */
+interface PlanNode {
+  readonly 'Node Type': string
+  readonly 'Actual Rows': number
+  readonly 'Actual Loops': number
+  readonly 'Rows Removed by Filter'?: number
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** How many rows the server has looked at. */
+function rowsVisited(node: PlanNode): number {
+  const { 'Actual Rows': rows, 'Actual Loops': loops, 'Rows Removed by Filter': removed = 0 } = node
+  const own = node['Node Type'].endsWith('Scan') ? (rows + removed) * loops : 0
+  return (node.Plans ?? []).reduce((sum, inner) => sum + rowsVisited(inner), own)
+}
+
+for (const path of ['user', 'name']) {
+  test(`finding the sessions of a user costs as much for each, however many there are: ${path}`, {
+    skip,
+  }, async t => {
+    const costFor = async (count: number) => {
+      const table = aTable()
+      let visited = 0
+      // A table this small would be read as a whole.
+      const pool = await aPgPool(t, { options: '-c enable_seqscan=off' })
+      const store = postgresStore({
+        table,
+        pool: watchedPool(pool, async ({ name: _, text, ...rest }, client) => {
+          const { rows } = await client.query({ ...rest, text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}` })
+          visited += rowsVisited(JSON.parse(Object(rows[0])[0])[0].Plan)
+        }),
+      })
+      t.after(() => store.close?.())
+      const filling = await aStore(t, { table })
+      await filling.ensureIndex?.('user')
+      const ids = (await together(count, () => aSession(filling, { user: 'ada', name: 'Ada' }))).map(
+        ({ id }) => id,
+      )
+      await query(`ANALYZE ${table}`)
+      assert.deepEqual(await found(store, path, path === 'user' ? 'ada' : 'Ada'), ids.sort())
+      return visited / count
+    }
+    const [few, many] = [await costFor(300), await costFor(1800)]
+    t.diagnostic(`${few} and ${many} rows for each`)
+    assert.ok(many < 1.5 * few, `${few} and ${many} rows for each`)
+  })
+}
