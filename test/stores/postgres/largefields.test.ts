@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import { Binary, calculateObjectSize, ObjectId, serialize } from 'bson'
 import { SessionTooLargeError } from '../../../src/errors.ts'
 import type { Excerpt } from '../../../src/store/store.ts'
+import { postgresStore } from '../../../src/stores/postgres/store.ts'
 import { aChange, aSession, fieldsOf, inc, set } from '../../contract/records.ts'
 import {
   aPgPool,
@@ -97,4 +98,27 @@ test('a session whose fields are overwritten again and again still takes one sta
   assert.deepEqual(await fieldsOf(store, id), fields)
   await store.update(id, rest(room))
   assert.equal(calculateObjectSize(await fieldsOf(store, id)), maxSize)
+})
+
+test('loading large fields costs as much for each, however many there are', { skip }, async t => {
+  const table = aTable()
+  let blocks = 0
+  const pool = watchedPool(await aPgPool(t), async ({ name: _, text, ...rest }, client) => {
+    const { rows } = await client.query({ ...rest, text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}` })
+    const { Plan } = JSON.parse(Object(rows[0])[0])[0]
+    blocks += Plan['Shared Hit Blocks'] + Plan['Shared Read Blocks']
+  })
+  const filling = await aStore(t, { table })
+  const store = postgresStore({ table, pool })
+  t.after(() => store.close?.())
+  const costFor = async (count: number) => {
+    const fields = Array.from({ length: count }, (_, index) => [`field ${index}`, 'x'.repeat(1100)])
+    const { id } = await aSession(filling, Object.fromEntries(fields))
+    blocks = 0
+    assert.equal(Object.keys(await fieldsOf(store, id)).length, count)
+    return blocks / count
+  }
+  const [few, many] = [await costFor(500), await costFor(4000)]
+  t.diagnostic(`${few} and ${many} blocks for each`)
+  assert.ok(many < 2 * few, `${few} and ${many} blocks for each`)
 })
