@@ -44,7 +44,7 @@ interface Trail {
 }
 
 /** Attempts that end alike are one; a history that needs more than this many different ones is given up. */
-const MOST_ATTEMPTS = 6_000_000
+const MOST_ATTEMPTS = 3_000_000
 
 /**
  * Whether the steps, each at one instant between its request and its answer, can be put in an order that explains every
