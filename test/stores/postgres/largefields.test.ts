@@ -10,6 +10,7 @@ import {
   aPostgresSql,
   aStore,
   aTable,
+  explainedPool,
   watchedPool,
   withoutPostgreSQL,
 } from '../../support/postgres/database.ts'
@@ -103,10 +104,8 @@ test('a session whose fields are overwritten again and again still takes one sta
 test('loading large fields costs as much for each, however many there are', { skip }, async t => {
   const table = aTable()
   let blocks = 0
-  const pool = watchedPool(await aPgPool(t), async ({ name: _, text, ...rest }, client) => {
-    const { rows } = await client.query({ ...rest, text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}` })
-    const { Plan } = JSON.parse(Object(rows[0])[0])[0]
-    blocks += Plan['Shared Hit Blocks'] + Plan['Shared Read Blocks']
+  const pool = explainedPool(await aPgPool(t), plan => {
+    blocks += plan['Shared Hit Blocks'] + plan['Shared Read Blocks']
   })
   const filling = await aStore(t, { table })
   const store = postgresStore({ table, pool })

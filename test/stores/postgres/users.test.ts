@@ -7,8 +7,9 @@ import {
   aPgPool,
   aStore,
   aTable,
+  explainedPool,
+  type PlanNode,
   query,
-  watchedPool,
   withoutPostgreSQL,
 } from '../../support/postgres/database.ts'
 
@@ -130,15 +131,6 @@ test('sessions are indexed while others change them, and all are found', { skip 
   assert.deepEqual(await found(store, 'user', 'eve'), half(0))
 })
 
-/** A node of a plan, as EXPLAIN tells it. */
-interface PlanNode {
-  readonly 'Node Type': string
-  readonly 'Actual Rows': number
-  readonly 'Actual Loops': number
-  readonly 'Rows Removed by Filter'?: number
-  readonly Plans?: readonly PlanNode[]
-}
-
 /** How many rows the server has looked at. */
 function rowsVisited(node: PlanNode): number {
   const { 'Actual Rows': rows, 'Actual Loops': loops, 'Rows Removed by Filter': removed = 0 } = node
@@ -157,9 +149,8 @@ for (const path of ['user', 'name']) {
       const pool = await aPgPool(t, { options: '-c enable_seqscan=off' })
       const store = postgresStore({
         table,
-        pool: watchedPool(pool, async ({ name: _, text, ...rest }, client) => {
-          const { rows } = await client.query({ ...rest, text: `EXPLAIN (ANALYZE, FORMAT JSON) ${text}` })
-          visited += rowsVisited(JSON.parse(Object(rows[0])[0])[0].Plan)
+        pool: explainedPool(pool, plan => {
+          visited += rowsVisited(plan)
         }),
       })
       t.after(() => store.close?.())

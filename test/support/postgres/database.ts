@@ -95,6 +95,25 @@ export function watchedPool(
   }
 }
 
+/** A node of a plan, as EXPLAIN tells it. */
+export interface PlanNode {
+  readonly 'Node Type': string
+  readonly 'Actual Rows': number
+  readonly 'Actual Loops': number
+  readonly 'Rows Removed by Filter'?: number
+  readonly 'Shared Hit Blocks': number
+  readonly 'Shared Read Blocks': number
+  readonly Plans?: readonly PlanNode[]
+}
+
+/** The pool; `see` gets the plan of each statement, as the server carries it out. */
+export function explainedPool(pool: Pool, see: (plan: PlanNode) => void): PostgreSQLStoreOptions['pool'] {
+  return watchedPool(pool, async ({ name: _, text, ...rest }, client) => {
+    const { rows } = await client.query({ ...rest, text: `EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ${text}` })
+    see(JSON.parse(Object(rows[0])[0])[0].Plan)
+  })
+}
+
 /** What the package postgres gives, closed when the test ends. */
 export async function aPostgresSql(
   t: Ending,
