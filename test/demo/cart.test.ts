@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { withoutChromium } from '../support/chromium.ts'
-import { demo, phone, signIn } from '../support/demo.ts'
+import { demo, drawn, phone, signIn } from '../support/demo.ts'
 
 suite('the cart of the demo', { skip: withoutChromium }, () => {
   const { aPage } = demo()
@@ -56,6 +56,8 @@ suite('the cart of the demo', { skip: withoutChromium }, () => {
       const page = await aPage(t, { javaScriptEnabled, viewport: phone })
       const message = async (text: string) => {
         const flash = page.locator('.flash:visible', { hasText: text })
+        await flash.waitFor()
+        await drawn(page)
         const box = await flash.boundingBox()
         assert.ok(box && box.y >= 0 && box.y + box.height <= phone.height, `${text}: ${JSON.stringify(box)}`)
         return page.evaluate<string>("getComputedStyle(document.querySelector('.flash')).backgroundColor")

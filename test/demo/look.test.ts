@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import axe, { type AxeResults } from 'axe-core'
 import { withoutChromium } from '../support/chromium.ts'
-import { demo, desktop, narrow, phone, signIn } from '../support/demo.ts'
+import { demo, desktop, drawn, narrow, phone, signIn } from '../support/demo.ts'
 
 suite('the look of the demo', { skip: withoutChromium }, () => {
   const { aPage } = demo()
@@ -38,6 +38,7 @@ suite('the look of the demo', { skip: withoutChromium }, () => {
     test(`the header of a ${size} has room for a name beside what can be clicked`, async t => {
       const page = await aPage(t, { viewport })
       await signIn(page, 'Ada Lovelace')
+      await drawn(page)
       const name = page.locator('.user')
       assert.ok(await name.evaluate(element => element.scrollWidth <= element.clientWidth), 'the name is cut')
       const boxes = await page.locator('header :is(a, button, .user)').evaluateAll(elements =>
@@ -140,6 +141,7 @@ suite('the look of the demo', { skip: withoutChromium }, () => {
       test(`no page has a serious accessibility fault or is wider than a ${size}, ${colorScheme}`, async t => {
         const page = await aPage(t, { viewport, colorScheme })
         const check = async (what: string) => {
+          await drawn(page)
           await page.evaluate(axe.source)
           const { violations } = await page.evaluate<AxeResults>('axe.run()')
           const faults = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { withoutChromium } from '../support/chromium.ts'
-import { demo, phone } from '../support/demo.ts'
+import { demo, drawn, phone } from '../support/demo.ts'
 
 suite('the race of the demo', { skip: withoutChromium }, () => {
   const { aPage } = demo()
@@ -85,6 +85,8 @@ suite('the race of the demo', { skip: withoutChromium }, () => {
       ] as const) {
         await page.goto(from)
         await page.getByRole('button', { name: button }).click()
+        await page.locator('#result').waitFor()
+        await drawn(page)
         for (const part of ['#result-title', 'article.atomic .score']) {
           const box = await page.locator(part).boundingBox()
           assert.ok(

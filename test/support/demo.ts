@@ -62,6 +62,16 @@ export function demo(): Demo {
   }
 }
 
+/**
+ * Waits until a page is drawn as its visitor sees it. Before all stylesheets have come, the browser has boxes of it, but
+ * has neither laid it out nor scrolled to what its address names.
+ */
+export async function drawn(page: Page): Promise<void> {
+  await page.waitForLoadState()
+  // A picture needs a frame, and so comes after the scroll. requestAnimationFrame() does not run without JavaScript.
+  await page.screenshot()
+}
+
 export async function signIn(page: Page, name: string, remember = false): Promise<void> {
   await page.goto('/sign-in')
   await page.getByLabel('Your name').fill(name)
