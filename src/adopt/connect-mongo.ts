@@ -1,5 +1,4 @@
-import { factoryOptions } from '../language/calloptions.ts'
-import { assertMethods } from './checks.ts'
+import { adopterOptions, assertMethods } from './checks.ts'
 import { isPast } from './other-session.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
@@ -11,7 +10,7 @@ export interface ConnectMongoCollection {
 
 /** For `expressSession`: the sessions that connect-mongo stored, unless it was given `crypto` or `transformId`. */
 export function connectMongo(options: { collection: ConnectMongoCollection }): ExpressSessionStore {
-  const { collection } = factoryOptions('connectMongo', options, ['collection'])
+  const { collection } = adopterOptions('connectMongo', options, ['collection'])
   assertMethods('connectMongo: collection', collection, ['findOne', 'deleteOne'])
   return {
     async load(_id) {

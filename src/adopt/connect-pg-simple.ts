@@ -1,5 +1,4 @@
-import { factoryOptions } from '../language/calloptions.ts'
-import { assertMethods } from './checks.ts'
+import { adopterOptions, assertMethods } from './checks.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
 /** The method of a pool that is used. A `Pool` of `pg` has it. */
@@ -17,7 +16,7 @@ export interface ConnectPgSimpleOptions {
 
 /** For `expressSession` and `fastifySession`: the sessions that connect-pg-simple stored. */
 export function connectPgSimple(options: ConnectPgSimpleOptions): ExpressSessionStore {
-  const given = factoryOptions('connectPgSimple', options, ['pool', 'schemaName', 'tableName'])
+  const given = adopterOptions('connectPgSimple', options, ['pool', 'schemaName', 'tableName'])
   const { pool, schemaName, tableName = 'session' } = given
   assertMethods('connectPgSimple: pool', pool, ['query'])
   const table = [schemaName, tableName].flatMap(name => (name === undefined ? [] : [quoted(name)])).join('.')

@@ -1,5 +1,4 @@
-import { factoryOptions } from '../language/calloptions.ts'
-import { assertMethods } from './checks.ts'
+import { adopterOptions, assertMethods } from './checks.ts'
 import { type AdoptingRedisClient, parsedAt } from './redis.ts'
 import type { ExpressSessionStore } from './stored-session.ts'
 
@@ -13,7 +12,7 @@ export interface ConnectRedisOptions {
 
 /** For `expressSession` and `fastifySession`: the sessions that connect-redis stored. */
 export function connectRedis(options: ConnectRedisOptions): ExpressSessionStore {
-  const given = factoryOptions('connectRedis', options, ['client', 'prefix', 'serializer'])
+  const given = adopterOptions('connectRedis', options, ['client', 'prefix', 'serializer'])
   const { client, prefix = 'sess:', serializer = JSON } = given
   assertMethods('connectRedis: client', client, ['get', 'del'])
   assertMethods('connectRedis: serializer', serializer, ['parse'])

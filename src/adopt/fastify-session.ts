@@ -1,14 +1,9 @@
 import { createHmac } from 'node:crypto'
 import { ConfigurationError } from '../errors.ts'
 import { shown } from '../shown.ts'
+import { type Secret, secretsIn } from './checks.ts'
 import { type Adopter, attempted, type OtherCookie } from './other-session.ts'
-import {
-  type ExpressSessionStore,
-  idSignedIn,
-  secretsIn,
-  storedOptions,
-  storedSession,
-} from './stored-session.ts'
+import { type ExpressSessionStore, idSignedIn, storedOptions, storedSession } from './stored-session.ts'
 
 export interface FastifySessionOptions extends OtherCookie, ExpressSessionStore {
   /** The option `secret` of @fastify/session: one secret, a list of all that may have signed a cookie, or a signer. */
@@ -36,13 +31,16 @@ export function fastifySession(options: FastifySessionOptions): Adopter {
         const { valid, value: id } = secret.unsign(value)
         return valid && id !== null ? id : undefined
       }
-    : verifying(secretsIn(secret, 'fastifySession', '@fastify/session'), algorithm)
+    : verifying(
+        secretsIn(secret, 'fastifySession: secret is missing: give the one that @fastify/session was given'),
+        algorithm,
+      )
   return storedSession({ key: 'sessionId', ...given }, given, value =>
     value.startsWith(cookiePrefix) ? unsigned(value.slice(cookiePrefix.length)) : undefined,
   )
 }
 
-function verifying(secrets: readonly string[], algorithm: string) {
+function verifying(secrets: readonly Secret[], algorithm: string) {
   if (!isHMAC(algorithm)) {
     throw new ConfigurationError(
       `fastifySession: algorithm is wrong: ${shown(algorithm)}; give the one that @fastify/session was given, such as 'sha256'`,

@@ -1,5 +1,4 @@
-import { factoryOptions } from '../language/calloptions.ts'
-import { assertMethods, cookieOptions } from './checks.ts'
+import { adopterOptions, assertMethods, cookieOptions } from './checks.ts'
 import { type Adopter, clear, type OtherCookie, signedReader, withoutCookie } from './other-session.ts'
 
 /** A store of koa-generic-session, such as koa-redis: the methods that are used. */
@@ -18,11 +17,11 @@ export interface KoaGenericSessionOptions extends OtherCookie {
 
 /** Adopts sessions of koa-generic-session: they are in a store, under the id in a signed cookie. */
 export function koaGenericSession(options: KoaGenericSessionOptions): Adopter {
-  const given = factoryOptions('koaGenericSession', options, [...cookieOptions, 'keys', 'store', 'prefix'])
+  const given = adopterOptions('koaGenericSession', options, [...cookieOptions, 'keys', 'store', 'prefix'])
   const { store, prefix = 'koa:sess:' } = given
   assertMethods('koaGenericSession: store', store, ['get', 'destroy'])
   const cookie = { key: 'koa.sid', ...given }
-  const read = signedReader(given.keys)
+  const read = signedReader('koaGenericSession', given.keys)
   return async (ctx, onceStored) => {
     const sid = read(ctx, cookie.key)
     if (!sid) return undefined

@@ -1,5 +1,4 @@
-import { factoryOptions } from '../language/calloptions.ts'
-import { assertFunction, assertMethods } from './checks.ts'
+import { adopterOptions, assertFunction, assertMethods } from './checks.ts'
 import type { KoaGenericSessionStore } from './koa-generic-session.ts'
 import { type AdoptingRedisClient, parsedAt } from './redis.ts'
 
@@ -11,7 +10,7 @@ export interface KoaRedisOptions {
 
 /** For `koaGenericSession` and `koaSession`: the sessions that koa-redis stored, read without it. */
 export function koaRedis(options: KoaRedisOptions): KoaGenericSessionStore {
-  const given = factoryOptions('koaRedis', options, ['client', 'unserialize'])
+  const given = adopterOptions('koaRedis', options, ['client', 'unserialize'])
   const { client, unserialize = JSON.parse } = given
   assertMethods('koaRedis: client', client, ['get', 'del'])
   assertFunction('koaRedis: unserialize', unserialize)

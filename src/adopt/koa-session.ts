@@ -1,7 +1,6 @@
 import type Koa from 'koa'
-import { factoryOptions } from '../language/calloptions.ts'
 import { isPlain } from '../language/values.ts'
-import { assertFunction, assertMethods, cookieOptions } from './checks.ts'
+import { adopterOptions, assertFunction, assertMethods, cookieOptions } from './checks.ts'
 import { type Adopter, attempted, clear, isPast, type OtherCookie, signedReader } from './other-session.ts'
 
 /** A store of koa-session: the methods that are used. */
@@ -23,12 +22,12 @@ const DAY = 24 * 60 * 60 * 1000
 
 /** Adopts sessions of koa-session 7 and older: they are in a signed cookie, or in a store. */
 export function koaSession(options: KoaSessionOptions = {}): Adopter {
-  const given = factoryOptions('koaSession', options, [...cookieOptions, 'keys', 'decode', 'store'])
+  const given = adopterOptions('koaSession', options, [...cookieOptions, 'keys', 'decode', 'store'])
   const { decode = decoded, store } = given
   assertFunction('koaSession: decode', decode)
   if (store !== undefined) assertMethods('koaSession: store', store, ['get', 'destroy'])
   const cookie = { key: 'koa.sess', ...given }
-  const read = signedReader(given.keys)
+  const read = signedReader('koaSession', given.keys)
   return async (ctx, onceStored) => {
     const value = read(ctx, cookie.key)
     if (!value) return undefined

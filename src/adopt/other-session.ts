@@ -3,6 +3,7 @@ import Keygrip from 'keygrip'
 import type Koa from 'koa'
 import type { OnceStored } from '../http/options.ts'
 import { type Fields, isPlain } from '../language/values.ts'
+import { secretsIn } from './checks.ts'
 
 /**
  * A function for the option `adopt`. It returns the fields of the visitor's session of another library, without that library's own
@@ -21,10 +22,16 @@ export interface OtherCookie {
 
 /** Reads a cookie that Koa signed: `key` with `key.sig` beside it. */
 export function signedReader(
+  adopter: string,
   keys: readonly string[] | undefined,
 ): (ctx: Koa.Context, key: string) => string | undefined {
-  if (!keys) return (ctx, key) => ctx.cookies.get(key, { signed: true })
-  const keygrip = new Keygrip([...keys])
+  if (keys === undefined) return (ctx, key) => ctx.cookies.get(key, { signed: true })
+  const secrets = secretsIn(
+    Array.isArray(keys) ? keys : [],
+    `${adopter}: keys is wrong: give the list of the other library's keys, or leave it out if they are those of this app`,
+  )
+  // Its types omit keys of bytes, but they work.
+  const keygrip = new Keygrip(secrets as string[])
   return (ctx, key) => {
     const value = ctx.cookies.get(key, { signed: false })
     const signature = ctx.cookies.get(`${key}.sig`, { signed: false })

@@ -1,7 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { ConfigurationError } from '../errors.ts'
-import { factoryOptions } from '../language/calloptions.ts'
-import { assertMethods, cookieOptions } from './checks.ts'
+import { adopterOptions, assertMethods, cookieOptions, type Secret } from './checks.ts'
 import { type Adopter, attempted, clear, type OtherCookie, withoutCookie } from './other-session.ts'
 
 /** The store of another library's sessions. */
@@ -28,8 +26,7 @@ export function storedOptions<Options extends OtherCookie & ExpressSessionStore>
 ): Options {
   const functions = Object.entries(options ?? {}).filter(([, value]) => typeof value === 'function')
   const methods = new Set(['load', 'destroy', ...functions.map(([name]) => name)])
-  const all = [...names, ...cookieOptions, ...methods] as (keyof Options & string)[]
-  const given = factoryOptions(adopter, options, all, advice)
+  const given = adopterOptions(adopter, options, [...names, ...cookieOptions], [...methods], advice)
   assertMethods(`${adopter}: the store`, given, ['load', 'destroy'])
   return given
 }
@@ -54,20 +51,12 @@ export function storedSession(
   }
 }
 
-/** The secrets as a list. An empty secret is refused: anybody could sign with it. */
-export function secretsIn(secret: unknown, adopter: string, library: string): string[] {
-  const secrets = [secret].flat()
-  const isSecret = (one: unknown): one is string => typeof one === 'string' && one !== ''
-  if (secrets.length > 0 && secrets.every(isSecret)) return secrets
-  throw new ConfigurationError(`${adopter}: secret is missing: give the one that ${library} was given`)
-}
-
 /** The id before the last dot, if what follows is its HMAC by one of the secrets, in base64 without padding. */
-export function idSignedIn(value: string, secrets: readonly string[], algorithm: string): string | undefined {
+export function idSignedIn(value: string, secrets: readonly Secret[], algorithm: string): string | undefined {
   const dot = value.lastIndexOf('.')
   const id = value.slice(0, Math.max(dot, 0))
   const given = Buffer.from(value.slice(dot + 1))
-  const isSignedBy = (secret: string) => {
+  const isSignedBy = (secret: Secret) => {
     const expected = Buffer.from(createHmac(algorithm, secret).update(id).digest('base64').replace(/=+$/, ''))
     return expected.length === given.length && timingSafeEqual(expected, given)
   }

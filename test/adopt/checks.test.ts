@@ -70,6 +70,56 @@ test('an option that an adopter does not have is refused by its name, before any
   }
 })
 
+test('keys that anybody could sign with are refused at once, and are not told', () => {
+  const secret = 'tr0ub4dor'
+  for (const name of ['koaSession', 'koaGenericSession'] as const) {
+    const wrong = [
+      secret,
+      '',
+      [],
+      [''],
+      [undefined],
+      [secret, ''],
+      [new Uint8Array()],
+      { sign: called },
+      null,
+    ]
+    for (const keys of wrong) {
+      const message = refusal(name, { ...enough[name], keys })
+      assert.match(message, /^\w+: keys is wrong: give the list of the other library's keys/)
+      assert.doesNotMatch(message, new RegExp(secret))
+    }
+    for (const keys of [[secret], [Buffer.from(secret), secret], undefined]) {
+      assert.equal(refusal(name, { ...enough[name], keys }), 'none')
+    }
+  }
+})
+
+test('a name that is no text is refused: no session would be found under it', () => {
+  const wrong: [Name, option: string][] = [
+    ['connectPgSimple', 'schemaName'],
+    ['connectPgSimple', 'tableName'],
+    ['connectRedis', 'prefix'],
+    ['expressSession', 'key'],
+    ['fastifySession', 'cookiePrefix'],
+    ['koaGenericSession', 'prefix'],
+    ['koaSession', 'domain'],
+    ['koaSession', 'path'],
+  ]
+  for (const [name, option] of wrong) {
+    assert.equal(
+      refusal(name, { ...enough[name], [option]: null }),
+      `${name}: ${option} takes a text, not null`,
+    )
+    assert.equal(
+      refusal(name, { ...enough[name], [option]: 5 }),
+      `${name}: ${option} takes a text, not number`,
+    )
+  }
+  const prefix = () => 'a method of the store'
+  assert.equal(refusal('expressSession', { ...enough.expressSession, prefix }), 'none')
+})
+
 test('an adopter without what it needs says what that is', () => {
   const needs: [Name, options: object, needed: string][] = [
     ['connectMongo', {}, 'collection is missing or wrong: it needs findOne() and deleteOne()'],
