@@ -1,6 +1,6 @@
 import { ConfigurationError, FieldError } from '../errors.ts'
 import { describe, faultOfPart, isFieldName } from '../language/paths.ts'
-import { type Fields, literal } from '../language/values.ts'
+import { type Fields, isPlain, literal } from '../language/values.ts'
 import type { Brought } from '../session/takeover.ts'
 import type { Adopted, OnceStored } from './options.ts'
 import type { SessionCookie } from './set-cookie.ts'
@@ -22,10 +22,16 @@ export async function broughtBy<Context extends object>(
       named = key
     }),
   )
+  // Where there is no id, `id && load(id)` gives what is no object.
+  if (brought && !isPlain(brought)) {
+    throw new ConfigurationError(
+      `adopt returns the fields as a plain object, or nothing, not ${describe(brought)}`,
+    )
+  }
   const end = async () => {
     for (const one of ends) await one()
   }
-  return { fields: fieldsOf(brought ?? {}), key: named, end: () => cookie.adopting(end) }
+  return { fields: fieldsOf(brought || {}), key: named, end: () => cookie.adopting(end) }
 }
 
 /** A session's secret is derived from the JSON of its key. That of a promise, `null` or `''` is the same for all visitors. */

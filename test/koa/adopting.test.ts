@@ -676,6 +676,45 @@ onEachStore('whatever an adopter brings, its visitor is not locked out', async (
   }
 })
 
+onEachStore(
+  'an adopter that brings what are no fields is refused, and the other session stays',
+  async (t, watched) => {
+    const document = new (class {
+      get user() {
+        return 'ada'
+      }
+    })()
+    const wrong = [
+      JSON.stringify({ user: 'ada' }),
+      [{ user: 'ada' }],
+      new Map([['user', 'ada']]),
+      document,
+      5,
+    ]
+    for (const brought of wrong as unknown as Record<string, unknown>[]) {
+      let isEnded = false
+      const adopt: SessionOptions['adopt'] = (_, onceStored) => {
+        onceStored(() => {
+          isEnded = true
+        })
+        return brought
+      }
+      const { visitor, errors } = await anApp(t, { store: watched.store, adopt }, routes)
+      assert.equal((await visitor().get('/read')).status, 500)
+      const [error] = errors.splice(0)
+      assert.ok(error instanceof ConfigurationError, String(error))
+      assert.match(error.message, /^adopt returns the fields as a plain object, or nothing, not /)
+      assert.ok(!error.message.includes('ada'), error.message)
+      assert.ok(!isEnded)
+    }
+    for (const nothing of [undefined, null, '', false] as never[]) {
+      const { visitor } = await anApp(t, { store: watched.store, adopt: () => nothing }, routes)
+      assert.deepEqual((await visitor().get('/read')).json, {})
+    }
+    assert.deepEqual(await watched.records(), [])
+  },
+)
+
 onEachStore('a session that is too large to be carried over stays where it is', async (t, watched) => {
   const old = aKoaSessionStore({ 'an-id': { user: 'ada', text: 'x'.repeat(2000) } })
   const adopt = koaSession({ store: old })
