@@ -15,6 +15,7 @@ import { followTombstone, look } from './lookup.ts'
 import type { Picture } from './picture.ts'
 import type { Queue } from './queue.ts'
 import { type Regeneration, regenerate } from './regeneration.ts'
+import { isOver } from './state.ts'
 import { takeOver } from './takeover.ts'
 import type { TokenKey } from './tokens.ts'
 import { extend, isDue, touch, update } from './update.ts'
@@ -76,7 +77,7 @@ export class Visit {
       if (again) await look(session)
       else await this.refresh()
       await takeOver(session)
-      if (again && session.state.kind === 'ended') throw new SessionEndedError()
+      assertThere(session, again)
     })
     if (!again) return loaded
     return loaded.catch(error => {
@@ -98,7 +99,7 @@ export class Visit {
     const session = this.#session
     return this.queue.run(async () => {
       session.isUsed = true
-      if (session.state.kind === 'ended') throw new SessionEndedError()
+      assertThere(session, true)
       await takeOver(session)
       const { stored } = session
       if (!stored) return {}
@@ -245,4 +246,10 @@ export class Visit {
       })
       .catch(() => {})
   }
+}
+
+/** A visitor whose session has ended may be shown as a new one, but not if what is stored was asked for. For others it is an error. */
+function assertThere({ state, isVisitors }: CurrentSession, isStoredAskedFor: boolean): void {
+  const isEndedFor = isVisitors ? isStoredAskedFor && state.kind === 'ended' : isOver(state)
+  if (isEndedFor) throw new SessionEndedError()
 }

@@ -488,8 +488,27 @@ onEachStore('by its id a session that is no more cannot be used or made', async 
       () => app.sessions.open(id).touch(),
     ]
     for (const use of uses) await assert.rejects(Promise.resolve(use()), SessionEndedError)
+    const opened = app.sessions.open(id)
+    for (const time of [1, 2]) {
+      const both = await Promise.allSettled([opened(), opened()])
+      assert.deepEqual(
+        both.map(result => result.status === 'rejected' && result.reason.code),
+        ['SESSION_ENDED', 'SESSION_ENDED'],
+        `${time}`,
+      )
+    }
+    await opened.destroy()
+    await assert.rejects(opened(), SessionEndedError)
   }
   assert.deepEqual(await watched.records(), [])
+
+  const { id } = await signedIn(app, 'ada')
+  const opened = app.sessions.open(id)
+  const session = await opened()
+  await opened.destroy()
+  await assert.rejects(opened(), SessionEndedError)
+  await assert.rejects(opened.get('role'), SessionEndedError)
+  await assert.rejects(session.update(), SessionEndedError)
 })
 
 onEachStore('only its visitor’s request gives a session a new id or a CSRF token', async (t, { store }) => {
