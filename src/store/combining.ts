@@ -174,11 +174,12 @@ class Combiner<Told> {
       if (together.length === MAX_CHANGES) break
       if (one.since <= late) {
         one.reject(new StoreUnavailableError('The changes before this one took too long', 'none'))
-      } else {
-        paths += pathsIn(one.update)
-        if (together.length > 0 && paths > MAX_TOGETHER_PATHS) break
-        together.push(one)
+        taken++
+        continue
       }
+      paths += pathsIn(one.update)
+      if (together.length > 0 && paths > MAX_TOGETHER_PATHS) break
+      together.push(one)
       taken++
       // This change may move `expires` into the past. Whether the session still exists for the next change, the store must decide.
       if (one.update.change.maxAge !== undefined) break

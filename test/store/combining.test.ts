@@ -402,6 +402,27 @@ test('who has waited for the whole timeout is told that nothing was written, and
   assert.deepEqual(await fieldsOf(target, id), { n: 0 })
 })
 
+test('a change behind one that was not sent in time is sent', async t => {
+  const { target, store, next } = heldInMemory()
+  store.useTimeout?.(40)
+  const { id } = await aSession(target, { n: 0 })
+  const first = store.update(id, aChange(inc('n')))
+  await next()
+  // After a change that moves the end of the session, a step ends.
+  const late = store.update(id, { ...aChange(inc('n')), expires: inAnHour(), maxAge: 3_600_000 })
+  const real = performance.now.bind(performance)
+  const clock = t.mock.method(performance, 'now', () => real() + 1000)
+  const last = store.update(id, aChange(inc('n')), after('n'))
+  await assert.rejects(late, (error: StoreUnavailableError) => error.outcome === 'none')
+  const call = await next()
+  clock.mock.restore()
+  assert.equal(changesIn(call).length, 1)
+  await call.answer()
+  const outcome = await last
+  assert.deepEqual(typeof outcome === 'object' && outcome.fields, { n: 1 })
+  void first
+})
+
 test('each change has its own deadline, and a store that hangs is known to be down by all of them', async () => {
   const { target, store, next } = heldInMemory()
   store.useTimeout?.(50)
