@@ -1,7 +1,7 @@
-import { types } from 'node:util'
 import { ConfigurationError } from '../errors.ts'
 import { type Advice, factoryOptions } from '../language/calloptions.ts'
 import { describe } from '../language/paths.ts'
+import { isUint8Array } from '../language/values.ts'
 import { shown } from '../shown.ts'
 
 /** The names of the options in `OtherCookie`. */
@@ -45,7 +45,7 @@ export function secretsIn(given: unknown, fault: string): Secret[] {
 }
 
 function isSecret(one: unknown): one is Secret {
-  return (typeof one === 'string' || types.isUint8Array(one)) && one.length > 0
+  return (typeof one === 'string' || isUint8Array(one)) && one.length > 0
 }
 
 /**

@@ -1,8 +1,7 @@
-import { types } from 'node:util'
 import Keygrip from 'keygrip'
 import type Koa from 'koa'
 import type { OnceStored } from '../http/options.ts'
-import { type Fields, isPlain } from '../language/values.ts'
+import { type Fields, isDate, isPlain } from '../language/values.ts'
 import { secretsIn } from './checks.ts'
 
 /**
@@ -64,7 +63,7 @@ export function withoutCookie(data: unknown): Fields | undefined {
 
 /** `end` is milliseconds, a date, or a date as text. Any other value means that there is no end. */
 export function isPast(end: unknown): boolean {
-  const isTime = typeof end === 'number' || typeof end === 'string' || types.isDate(end)
+  const isTime = typeof end === 'number' || typeof end === 'string' || isDate(end)
   return isTime && new Date(end).getTime() <= Date.now()
 }
 

@@ -1,8 +1,8 @@
 import { timingSafeEqual } from 'node:crypto'
-import { types } from 'node:util'
 import Keygrip from 'keygrip'
 import { ConfigurationError } from '../errors.ts'
 import { describe } from '../language/paths.ts'
+import { isUint8Array } from '../language/values.ts'
 import type { Verified } from '../session/carrier.ts'
 
 type Key = string | Uint8Array
@@ -89,7 +89,7 @@ function listOf(given: readonly unknown[]): Key[] {
   if (given.length === 0) throw missing('is empty')
   const keys = Array.from(given, (key, index) => {
     if (typeof key === 'string' && key !== '') return key
-    if (types.isUint8Array(key) && key.some(byte => byte !== 0)) return Uint8Array.from(key)
+    if (isUint8Array(key) && key.some(byte => byte !== 0)) return Uint8Array.from(key)
     throw missing(`has no key at [${index}] but ${faultOf(key)}`)
   })
   if (keys.some(key => Buffer.byteLength(key) < SHORT)) {
@@ -105,13 +105,13 @@ function listOf(given: readonly unknown[]): Key[] {
 function faultOf(key: unknown): string {
   if (key === '') return 'an empty string'
   if (key === undefined) return 'undefined; is an environment variable not set?'
-  return types.isUint8Array(key) ? `${key.length} bytes of zeros` : describe(key)
+  return isUint8Array(key) ? `${key.length} bytes of zeros` : describe(key)
 }
 
 function isSame(known: Key, given: unknown): boolean {
   return typeof known === 'string'
     ? known === given
-    : types.isUint8Array(given) && Buffer.compare(known, given) === 0
+    : isUint8Array(given) && Buffer.compare(known, given) === 0
 }
 
 function keygripWith(keys: readonly Key[]): Keygrip {

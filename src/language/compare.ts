@@ -1,6 +1,5 @@
-import { types } from 'node:util'
 import { compareNumbers } from './numbers.ts'
-import { type Fields, isBSON } from './values.ts'
+import { type Fields, isBSON, isDate, isRegExp, isUint8Array } from './values.ts'
 
 /**
  * BSON's order of types: values of different ranks are ordered by rank, and the ordering comparators of a guard
@@ -26,9 +25,9 @@ export function rankOf(value: unknown): number {
 function rankOfObject(value: object): number {
   if (Array.isArray(value)) return 25
   if (isBSON(value)) return rankOfBSON(value._bsontype)
-  if (types.isDate(value)) return 45
-  if (types.isUint8Array(value)) return 30
-  if (types.isRegExp(value)) return 50
+  if (isDate(value)) return 45
+  if (isUint8Array(value)) return 30
+  if (isRegExp(value)) return 50
   return 20
 }
 
@@ -166,7 +165,7 @@ interface Timestamp {
 
 /** Bytes, or BSON's `Binary`. */
 export function binaryOf(value: unknown): Binary {
-  if (types.isUint8Array(value)) return { subtype: 0, bytes: value }
+  if (isUint8Array(value)) return { subtype: 0, bytes: value }
   const { sub_type, buffer, position } = value as BSONBinary
   return { subtype: sub_type, bytes: buffer.subarray(0, position) }
 }

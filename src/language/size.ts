@@ -1,7 +1,6 @@
-import { types } from 'node:util'
 import { SessionTooLargeError } from '../errors.ts'
 import type { Operation } from './change.ts'
-import { isBSON, isPlain } from './values.ts'
+import { isBSON, isDate, isPlain, isUint8Array } from './values.ts'
 
 /** The size in BSON of checked fields, as MongoDB's `$bsonSize` counts (https://bsonspec.org). */
 export function sizeOf(value: unknown): number {
@@ -9,7 +8,8 @@ export function sizeOf(value: unknown): number {
     case 'boolean':
       return 1
     case 'number':
-      return Number.isInteger(value) && Math.abs(value) <= 0x7fffffff ? 4 : 8
+      // An integer of 32 bits. -0 is a double.
+      return Object.is(value | 0, value) ? 4 : 8
     case 'bigint':
       return 8
     case 'string':
@@ -20,8 +20,8 @@ export function sizeOf(value: unknown): number {
 }
 
 function sizeOfObject(value: object): number {
-  if (types.isDate(value)) return 8
-  if (types.isUint8Array(value)) return 5 + value.length
+  if (isDate(value)) return 8
+  if (isUint8Array(value)) return 5 + value.length
   if (isBSON(value)) return sizeOfBSON(value)
   if (!Array.isArray(value) && !isPlain(value)) return 0
   let size = 5
@@ -29,14 +29,18 @@ function sizeOfObject(value: object): number {
   return size
 }
 
-function sizeOfBSON(value: { readonly _bsontype: string; readonly position?: unknown }): number {
+function sizeOfBSON(value: {
+  readonly _bsontype: string
+  readonly position?: unknown
+  readonly sub_type?: unknown
+}): number {
   switch (value._bsontype) {
     case 'ObjectId':
       return 12
     case 'Decimal128':
       return 16
     case 'Binary':
-      return 5 + Number(value.position)
+      return 5 + Number(value.position) + (value.sub_type === 2 ? 4 : 0)
     default:
       return 8
   }

@@ -21,11 +21,18 @@ export function isBSON(value: unknown): value is BSONInstance {
   return typeof value === 'object' && value !== null && bsonVersion in value && '_bsontype' in value
 }
 
+/** Not by their classes: a value may be of another realm, such as a vm context. */
+export const { isDate, isRegExp, isUint8Array } = types
+
 /** An object made of keys, as opposed to an instance of a class. */
 export function isPlain(value: unknown): value is Fields {
   if (typeof value !== 'object' || value === null) return false
   const prototype = Object.getPrototypeOf(value)
   return prototype === Object.prototype || prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+export function isPromise<T>(value: unknown): value is Promise<T> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 /** A container whose members can be addressed by a path. */
@@ -68,18 +75,30 @@ function literalObject(value: object, path: string, nesting: number): unknown {
   if (isBSON(value)) {
     const { _bsontype } = value
     if (!bsonTypes.has(_bsontype)) throw refused(`BSON's ${_bsontype}`, path)
+    if (isInvalidVector(value)) throw refused('an invalid vector', path)
     // An unsigned one may be too large.
     if (_bsontype === 'Long') literal((value as BSONParts).toBigInt(), path)
     return ownCopy(value)
   }
   if (isPlain(value)) return literalFields(value, path, nesting)
-  if (types.isDate(value)) {
+  if (isDate(value)) {
     if (Number.isNaN(value.getTime())) throw refused('an invalid date', path)
     if (Object.keys(value).length > 0) throw refused('a date with properties of its own', path)
     return ownCopy(value)
   }
-  if (types.isUint8Array(value)) return Buffer.from(value)
+  if (isUint8Array(value)) return Buffer.from(value)
   throw refused(describe(value), path)
+}
+
+/** The package `bson` checks a vector only when it encodes it. */
+function isInvalidVector(value: BSONInstance): boolean {
+  const { sub_type } = value as BSONParts
+  try {
+    if (sub_type === 9) (value as BSONParts).toExtendedJSON()
+    return false
+  } catch {
+    return true
+  }
 }
 
 function literalFields(value: Fields, path: string, nesting: number): Fields {
@@ -121,9 +140,9 @@ export function ownCopy<T>(value: T): T
 export function ownCopy(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   // Not by `instanceof`: the value may come from another realm (a vm context, a test runner).
-  if (types.isDate(value)) return new Date(value.getTime())
-  if (types.isUint8Array(value)) return bytesOf(value)
-  if (types.isRegExp(value)) return new RegExp(value)
+  if (isDate(value)) return new Date(value.getTime())
+  if (isUint8Array(value)) return bytesOf(value)
+  if (isRegExp(value)) return new RegExp(value)
   return isBSON(value) ? ownCopyOfBSON(value) : value
 }
 
@@ -141,6 +160,7 @@ interface BSONParts extends BSONInstance {
   readonly high: number
   readonly unsigned: boolean
   toBigInt(): bigint
+  toExtendedJSON(): unknown
 }
 
 function ownCopyOfBSON(value: BSONInstance): BSONInstance {
@@ -178,5 +198,5 @@ export function comesBackAlike(value: unknown): boolean {
   if (Array.isArray(value)) return value.every(comesBackAlike)
   if (isPlain(value)) return Object.values(value).every(comesBackAlike)
   if (isBSON(value)) return value._bsontype === 'ObjectId' || value._bsontype === 'Decimal128'
-  return typeof value !== 'bigint' && !types.isUint8Array(value)
+  return typeof value !== 'bigint' && !isUint8Array(value)
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { inspect } from 'node:util'
 import { runInNewContext } from 'node:vm'
 import {
   Binary,
@@ -228,6 +229,42 @@ test('dates, bytes, arrays and objects of another realm are what they are', () =
   assert.equal(sizeOf(value), sizeOf(copy))
   assert.ok(equal({ ...value, date: new Date(6) }, { ...copy, date: theirs.date }))
   assert.ok(!comesBackAlike(theirs.bytes))
+})
+
+test('the size of a value is that of its BSON', () => {
+  const numbers = [0, -0, 1.5, 2 ** 31 - 1, 2 ** 31, -(2 ** 31), -(2 ** 31) - 1, Number.NaN, Infinity]
+  const bytes = new Uint8Array([1, 2, 3])
+  const values = [...numbers, 5n, bytes, ...[0, 2, 4, 128].map(subtype => new Binary(bytes, subtype))]
+  for (const value of values) {
+    assert.equal(sizeOf({ value }), serialize({ value }).length, inspect(value))
+    assert.equal(sizeOf({ list: [value, value] }), serialize({ list: [value, value] }).length, inspect(value))
+  }
+})
+
+test('a vector is refused exactly where bson would not encode it', () => {
+  const [INT8, FLOAT32, PACKED] = [0x03, 0x27, 0x10]
+  const good = [
+    [INT8, 0, 1, 2],
+    [FLOAT32, 0, 0, 0, 0x80, 0x3f],
+    [PACKED, 4, 0xf0],
+  ]
+  const bad = [
+    [INT8, 1, 1, 2],
+    [FLOAT32, 0, 1, 2],
+    [PACKED, 8, 0xff],
+  ]
+  for (const bytes of [...good, ...bad]) {
+    const vector = new Binary(Uint8Array.from(bytes), 9)
+    let isEncoded = true
+    try {
+      serialize({ vector })
+    } catch {
+      isEncoded = false
+    }
+    if (good.includes(bytes)) assert.ok(isEncoded)
+    if (isEncoded) assert.ok(equal(literal({ vector }, 'v'), { vector }))
+    else assert.throws(() => literal({ vector }, 'v'), { name: 'FieldError', message: /an invalid vector/ })
+  }
 })
 
 test('a circle is refused and does not overflow the stack', () => {

@@ -1,8 +1,7 @@
-import { types } from 'node:util'
 import type { SessionId } from '../../ids.ts'
 import { excerpt } from '../../language/excerpt.ts'
 import type { Path } from '../../language/paths.ts'
-import { type Fields, isPlain } from '../../language/values.ts'
+import { type Fields, isDate, isPlain } from '../../language/values.ts'
 import type { Loaded, Read } from '../../store/joining.ts'
 import { FORM, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Excerpt } from '../../store/store.ts'
@@ -32,13 +31,13 @@ export function excerptOf({ rev, data }: Fields, paths: readonly Path[]): Excerp
 function recordOf({ _id, created, expires, absolute, maxAge, rev, data }: Fields): SessionRecord {
   const now = Date.now()
   const idle = isDuration(maxAge) ? maxAge : undefined
-  const end = isDate(expires) ? expires : new Date(now + (idle ?? DAY))
+  const end = isInRange(expires) ? expires : new Date(now + (idle ?? DAY))
   const life = idle ?? Math.max(1, end.getTime() - now)
   return {
     id: _id as SessionId,
-    created: isDate(created) ? created : new Date(end.getTime() - life),
+    created: isInRange(created) ? created : new Date(end.getTime() - life),
     expires: end,
-    ...(isDate(absolute) && { absolute }),
+    ...(isInRange(absolute) && { absolute }),
     maxAge: life,
     rev: revOf(rev),
     fields: isPlain(data) ? data : {},
@@ -60,13 +59,13 @@ export function repairsOf(found: Fields, record: SessionRecord): Fields | undefi
 const DAY = 24 * 60 * 60 * 1000
 
 /** A BSON date outside the range of JavaScript's dates does not count. */
-function isDate(value: unknown): value is Date {
-  return types.isDate(value) && !Number.isNaN(value.getTime())
+function isInRange(value: unknown): value is Date {
+  return isDate(value) && !Number.isNaN(value.getTime())
 }
 
 /** In whole milliseconds, and short enough that the session ends within the range of dates. */
 function isDuration(ms: unknown): ms is number {
-  return typeof ms === 'number' && Number.isInteger(ms) && ms > 0 && isDate(new Date(Date.now() + ms))
+  return typeof ms === 'number' && Number.isInteger(ms) && ms > 0 && isInRange(new Date(Date.now() + ms))
 }
 
 /** The revision of a record with an invalid one: `$inc` counts an absent one as 0. Valid revisions begin at 1. */
@@ -82,5 +81,5 @@ function isTombstone({ v }: Fields): boolean {
 }
 
 function tombstoneOf({ ended, next }: Fields): Tombstone {
-  return { ended: isDate(ended) ? ended : new Date(0), ...(typeof next === 'string' && { next }) }
+  return { ended: isInRange(ended) ? ended : new Date(0), ...(typeof next === 'string' && { next }) }
 }
