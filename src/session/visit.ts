@@ -140,8 +140,12 @@ export class Visit {
   /** Ends the session. The visitor forgets it, unless another request may have given the visitor a newer one. */
   destroy(): Promise<void> {
     return this.#replace(async () => {
-      await takeOver(this.#session)
-      await destroy(this.#session)
+      const session = this.#session
+      await takeOver(session)
+      // Another library's session that there may be is ended only where ours could be made from it.
+      if (session.settings.adopt && !session.isTakenOver && session.state.kind === 'new')
+        assertCarries(session)
+      await destroy(session)
     })
   }
 

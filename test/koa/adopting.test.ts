@@ -677,6 +677,35 @@ onEachStore('whatever an adopter brings, its visitor is not locked out', async (
 })
 
 onEachStore(
+  'who signs out as the body streams is told that the other session stays, and not that it ended',
+  async (t, watched) => {
+    const old = aKoaSessionStore({ 'an-id': { user: 'ada' } })
+    const { visitor } = await anApp(
+      t,
+      { store: watched.store, adopt: koaSession({ store: old }) },
+      {
+        ...routes,
+        '/late-sign-out': async ctx => {
+          ctx.status = 200
+          ctx.flushHeaders()
+          return ctx.session.destroy().then(
+            () => 'signed out',
+            error => error.code,
+          )
+        },
+      },
+    )
+    const ada = withCookies(visitor(), koaCookies('an-id'))
+    assert.equal((await ada.get('/late-sign-out')).json, 'SESSION_HEADERS_SENT')
+    assert.equal(old.records.size, 1)
+    assert.deepEqual((await ada.get('/read')).json, { user: 'ada' })
+    // Now it is a session of ours.
+    assert.equal((await ada.get('/late-sign-out')).json, 'signed out')
+    assert.deepEqual((await ada.get('/read')).json, {})
+  },
+)
+
+onEachStore(
   'an adopter that brings what are no fields is refused, and the other session stays',
   async (t, watched) => {
     const document = new (class {
