@@ -20,6 +20,13 @@ export function milliseconds(name: string, duration: number | string): number {
   return Math.round(ms)
 }
 
+/** As `milliseconds`, for a timer of Node.js: it takes at most 2³¹ - 1. */
+export function timerMilliseconds(name: string, duration: number | string): number {
+  const ms = milliseconds(name, duration)
+  if (ms < 2 ** 31) return ms
+  throw new ConfigurationError(`${name} is too long: ${shown(duration)}; a timer runs for at most 24 days`)
+}
+
 /** Word by word, because `parse-duration` ignores words that it does not know: '3 bananas 2 days' is not two days. */
 function spoken(text: string): number {
   if (!words.test(text)) return Number.NaN

@@ -36,7 +36,8 @@ export function onceOfAKind(report: (error: unknown) => void, every = Infinity):
     const now = Date.now()
     reported ??= new Map()
     for (const [kind, at] of reported) {
-      if (now - at < every) break
+      // The clock may have been set back.
+      if (Math.abs(now - at) < every) break
       reported.delete(kind)
     }
     const kind = `${of} ${kindOf(error)}`

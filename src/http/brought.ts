@@ -1,10 +1,9 @@
 import { ConfigurationError, FieldError } from '../errors.ts'
 import { describe, faultOfPart, isFieldName } from '../language/paths.ts'
-import { type Fields, isPlain, literal } from '../language/values.ts'
+import { type Fields, isPlain, isPromise, literal } from '../language/values.ts'
 import type { Brought } from '../session/takeover.ts'
 import type { Adopted, OnceStored } from './options.ts'
 import type { SessionCookie } from './set-cookie.ts'
-import { isPromise } from './source.ts'
 
 /** Calls `adopt`, and gives its result in the form that the visit takes over. */
 export async function broughtBy<Context extends object>(

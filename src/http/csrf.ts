@@ -15,7 +15,7 @@ export interface CSRFOptions {
   origins?: readonly string[]
   /**
    * Paths that are not checked, such as `'/webhooks/payments'`, because something else authenticates their requests. The whole
-   * path is compared.
+   * path is compared, as it is sent: other characters than those of ASCII are percent-encoded.
    * @default []
    */
   exempt?: readonly string[]
@@ -78,8 +78,8 @@ function exemptPaths(list: unknown = []): ReadonlySet<string> {
 }
 
 function exemptPath(path: unknown): string {
-  if (typeof path === 'string' && path.startsWith('/') && !/[?#*]/.test(path)) return path
+  if (typeof path === 'string' && path.startsWith('/') && !/[?#*]|[^!-~]/.test(path)) return path
   throw new ConfigurationError(
-    `csrf(): exempt has ${shown(path)}; give whole paths such as '/webhooks/payments'`,
+    `csrf(): exempt has ${shown(path)}; give whole paths as they are sent, such as '/webhooks/payments'`,
   )
 }

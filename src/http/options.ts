@@ -1,4 +1,4 @@
-import { milliseconds } from '../duration.ts'
+import { milliseconds, timerMilliseconds } from '../duration.ts'
 import { ConfigurationError } from '../errors.ts'
 import { type Advice, refuseUnknown } from '../language/calloptions.ts'
 import { describe, type Path, pathOf } from '../language/paths.ts'
@@ -170,7 +170,7 @@ export function settingsOf(options: AnyOptions, isTaken: (property: string) => b
   return Object.freeze({
     key: cookieName(options.key, cookie),
     ...lifetimes(options),
-    timeout: timeout(options.timeout ?? '5s'),
+    timeout: timerMilliseconds('timeout', options.timeout ?? '5s'),
     maxSize: bytes(options.maxSize ?? MEBIBYTE),
     user: userField(options.user),
     cookie,
@@ -181,7 +181,7 @@ export function settingsOf(options: AnyOptions, isTaken: (property: string) => b
 function assertOptions(options: unknown): void {
   if (typeof options !== 'object' || options === null) {
     throw new ConfigurationError(
-      `The options are no object, but ${shown(options)}; give some as in Session(app, { maxAge: '1 month' })`,
+      `The options are no object, but ${describe(options)}; give some as in Session(app, { maxAge: '1 month' })`,
     )
   }
   if (!isPlain(options) && Object.keys(options).length === 0) {
@@ -189,13 +189,6 @@ function assertOptions(options: unknown): void {
       `The options are an instance of ${describe(options)} that has none; a store goes into the option store`,
     )
   }
-}
-
-/** A timer of Node.js takes at most 2³¹ - 1 milliseconds. */
-function timeout(duration: number | string): number {
-  const ms = milliseconds('timeout', duration)
-  if (ms < 2 ** 31) return ms
-  throw new ConfigurationError(`timeout is too long: ${shown(duration)}; a timer runs for at most 24 days`)
 }
 
 function lifetimes(options: AnyOptions): Lifetimes & { touchAfter: number } {

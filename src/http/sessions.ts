@@ -5,6 +5,7 @@ import type { SessionId } from '../ids.ts'
 import { checkedId, isId } from '../ids.ts'
 import type { FieldNames, FieldValues } from '../language/types/operands.ts'
 import type { UserValue } from '../language/types/user.ts'
+import { isPromise } from '../language/values.ts'
 import { onceAMinute } from '../reports.ts'
 import { nobody } from '../session/carrier.ts'
 import { type CreateOptions, createFor } from '../session/creation.ts'
@@ -21,7 +22,7 @@ import type { Framework } from './exchange.ts'
 import { bindMethods } from './methods.ts'
 import { assertLoadable } from './origins.ts'
 import { Requests, type Using } from './requests.ts'
-import { checkedStore, type Eventual, isPromise, type StoreMaker, StoreSource } from './source.ts'
+import { checkedStore, type Eventual, type StoreMaker, StoreSource } from './source.ts'
 import {
   assertRequest,
   type CreatedSession,

@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { ConfigurationError, StoreUnavailableError } from '../errors.ts'
+import { isPromise } from '../language/values.ts'
 import type { Store } from '../store/store.ts'
 import { atMost } from './responses.ts'
 
@@ -83,8 +84,4 @@ async function letGo(store: Store | Promise<Store>): Promise<void> {
 function unconnected(cause: unknown): never {
   if (cause instanceof ConfigurationError || cause instanceof StoreUnavailableError) throw cause
   throw new StoreUnavailableError('The session store could not be connected', 'none', { cause })
-}
-
-export function isPromise<T>(value: unknown): value is Promise<T> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

@@ -5,6 +5,7 @@ import type { Fields } from '../language/values.ts'
 import { whileReporting } from '../reports.ts'
 import type { Tombstone } from '../store/record.ts'
 import type { Store } from '../store/store.ts'
+import { callsOf } from '../store/wrapping.ts'
 import type { Carrier } from './carrier.ts'
 import { Outbox } from './outbox.ts'
 import { endOfLife, type Lifetimes, newPicture, type Picture } from './picture.ts'
@@ -86,7 +87,7 @@ export class CurrentSession {
   /** The store, for the task that is running. If a listener of failures has begun the task, no event tells that a call fails. */
   get store(): Store {
     const { store } = this.settings
-    return this.queue.isFromListener ? calledByListener(store) : store
+    return this.queue.isFromListener ? callsOf(store, whileReporting) : store
   }
 
   get secret(): Secret | undefined {
@@ -142,16 +143,5 @@ export class CurrentSession {
   /** Gives the visitor the cookie of the session, which other requests know too. */
   sendCookie(): void {
     this.outbox.sendCookie(this.#state, this.picture.expires)
-  }
-}
-
-function calledByListener(store: Store): Store {
-  return {
-    insert: record => whileReporting(() => store.insert(record)),
-    load: id => whileReporting(() => store.load(id)),
-    read: (id, paths) => whileReporting(() => store.read(id, paths)),
-    update: (id, change, answer) => whileReporting(() => store.update(id, change, answer)),
-    end: (id, tombstone, until, rev) => whileReporting(() => store.end(id, tombstone, until, rev)),
-    delete: id => whileReporting(() => store.delete(id)),
   }
 }

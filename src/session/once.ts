@@ -1,11 +1,11 @@
 import { setTimeout as pauseFor } from 'node:timers/promises'
-import { milliseconds } from '../duration.ts'
+import { timerMilliseconds } from '../duration.ts'
 import { FieldError, LeaseLostError, StoreUnavailableError } from '../errors.ts'
 import { callOptions, refuseIgnored } from '../language/calloptions.ts'
 import type { Change, Guard, Operation } from '../language/change.ts'
 import { valueAt } from '../language/excerpt.ts'
 import { describe, type Path, pathOf, quote } from '../language/paths.ts'
-import { copied, type Fields, literal } from '../language/values.ts'
+import { copied, type Fields, isPromise, literal } from '../language/values.ts'
 import { Followers, runFor } from './followers.ts'
 import { endOfLease, leaseName, newLease } from './leases.ts'
 import type { OnceOptions } from './types.ts'
@@ -70,24 +70,21 @@ function askedOf([path, produce, options]: readonly unknown[]): Asked {
     path: checked,
     produce: produce as Asked['produce'],
     unless: unless as Asked['unless'],
-    lease: timerOf('lease', lease),
-    wait: timerOf('wait', wait),
+    lease: timerMilliseconds('lease', lease as string),
+    wait: timerMilliseconds('wait', wait as string),
   }
-}
-
-/** A timer of Node.js takes at most 2³¹ - 1 milliseconds. */
-function timerOf(name: string, duration: unknown): number {
-  const ms = milliseconds(name, duration as number | string)
-  if (ms < 2 ** 31) return ms
-  throw new FieldError(`once({ ${name} }) is at most 24 days`)
 }
 
 function isThere(): boolean {
   return true
 }
 
-function isGood({ unless }: Asked, value: unknown): boolean {
-  return value !== undefined && Boolean(unless(copied(value)))
+function isGood({ unless, path }: Asked, value: unknown): boolean {
+  if (value === undefined) return false
+  const answer = unless(copied(value))
+  // A promise would always be true.
+  if (isPromise(answer)) throw new FieldError('once({ unless }) must give true or false, not a promise', path)
+  return Boolean(answer)
 }
 
 function tooLong(path: Path, outcome: StoreUnavailableError['outcome']): StoreUnavailableError {

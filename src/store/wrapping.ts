@@ -4,12 +4,7 @@ import type { Store } from './store.ts'
 /** The store with all of its methods, for a store around it to replace some. */
 export function passingOn(store: Store): Store & AsyncDisposable {
   return {
-    insert: record => store.insert(record),
-    load: id => store.load(id),
-    read: (id, paths) => store.read(id, paths),
-    update: (id, change, answer) => store.update(id, change, answer),
-    end: (id, tombstone, until, rev) => store.end(id, tombstone, until, rev),
-    delete: id => store.delete(id),
+    ...callsOf(store, call => call()),
     ...(store.find && { find: store.find.bind(store) }),
     ...(store.count && { count: store.count.bind(store) }),
     ...(store.sweep && { sweep: store.sweep.bind(store) }),
@@ -20,6 +15,20 @@ export function passingOn(store: Store): Store & AsyncDisposable {
     async [Symbol.asyncDispose]() {
       await store.close?.()
     },
+  }
+}
+
+type Calls = Pick<Store, 'insert' | 'load' | 'read' | 'update' | 'end' | 'delete'>
+
+/** The calls of requests to the store, each of them made within `within`. */
+export function callsOf(store: Calls, within: <T>(call: () => T) => T): Calls {
+  return {
+    insert: record => within(() => store.insert(record)),
+    load: id => within(() => store.load(id)),
+    read: (id, paths) => within(() => store.read(id, paths)),
+    update: (id, change, answer) => within(() => store.update(id, change, answer)),
+    end: (id, tombstone, until, rev) => within(() => store.end(id, tombstone, until, rev)),
+    delete: id => within(() => store.delete(id)),
   }
 }
 

@@ -151,6 +151,21 @@ test('options that are no object are refused at once', () => {
   }
 })
 
+test('an address in the place of the options is refused and not told, since it may hold a password', () => {
+  assert.throws(
+    () => Session(new Koa(), 'mongodb://user:tr0ub4dor@localhost' as never),
+    (error: Error) =>
+      /options are no object, but string/.test(error.message) && !/tr0ub4dor/.test(error.message),
+  )
+})
+
+test('a timeout that no timer can run for is refused at once', () => {
+  assert.throws(() => Session(new Koa(), { timeout: '25 days' }), {
+    name: 'ConfigurationError',
+    message: "timeout is too long: '25 days'; a timer runs for at most 24 days",
+  })
+})
+
 test('what is no collection is refused at once', () => {
   const sessions = Session(new Koa())
   for (const wrong of [undefined, null, {}, 'sessions']) {

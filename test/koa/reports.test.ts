@@ -266,6 +266,10 @@ test('each session that was opened tells one failure of a kind a minute', async 
   assert.deepEqual(await fail(), [])
   t.mock.timers.tick(60_000)
   assert.deepEqual(await fail(), [true, true])
+  // The clock is set back: nobody waits until it has come so far again.
+  t.mock.timers.setTime(Date.now() - 24 * 60 * 60 * 1000)
+  assert.deepEqual(await fail(), [true, true])
+  assert.deepEqual(await fail(), [])
 })
 
 test('a listener that opens another dead session each time is told of a thousand failures a minute', async t => {

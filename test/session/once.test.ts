@@ -251,6 +251,17 @@ test('what cannot be stored is refused, and the lease is given back', async () =
   assert.equal(await request().once('order', () => 'tea'), 'tea')
 })
 
+test('a promise, which would always be true, is no answer of unless', async () => {
+  const { request } = await seenFrom(1)
+  const unless = (async () => false) as never
+  await request().once('order', () => 'tea')
+  await assert.rejects(
+    request().once('order', () => 'coffee', { unless }),
+    /once\(\{ unless \}\) must give true or false, not a promise/,
+  )
+  assert.equal(await request().once('order', () => 'coffee'), 'tea')
+})
+
 test('what is no function or no duration is refused at the call', async () => {
   const { request } = await seenFrom(1)
   await assert.rejects(request().once('order', 'tea' as never), /takes a function/)
@@ -262,6 +273,15 @@ test('what is no function or no duration is refused at the call', async () => {
     request().once('order', () => 'tea', { lease: 'soon' }),
     { name: 'ConfigurationError' },
   )
+  for (const name of ['lease', 'wait']) {
+    await assert.rejects(
+      request().once('order', () => 'tea', { [name]: '25 days' }),
+      {
+        name: 'ConfigurationError',
+        message: `${name} is too long: '25 days'; a timer runs for at most 24 days`,
+      },
+    )
+  }
   await assert.rejects(
     request().once('order', () => 'tea', { until: 1 } as never),
     /has no option "until"/,
