@@ -20,8 +20,8 @@ export interface CookieOptions {
   /** Whether browsers keep a separate cookie for each embedding site (CHIPS). Needs `secure: true`. */
   partitioned?: boolean
   /**
-   * Whether the cookie survives closing the browser. With `false`, only the cookies of sessions whose `touch(maxAge)` set another
-   * `maxAge` than the option survive ("remember me").
+   * Whether the cookie survives closing the browser. With `false`, only the cookies of sessions whose `maxAge` is another than the
+   * option's survive, as after `touch(maxAge)` ("remember me").
    * @default true
    */
   persistent?: boolean

@@ -21,12 +21,15 @@ type Result = { readonly value: unknown } | { readonly error: unknown }
 /** Runs `work` in one transaction: all of its writes are committed or, if it throws, none. Throws an error of `isLocked` too. */
 export type Transaction = (work: () => void, isRemoving: boolean) => void
 
+/** How long a transaction goes on with more calls, in milliseconds: it keeps other processes, and this one's event loop, waiting. */
+const LONGEST = 50
+
 /** For how long after a lock other processes count as writing too, in milliseconds. */
 const CONTENDED = 50
 
 /**
- * The calls of one turn of the event loop, written in one transaction to share its cost. Each call is applied as a whole or not at
- * all, and is answered after the commit.
+ * The calls of one turn of the event loop, written in one transaction to share its cost, or in a few if they take long. Each call is
+ * applied as a whole or not at all, and is answered after the commit.
  *
  * While another process writes, the calls are tried again in later turns. Waiting for SQLite's lock would block the event loop, and
  * SQLite gives the lock to any process that asks, perhaps to the same one each time. So a process that met a lock recently pauses
@@ -50,14 +53,18 @@ export class Group {
     const until = performance.now() + timeout
     return new Promise<T>((resolve, reject) => {
       this.#calls.push({ perform, isRemoving, until, resolve: resolve as Call['resolve'], reject })
-      if (this.#isScheduled) return
-      this.#isScheduled = true
-      if (performance.now() - this.#metLockAt < CONTENDED) setTimeout(this.#due, 1)
-      else setImmediate(this.#due)
+      this.#schedule()
     })
   }
 
-  /** Writes the waiting calls now, before the end of the turn. */
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    if (performance.now() - this.#metLockAt < CONTENDED) setTimeout(this.#due, 1)
+    else setImmediate(this.#due)
+  }
+
+  /** Writes the waiting calls now, before the end of the turn, or as many of them as one transaction takes. */
   flush(): void {
     const calls = this.#calls
     this.#calls = []
@@ -76,7 +83,11 @@ export class Group {
       this.#transaction(() => {
         // Of an attempt before, if there was one.
         results.length = 0
-        for (const call of calls) results.push(resultOf(call))
+        const end = performance.now() + LONGEST
+        for (const call of calls) {
+          results.push(resultOf(call))
+          if (performance.now() > end) break
+        }
       }, isRemoving)
     } catch (error) {
       if (isLocked(error)) this.#retryLater(calls, error)
@@ -84,6 +95,11 @@ export class Group {
       else if (calls.length > 1 && isUndone(error)) for (const call of calls) this.#write([call])
       else for (const { reject } of calls) reject(error)
       return
+    }
+    const rest = calls.slice(results.length)
+    if (rest.length > 0) {
+      this.#calls = [...rest, ...this.#calls]
+      this.#schedule()
     }
     for (const [index, result] of results.entries()) {
       const call = calls[index] as Call

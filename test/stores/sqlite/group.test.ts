@@ -10,6 +10,8 @@ class Numbers {
   readonly kept: number[][] = []
   #pending: number[] = []
   readonly #group: Group
+  /** Is called for each number. */
+  work = () => {}
 
   constructor(fails: (pending: readonly number[]) => Error | undefined = () => undefined) {
     this.#group = new Group(work => {
@@ -26,6 +28,7 @@ class Numbers {
       numbers.map(number =>
         this.#group.run(() => {
           if (number < 0) throw new CommandError('No negative numbers')
+          this.work()
           this.#pending.push(number)
           return number * 10
         }, TIMEOUT),
@@ -40,6 +43,20 @@ test('calls that come together share one transaction, and each has its own answe
   assert.deepEqual(await numbers.add(1, 2, 3), [10, 20, 30])
   assert.deepEqual(await numbers.add(4), [40])
   assert.deepEqual(numbers.kept, [[1, 2, 3], [4]])
+})
+
+test('calls that take long share several transactions, and others get a turn between them', async t => {
+  const numbers = new Numbers()
+  let now = 0
+  t.mock.method(performance, 'now', () => now)
+  const turns: number[] = []
+  numbers.work = () => {
+    now += 30
+    setImmediate(() => turns.push(numbers.kept.length))
+  }
+  assert.deepEqual(await numbers.add(1, 2, 3, 4, 5), [10, 20, 30, 40, 50])
+  assert.deepEqual(numbers.kept, [[1, 2], [3, 4], [5]])
+  assert.deepEqual(turns.slice(0, 4), [1, 1, 2, 2])
 })
 
 test('a call that is refused leaves the others in their transaction', async () => {
