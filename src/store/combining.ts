@@ -13,7 +13,7 @@ import { callerContext, passingOn } from './wrapping.ts'
  */
 export interface CombinableStore<Told = unknown> extends Store {
   /**
-   * Applies these changes of one session (at least one), in their order and in one step. Each has its own outcome: exactly the one
+   * Applies these changes of one session (at least one), in their order and in one step, or in a few if they take long. Each has its own outcome: exactly the one
    * of `update`, called after the changes before it. If the promise rejects, every change has failed with that error.
    */
   updateTogether(id: SessionId, updates: readonly Update[], hints: Hints<Told>): Promise<Together<Told>>

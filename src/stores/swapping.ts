@@ -1,4 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
+import { setImmediate, setTimeout } from 'node:timers/promises'
 import { StoreUnavailableError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
 import type { Together } from '../store/combining.ts'
@@ -6,7 +6,7 @@ import { givenBy } from '../store/encoding.ts'
 import type { Update } from '../store/joining.ts'
 import type { Outcome } from '../store/store.ts'
 import { assertEncodable } from './bson.ts'
-import { draftOf, namesIn, type Standing, type StoredField, type Swap } from './draft.ts'
+import { type Draft, draftOf, namesIn, type Standing, type StoredField, type Swap } from './draft.ts'
 
 /**
  * A store that keeps each top-level field separately, and whose database cannot apply every change itself. It reads the fields that
@@ -52,9 +52,12 @@ const MAX_TRIES = 50
 const PATIENT_TRIES = 2
 const MAX_PAUSE = 16
 
+/** How long changes are computed without a pause, in milliseconds: this process serves nobody meanwhile. */
+const LONGEST = 50
+
 /**
- * An `updateTogether` for a `CombinableStore`: applies changes to one session in their order and in one step. It reads the fields that
- * they touch, computes the result, and swaps these fields.
+ * An `updateTogether` for a `CombinableStore`: applies changes to one session in their order, and in one step unless they take long. It
+ * reads the fields that they touch, computes the result, and swaps these fields.
  */
 export function updateFields(
   store: FieldStore,
@@ -62,9 +65,31 @@ export function updateFields(
   updates: readonly Update[],
   hints: SwapHints,
 ): Promise<Together<Standing>> {
-  return withoutUnencodable(updates, encodable => swapUntilDone(store, id, encodable, hints))
+  return withoutUnencodable(updates, encodable => inTurns(store, id, encodable, hints))
 }
 
+async function inTurns(
+  store: FieldStore,
+  id: SessionId,
+  updates: readonly Update[],
+  hints: SwapHints,
+): Promise<Together<Standing>> {
+  const { results, told } = await swapUntilDone(store, id, updates, hints)
+  const rest = updates.slice(results.length)
+  if (rest.length === 0) return { results, ...(told && { told }) }
+  await setImmediate()
+  try {
+    if (performance.now() > hints.until) {
+      throw new StoreUnavailableError('The changes before this one took too long', 'none')
+    }
+    const later = await inTurns(store, id, rest, { until: hints.until, ...(told && { told }) })
+    return { ...later, results: [...results, ...later.results] }
+  } catch (reason) {
+    return { results: [...results, ...rest.map(() => ({ status: 'rejected', reason }) as const)] }
+  }
+}
+
+/** Applies the changes, or the first of them where they take long: then there are fewer results. */
 async function swapUntilDone(
   store: FieldStore,
   id: SessionId,
@@ -84,7 +109,7 @@ async function swapUntilDone(
     }
     const draft = draftOf(standing, store.now && new Date(store.now()))
     if (!draft) return { results: updates.map(() => fulfilled('absent')) }
-    const results = updates.map(update => settled(() => draft.apply(update)))
+    const results = resultsOf(draft, updates)
     if (draft.needsExactSize && !exactSize) {
       exactSize = true
       standing = undefined
@@ -145,6 +170,16 @@ function knowing(standing: Standing | undefined, names: readonly string[]): Stan
 
 function fulfilled(value: Outcome): PromiseFulfilledResult<Outcome> {
   return { status: 'fulfilled', value }
+}
+
+function resultsOf(draft: Draft, updates: readonly Update[]): PromiseSettledResult<Outcome>[] {
+  const results: PromiseSettledResult<Outcome>[] = []
+  const end = performance.now() + LONGEST
+  for (const update of updates) {
+    results.push(settled(() => draft.apply(update)))
+    if (performance.now() > end) break
+  }
+  return results
 }
 
 function settled(apply: () => Outcome): PromiseSettledResult<Outcome> {
