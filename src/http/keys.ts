@@ -125,7 +125,7 @@ function keygripOf(given: unknown): Keygrip {
     throw missing(given === undefined ? 'is missing' : `is ${describe(given)} and no list`)
   if (given.sign('').length === SHA256_LENGTH) return given
   throw new ConfigurationError(
-    "app.keys is a Keygrip that does not sign with SHA-256: give new Keygrip(keys, 'sha256'), or the list of keys",
+    "app.keys is a Keygrip that does not sign with SHA-256, in base64: give new Keygrip(keys, 'sha256'), or the list of keys",
   )
 }
 
