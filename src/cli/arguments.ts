@@ -3,7 +3,7 @@ import { milliseconds } from '../duration.ts'
 import { didYouMean } from '../language/calloptions.ts'
 import { type CheckName, checks } from './doctor/finding.ts'
 import { type Names, type Target, targetOf } from './target.ts'
-import { UsageError } from './usage.ts'
+import { repeated, UsageError } from './usage.ts'
 
 type ParseArgsOptionsConfig = NonNullable<ParseArgsConfig['options']>
 
@@ -53,6 +53,11 @@ export interface Arguments {
 export function argumentsIn(args: readonly string[]): Arguments {
   const all: ParseArgsOptionsConfig = Object.assign({}, everywhere, ...Object.values(optionsOf))
   const { tokens } = parseArgs({ args: [...args], options: all, strict: false, tokens: true })
+  const unknown = tokens.find(token => token.kind === 'option' && !Object.hasOwn(all, token.name))
+  if (unknown?.kind === 'option') {
+    const { name, rawName } = unknown
+    throw new UsageError(repeated(name, 'There is no such option', `Unknown option '${rawName}'`))
+  }
   const positional = tokens.find(({ kind }) => kind === 'positional')
   const name = positional?.kind === 'positional' ? positional.value : undefined
   const command = name === undefined ? undefined : commandNamed(name)
@@ -68,8 +73,7 @@ export function argumentsIn(args: readonly string[]): Arguments {
 function commandNamed(name: string): CommandName {
   const known = Object.keys(optionsOf)
   if (known.includes(name)) return name as CommandName
-  // An address in its place may hold a password.
-  const shown = /^[a-z]{1,20}$/.test(name) ? `command ${name}` : 'such command'
+  const shown = repeated(name, 'such command', `command ${name}`)
   throw new UsageError(`There is no ${shown}${didYouMean(name, known)}; there are ${known.join(', ')}`)
 }
 
@@ -117,7 +121,7 @@ export function doctorOptionsIn({ options: { timeout, skip } }: Arguments): {
   const unknown = skipped.find(name => !known.has(name))
   if (unknown !== undefined) {
     throw new UsageError(
-      `There is no check ${JSON.stringify(unknown)}${didYouMean(unknown, checks)}; there are ${checks.join(', ')}`,
+      `There is no ${repeated(unknown, 'such check', `check "${unknown}"`)}${didYouMean(unknown, checks)}; there are ${checks.join(', ')}`,
     )
   }
   return {
@@ -130,8 +134,8 @@ export function doctorOptionsIn({ options: { timeout, skip } }: Arguments): {
 function durationIn(given: string): number {
   try {
     return milliseconds('--timeout', /^\d+$/.test(given) ? Number(given) : given)
-  } catch (error) {
-    throw new UsageError((error as Error).message)
+  } catch {
+    throw new UsageError('--timeout takes a positive duration: milliseconds, or words such as 5s or 1 minute')
   }
 }
 

@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { renameSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { suite, test } from 'node:test'
+import { pathToFileURL } from 'node:url'
+import { targetOf } from '../../src/cli/target.ts'
 import { idOf, newSecret } from '../../src/ids.ts'
 import { aSession } from '../contract/records.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
 import { aPgPool, withoutPostgreSQL } from '../support/postgres/database.ts'
 import { RedisServer, withoutRedis } from '../support/redis/server.ts'
+import { aPath, aStore } from '../support/sqlite/files.ts'
 import { onEachKind, redisAt } from './places.ts'
 import { given } from './terminal.ts'
 
@@ -116,4 +121,80 @@ test('what cannot be followed is not repeated where it may be secret', async () 
     ['show', address],
   ])
   assertNone(printed, PASSWORD)
+})
+
+suite('what stands in the place of the store is not repeated where it may be secret:', () => {
+  const cookie = `${newSecret()}.lx0.a1.${'s'.repeat(43)}`
+  const cases: readonly [given: string, secret: string][] = [
+    [`host=db.example user=shop password=${PASSWORD} dbname=shop`, PASSWORD],
+    [`jdbc:postgresql://db.example/shop?user=shop&password=${PASSWORD}`, PASSWORD],
+    [`redis:/:${PASSWORD}@db.example/0`, PASSWORD],
+    [`redis:${PASSWORD}`, PASSWORD],
+    [`shop:${PASSWORD}@db.example/shop`, PASSWORD],
+    [`"mongodb://shop:${PASSWORD}@db.example/shop"`, PASSWORD],
+    [`DATABASE_URL=postgres://shop:${PASSWORD}@db.example/shop`, PASSWORD],
+    [`Server=db.example;Pwd=${PASSWORD}`, PASSWORD],
+    [`file:///shop:${PASSWORD}@db.example/shop`, PASSWORD],
+    [`file://db.example/shop?password=${PASSWORD}`, PASSWORD],
+    [`sid=${cookie}`, cookie],
+    [cookie, cookie],
+    [idOf(newSecret()), ''],
+    [Buffer.alloc(32, 7).toString('base64url'), ''],
+  ]
+  for (const [given, secret] of cases) {
+    test(given.slice(0, 24), async () => {
+      const commands = [['count'], ['sweep'], ['doctor'], ['end', '--user', 'ben', '--yes']]
+      const place = commands.map(args => [...args, given])
+      assertNone(await printedFor(place), secret || given)
+      assertNone(await printedFor(commands, { SESSION_STORE: given }), secret || given)
+    })
+  }
+})
+
+test('an address with spaces around it is read as without them', async () => {
+  for (const scheme of ['postgres', 'mongodb', 'redis']) {
+    const { address, shown, censor } = targetOf(` \t${scheme}://ada:${PASSWORD}@localhost/shop\n`)
+    assert.equal(address, `${scheme}://ada:${PASSWORD}@localhost/shop`)
+    assert.equal(shown, `${scheme}://localhost/shop`)
+    assert.equal(censor(PASSWORD), '***')
+  }
+})
+
+test('of an address with options in the style of another program nothing is shown', () => {
+  for (const options of [
+    ` password=${PASSWORD} dbname=shop`,
+    `;password=${PASSWORD};a=b`,
+    `&password=${PASSWORD}`,
+  ]) {
+    const { shown, censor } = targetOf(`postgres://localhost/shop${options}`)
+    assertNone(shown + censor(`that is ${PASSWORD}, no doubt`), PASSWORD)
+  }
+})
+
+test('an SQLite file is used and named, whatever its name looks like', async t => {
+  const path = aPath(t)
+  const store = aStore(t, path)
+  await aSession(store)
+  await store.close?.()
+  const named = join(dirname(path), `ada@shop.example=${'a'.repeat(40)}.sqlite`)
+  renameSync(path, named)
+  for (const address of [named, pathToFileURL(named).href]) {
+    const { json } = await given(['count', address, '--json'])
+    assert.deepEqual(json, { command: 'count', store: named, sessions: 1, expired: 0 })
+  }
+})
+
+test('no other part of a command line is repeated unless it is a plain word', async () => {
+  const address = `postgres://ada:${PASSWORD}@localhost/shop`
+  const printed = await printedFor([
+    ['schema', address],
+    ['schema', `postgres://localhost/shop?user=ada&password=${PASSWORD}`],
+    ['schema', `postgres://ada:${PASSWORD}/x@localhost/shop`],
+    [`--${address}`, 'count'],
+    ['count', `--${address}`],
+    ['--password', PASSWORD.replaceAll(/[^a-z]/g, ''), 'count'],
+    ['doctor', '--skip', address],
+    ['doctor', '--timeout', address],
+  ])
+  assertNone(printed, PASSWORD, PASSWORD.replaceAll(/[^a-z]/g, ''))
 })

@@ -1,5 +1,5 @@
 import { type SchemaOptions, schemaOf } from '../../stores/postgres/store.ts'
-import { UsageError } from '../usage.ts'
+import { repeated, UsageError } from '../usage.ts'
 import { drizzleSchema } from './drizzle.ts'
 import { prismaSchema } from './prisma.ts'
 
@@ -15,6 +15,8 @@ export function schema(form: string, options: SchemaOptions = {}): string {
     case 'prisma':
       return prismaSchema(options)
     default:
-      throw new UsageError(`There is no schema for ${JSON.stringify(form)}: give sql, drizzle or prisma`)
+      throw new UsageError(
+        `There is no ${repeated(form, 'such schema', `schema for "${form}"`)}: give sql, drizzle or prisma`,
+      )
   }
 }
