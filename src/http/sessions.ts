@@ -15,6 +15,7 @@ import { sessionOf } from '../session/session.ts'
 import type { DefaultData, LoadedSession, SessionFields, SessionHandle, Tokens } from '../session/types.ts'
 import { plain } from '../session/view.ts'
 import { Visit } from '../session/visit.ts'
+import { endOthers } from '../store/signout.ts'
 import type { Store } from '../store/store.ts'
 import { type TimedStore, timed } from '../store/timed.ts'
 import { type CSRFOptions, csrfGuard } from './csrf.ts'
@@ -30,7 +31,7 @@ import {
   readCookie,
   type WrittenCookie,
 } from './unsent-cookies.ts'
-import { byUser, type EndAllOptions, endOthers, exceptIn, type FoundSession } from './users.ts'
+import { byUser, type EndAllOptions, exceptIn, type FoundSession } from './users.ts'
 
 /** What `Session(app)` returns: the sessions' store, and what can be done with sessions outside of their visitors' requests. */
 export class Sessions<
@@ -157,7 +158,7 @@ export class Sessions<
    */
   async endAll(user: User, options?: EndAllOptions): Promise<number> {
     const found = () => this.find(user)
-    return endOthers(exceptIn(options), found, this.end)
+    return endOthers(exceptIn(options), found, this.end, 'call endAll() again')
   }
 
   /**
