@@ -1,7 +1,10 @@
 import { ConfigurationError } from '../errors.ts'
 import type { SessionId } from '../ids.ts'
+import { valueAt } from '../language/excerpt.ts'
 import { type Path, pathOf } from '../language/paths.ts'
-import { isEnded } from '../store/record.ts'
+import { isEnded, type SessionRecord } from '../store/record.ts'
+import { endOthers } from '../store/signout.ts'
+import type { Store } from '../store/store.ts'
 import type { Bson, OpenedStore } from './opened.ts'
 import { idIn } from './show.ts'
 
@@ -30,36 +33,42 @@ export interface EndOptions {
   readonly confirm: (sessions: number) => Promise<boolean>
 }
 
-/** While one pass ends sessions, others may come. */
-const MAX_PASSES = 10
-
-/** Ends all sessions of a user. */
+/**
+ * Ends all sessions of a user.
+ *
+ * @throws {StoreUnavailableError} that says how many were ended, if some could not be or if there are always more.
+ */
 export async function endUser(opened: OpenedStore, user: string, options: EndOptions): Promise<Ended> {
   const { store, bson } = opened
   if (!store.find) throw new ConfigurationError('This store cannot find sessions')
   const field = options.field === undefined ? await onlyFieldOf(opened) : pathOf(options.field)
   const users = usersNamed(user, bson)
-  const find = async (): Promise<Set<SessionId>> => {
-    const ids = new Set<SessionId>()
-    for (const value of users) for await (const { id } of store.find?.(field, value) ?? []) ids.add(id)
-    return ids
-  }
-  let ids = await find()
-  if (ids.size > 0 && !(await options.confirm(ids.size))) return { ended: 0, field, declined: true }
-  let ended = 0
-  for (let passes = 0; ids.size > 0; passes++) {
-    if (passes === MAX_PASSES) {
-      throw new ConfigurationError(
-        `Sessions ended: ${ended}, and there are always more. Keep the user from signing in, then give the command again`,
-      )
-    }
-    for (const id of ids) {
-      await store.delete(id)
-      ended++
-    }
-    ids = await find()
-  }
+  const find = () => sessionsOf(store, field, users)
+  // Twice, since a session may be regenerated during the first search.
+  const sessions = (await numberOf(find())) || (await numberOf(find()))
+  if (sessions === 0) return { ended: 0, field }
+  if (!(await options.confirm(sessions))) return { ended: 0, field, declined: true }
+  const ended = await endOthers(undefined, find, id => store.delete(id), 'give the command again')
   return { ended, field }
+}
+
+/** Each once. */
+async function* sessionsOf(store: Store, field: Path, users: readonly User[]): AsyncGenerator<SessionRecord> {
+  const seen = new Set<SessionId>()
+  for (const { value, isRounded } of users) {
+    for await (const record of store.find?.(field, value) ?? []) {
+      // Numbers of all types are compared by value: another user's integer may be just what this text is rounded to.
+      if (isRounded && typeof valueAt(record.fields, field) !== 'number') continue
+      if (!seen.has(record.id)) yield record
+      seen.add(record.id)
+    }
+  }
+}
+
+async function numberOf(found: AsyncIterable<unknown>): Promise<number> {
+  let number = 0
+  for await (const _ of found) number++
+  return number
 }
 
 async function onlyFieldOf({ userFields }: OpenedStore): Promise<Path> {
@@ -72,13 +81,32 @@ async function onlyFieldOf({ userFields }: OpenedStore): Promise<Path> {
   )
 }
 
-/** What a session may have there of which this is the text: `42` is a number too, and 24 hexadecimal digits an ObjectId. */
-function usersNamed(text: string, { ObjectId, UUID }: Bson): unknown[] {
-  const users: unknown[] = [text]
-  if (text !== '' && String(Number(text)) === text) users.push(Number(text))
-  if (/^[0-9a-f]{24}$/i.test(text)) users.push(new ObjectId(text))
-  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) users.push(new UUID(text))
+/** What a session may have as its user. */
+interface User {
+  readonly value: unknown
+  /** The number that is printed as the given integer is another integer. */
+  readonly isRounded?: true
+}
+
+/** All of which this is the text: `42` is a number too, and 24 hexadecimal digits an ObjectId. */
+function usersNamed(text: string, { ObjectId, UUID }: Bson): User[] {
+  const users: User[] = [{ value: text }]
+  const integer = int64In(text)
+  const number = Number(text)
+  const isRounded = integer !== undefined && BigInt(number) !== integer
+  if (text !== '' && Number.isFinite(number) && String(number) === text) {
+    users.push({ value: number, ...(isRounded && { isRounded }) })
+  }
+  if (integer !== undefined && !Number.isSafeInteger(number)) users.push({ value: integer })
+  if (/^[0-9a-f]{24}$/i.test(text)) users.push({ value: new ObjectId(text) })
+  if (/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(text)) users.push({ value: new UUID(text) })
   return users
+}
+
+function int64In(text: string): bigint | undefined {
+  if (!/^-?[1-9]\d{0,18}$/.test(text)) return undefined
+  const integer = BigInt(text)
+  return BigInt.asIntN(64, integer) === integer ? integer : undefined
 }
 
 export function endedText({ ended, field, declined }: Ended): string {

@@ -28,19 +28,22 @@ export async function endOthers(
   let ended = 0
   for (let passes = 1, quiet = 0, most = Number.POSITIVE_INFINITY; quiet < 2; passes++) {
     const ids: SessionId[] = []
+    let isEndless = false
     try {
       for await (const { id } of find()) {
         if (id === except || failed.has(id)) continue
-        if (passes > MAX_PASSES || ids.length === most) throw unfinished(ended, failed.size, MORE, again)
+        isEndless = passes > MAX_PASSES || ids.length === most
+        if (isEndless) break
         ids.push(id)
       }
     } catch (error) {
-      // The refused search changed nothing, but the calls before it may have.
+      // The search changed nothing, but the calls before it may have.
       const isUnchanged = ended === 0 && [...failed.values()].every(isRefused)
-      throw isRefused(error) && !isUnchanged
-        ? unfinished(ended, failed.size, ', and whether there are more is not known:', again, error)
-        : error
+      throw isUnchanged
+        ? error
+        : unfinished(ended, failed.size, ', and whether there are more is not known:', again, error)
     }
+    if (isEndless) throw unfinished(ended, failed.size, MORE, again)
     if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
       const some = ids.slice(begin, begin + AT_ONCE)

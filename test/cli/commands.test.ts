@@ -123,6 +123,39 @@ onEachKind('a user is known by number, ObjectId and UUID too, without being aske
   }
 })
 
+onEachKind('a user whose id is a large integer is known by all its digits', async (_t, place) => {
+  const { store, named } = place
+  await store.ensureIndex?.('user_id')
+  // The first is no number, the others are as numbers printed otherwise; the neighbours are other users.
+  for (const user of [175928847299117063n, 2n ** 60n, 2n ** 63n - 1n, -(2n ** 63n)]) {
+    const near = user > 0n ? user - 1n : user + 1n
+    await aSession(store, { user_id: user })
+    const other = await aSession(store, { user_id: near })
+    const { json } = await given(['end', `--user=${user}`, '--yes', '--json', ...named])
+    assert.equal(json.ended, 1, String(user))
+    assert.ok(await store.load(other.id), String(user))
+  }
+  const { json } = await given(['end', `--user=${2n ** 64n}`, '--yes', '--json', ...named])
+  assert.equal(json.ended, 0)
+})
+
+onEachKind(
+  'a user whose id is rounded is known as it is printed, and no other is taken for it',
+  async (_t, place) => {
+    const { store, named } = place
+    await store.ensureIndex?.('user_id')
+    const printed = '175928847299117060'
+    const rounded = BigInt(Number(printed))
+    assert.notEqual(String(rounded), printed)
+    await aSession(store, { user_id: Number(printed) })
+    await aSession(store, { user_id: BigInt(printed) })
+    const other = await aSession(store, { user_id: rounded })
+    const { json } = await given(['end', '--user', printed, '--yes', '--json', ...named])
+    assert.equal(json.ended, 2)
+    assert.ok(await store.load(other.id))
+  },
+)
+
 onEachKind('whoever names no field is told to, where the store has no index', async (_t, { named }) => {
   const { told, code } = await given(['end', '--user', 'ada', '--yes', ...named])
   assert.match(told, /name the field with --field/)
