@@ -24,7 +24,8 @@ export async function cacheFound(
       advice: 'The library sends no-store. Let no proxy or CDN alter Cache-Control',
     })
   }
-  const [again] = await asked({ Cookie: `${name}=${value}` })
+  // What came from a cache is another visitor's cookie, and the doctor is not that visitor.
+  const [again] = await asked(isFromCache(answer) ? {} : { Cookie: `${name}=${value}` })
   const vary = String(again.headers.vary ?? '').toLowerCase()
   if (!/(?:^|[\s,])(?:cookie|\*)(?:$|[\s,])/.test(vary) && !isUnshared(again)) {
     faults.push({
@@ -46,7 +47,20 @@ function isUnshared({ headers }: Answer): boolean {
   return directives.includes('private') || directives.includes('no-store')
 }
 
-function isFromCache({ headers }: Answer): boolean {
-  const told = ['x-cache', 'cf-cache-status', 'x-cache-status'].map(name => String(headers[name] ?? ''))
-  return Number(headers.age) > 0 || told.some(status => /\bhit\b/i.test(status))
+/** Headers by which caches say what they did. */
+const statuses = [
+  'x-cache',
+  'cf-cache-status',
+  'x-cache-status',
+  'cache-status',
+  'x-proxy-cache',
+  'x-vercel-cache',
+]
+
+/** Whether a cache says that it gave this answer. */
+export function isFromCache({ headers }: Answer): boolean {
+  const told = statuses.map(name => String(headers[name] ?? '').trim())
+  // `TCP_HIT` too. A cache that asks the app because what it has is stale says so in more words.
+  const isHit = told.some(status => /(?:\b|_)hit(?:\b|_)|^(?:stale|updating|revalidated)$/i.test(status))
+  return Number(headers.age) > 0 || isHit
 }

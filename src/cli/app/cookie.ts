@@ -4,17 +4,17 @@ import type { Answer, SetCookie } from './asking.ts'
 /** As the library writes it: the secret comes first. */
 const shape = /^([0-9a-f]{40})\.[0-9a-z]{1,11}\.[0-9a-z]{1,11}\./
 
-/** The cookie of a session that an answer has begun. */
+/** The cookie of a session. */
 export interface SessionCookie extends SetCookie {
   readonly secret: string
 }
 
-export function sessionCookieIn({ cookies }: Answer, name: string | undefined): SessionCookie | undefined {
-  for (const cookie of cookies) {
+/** Of all kinds of session that the page has. */
+export function sessionCookiesIn({ cookies }: Answer): SessionCookie[] {
+  return cookies.flatMap(cookie => {
     const secret = shape.exec(cookie.value)?.[1]
-    if (secret !== undefined && (name === undefined || cookie.name === name)) return { ...cookie, secret }
-  }
-  return undefined
+    return secret === undefined ? [] : [{ ...cookie, secret }]
+  })
 }
 
 /** Whether its attributes are as they should be where visitors come over TLS, or a proxy does. */

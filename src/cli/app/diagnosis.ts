@@ -4,8 +4,8 @@ import { type CheckName, type Fault, type Finding, findingsOf } from '../doctor/
 import { toldOf } from '../failure.ts'
 import { UsageError } from '../usage.ts'
 import { type Answer, ask } from './asking.ts'
-import { cacheFound } from './cache.ts'
-import { cookieFound, type SessionCookie, sessionCookieIn } from './cookie.ts'
+import { cacheFound, isFromCache } from './cache.ts'
+import { cookieFound, type SessionCookie, sessionCookiesIn } from './cookie.ts'
 import { hstsFound, proxyFound } from './proxy.ts'
 
 export interface AppOptions {
@@ -14,10 +14,20 @@ export interface AppOptions {
   readonly skip?: ReadonlySet<CheckName>
 }
 
+/** A session whose cookie the app gave to the doctor. */
+export interface GivenSession {
+  readonly id: SessionId
+  /** Whether its cookie has the name that is meant. */
+  readonly isMeant: boolean
+}
+
 /** What was found, and the sessions that were begun for it. */
 export interface Examined {
   readonly findings: Finding[]
-  readonly sessions: readonly SessionId[]
+  /** Without those of answers that came from a cache: they are other visitors'. */
+  readonly sessions: readonly GivenSession[]
+  /** When the app was first asked: a session that was created before is another visitor's. */
+  readonly began: Date
 }
 
 /** An address of an app as it may be printed: a name and a password, or what stands after `?`, may be secret. */
@@ -42,18 +52,22 @@ export async function examineApp(
   { cookie: name, skip = new Set() }: AppOptions = {},
 ): Promise<Examined> {
   const isSecure = url.protocol === 'https:'
-  const sessions: SessionId[] = []
+  const began = new Date()
+  const sessions: GivenSession[] = []
   const asked = async (headers?: Record<string, string>): Promise<[Answer, SessionCookie | undefined]> => {
     const answer = await ask(url, headers)
-    const cookie = sessionCookieIn(answer, name)
-    if (cookie) sessions.push(idOf(cookie.secret))
-    return [answer, cookie]
+    const cookies = sessionCookiesIn(answer)
+    const isMeant = (cookie: SessionCookie) => name === undefined || cookie.name === name
+    if (!isFromCache(answer)) {
+      sessions.push(...cookies.map(cookie => ({ id: idOf(cookie.secret), isMeant: isMeant(cookie) })))
+    }
+    return [answer, cookies.find(isMeant)]
   }
   let first: [Answer, SessionCookie | undefined]
   try {
     first = await asked()
   } catch (error) {
-    return { findings: [unreachable(toldOf(error, censor))], sessions }
+    return { findings: [unreachable(toldOf(error, censor))], sessions, began }
   }
   const [answer, cookie] = first
   const findings = await findingsOf(
@@ -73,7 +87,7 @@ export async function examineApp(
     skip,
     censor,
   )
-  return { findings, sessions }
+  return { findings, sessions, began }
 }
 
 function unreachable(message: string): Finding {

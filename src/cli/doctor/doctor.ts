@@ -1,10 +1,8 @@
-import type { SessionId } from '../../ids.ts'
 import { type App, type AppOptions, examineApp } from '../app/diagnosis.ts'
 import { toldOf } from '../failure.ts'
 import { checksOfMongoDB } from '../mongodb/diagnosis.ts'
 import { connectMongoDB } from '../mongodb/open.ts'
 import { orClosed } from '../opened.ts'
-import { openStore } from '../opening.ts'
 import { checksOfPostgreSQL } from '../postgres/diagnosis.ts'
 import { connectPostgreSQL } from '../postgres/open.ts'
 import { connectRedis } from '../redis/connection.ts'
@@ -15,12 +13,12 @@ import type { Target } from '../target.ts'
 import {
   type Check,
   type DoctorOptions,
-  type Fault,
   type Finding,
   findingsOf,
   type Severity,
   worstOf,
 } from './finding.ts'
+import { sameStore } from './same-store.ts'
 
 interface Patient {
   readonly checks: readonly Check[]
@@ -93,38 +91,9 @@ export async function doctor(
   if (app) {
     const examined = await examineApp(app, options)
     findings.push(...examined.findings)
-    if (target && examined.sessions.length > 0)
-      findings.push(...(await sameStore(target, examined.sessions, options)))
+    if (target && examined.sessions.length > 0) findings.push(...(await sameStore(target, examined, options)))
   }
   return { severity: worstOf(findings), findings }
-}
-
-/** Whether the sessions that an app has begun are in the store. */
-async function sameStore(
-  target: Target,
-  sessions: readonly SessionId[],
-  { skip = new Set() }: DoctorOptions,
-): Promise<Finding[]> {
-  const look = async (): Promise<readonly Fault[] | string> => {
-    const { store, close } = await openStore(target)
-    try {
-      const found = await Promise.all(sessions.map(id => store.load(id)))
-      await Promise.all(sessions.map(id => store.delete(id)))
-      if (found.some(one => one !== undefined)) return 'The app keeps its sessions in this store'
-    } finally {
-      await close()
-    }
-    return [
-      {
-        severity: 'error',
-        message:
-          'The session that the app has just begun is not in this store: the app uses another one, or another name in it',
-        advice:
-          "Compare the app's address, database, collection, prefix, schema and table with those given here",
-      },
-    ]
-  }
-  return findingsOf([{ name: 'same-store', look }], skip, target.censor)
 }
 
 /** Lines for people: how bad, what was looked at, what is so, and below what to do. */

@@ -6,7 +6,7 @@ import type { Fault } from './finding.ts'
 export const GRACE = 10 * 60_000
 
 /** Milliseconds by which clocks may differ. */
-const MAX_SKEW = 1000
+export const MAX_SKEW = 1000
 
 /** Of a server's clock, asked for between two instants of this machine's. */
 export function clockFound(

@@ -11,9 +11,11 @@ import { suite, type TestContext, test } from 'node:test'
 import Koa from 'koa'
 import { hstsFound } from '../../../src/cli/app/proxy.ts'
 import Session, { type SessionOptions } from '../../../src/index.ts'
+import type { Store } from '../../../src/store/store.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
 import { KEY } from '../../support/app.ts'
 import { aPath, aStore } from '../../support/sqlite/files.ts'
+import { altered } from '../../support/watchedstore.ts'
 import { assertFound, assertWell, diagnosed, of } from '../diagnosed.ts'
 
 const withoutTLS = spawnSync('openssl', ['version']).status === 0 ? false : 'NOT TESTED: needs openssl'
@@ -25,13 +27,19 @@ interface AppOptions extends SessionOptions {
 }
 
 /** The address of an app whose page counts in the session, asked over HTTP, as by its proxy. */
-async function overHTTP(t: TestContext, { proxy = false, ...options }: AppOptions = {}): Promise<string> {
+async function overHTTP(
+  t: TestContext,
+  { proxy = false, ...options }: AppOptions = {},
+  second?: SessionOptions & { readonly property: string },
+): Promise<string> {
   const app = new Koa({ proxy })
   app.keys = [KEY]
   app.silent = true
   Session(app, { store: memoryStore(), ...options })
+  if (second) Session(app, second)
   app.use(async ctx => {
     await ctx.session.inc('views')
+    if (second) await ctx[second.property].inc('views')
     if (ctx.path === '/away') ctx.redirect(`${ctx.protocol}://${ctx.host}/`)
     else ctx.body = 'A page'
   })
@@ -222,4 +230,79 @@ suite('of an app over HTTP the doctor', () => {
     const wrong = await diagnosed(path, '--app', await overHTTP(t, { proxy: true }))
     assertFound(wrong, 'same-store', 'error', /the app uses another one/)
   })
+
+  test('ends them where the check is skipped, and those of each kind that the page has', async t => {
+    const path = aPath(t)
+    const store = aStore(t, path)
+    const one = await overHTTP(t, { store, proxy: true })
+    await diagnosed(path, '--app', one, '--skip', 'same-store')
+    assert.equal(await store.count(), 0)
+    const two = await overHTTP(t, { store, proxy: true }, { store, key: 'cart', property: 'cart' })
+    for (const more of [[], ['--cookie', 'sid'], ['--cookie', 'cart'], ['--cookie', 'other']]) {
+      await diagnosed(path, '--app', two, ...more)
+      assert.equal(await store.count(), 0, more.join(' '))
+    }
+  })
+
+  test('asks for the store of the cookie that is meant, where the page begins two kinds of session', async t => {
+    const path = aPath(t)
+    const store = aStore(t, path)
+    const elsewhere = { store: memoryStore(), key: 'cart', property: 'cart' }
+    const address = await overHTTP(t, { store, proxy: true }, elsewhere)
+    assertWell(await diagnosed(path, '--app', address, '--cookie', 'sid'))
+    const wrong = await diagnosed(path, '--app', address, '--cookie', 'cart')
+    assertFound(wrong, 'same-store', 'error', /the app uses another one/)
+    assert.equal(await store.count(), 0)
+  })
+
+  test('says so where it cannot end them, though the check is skipped', async t => {
+    const store = memoryStore()
+    const missing = `${aPath(t)}.missing`
+    const address = await overHTTP(t, { store, proxy: true })
+    const findings = await diagnosed(missing, '--app', address, '--skip', 'same-store')
+    assertFound(findings, 'same-store', 'note', /could not be looked at/)
+  })
+
+  for (const { says, headers } of [
+    { says: 'Age', headers: { Age: '30' } },
+    { says: 'X-Cache', headers: { 'X-Cache': 'TCP_MEM_HIT from edge' } },
+    { says: 'Cache-Status', headers: { 'Cache-Status': 'edge; hit; ttl=30' } },
+    { says: 'nothing', headers: {} },
+  ]) {
+    test(`leaves a visitor alone whose session a cache gives, which says so by ${says}`, async t => {
+      const path = aPath(t)
+      const store = aStore(t, path)
+      const { cookie, id } = await aVisitor(store)
+      const sent: (string | undefined)[] = []
+      const cache = createPlain((request, response) => {
+        sent.push(request.headers.cookie)
+        response.writeHead(200, { ...headers, 'Set-Cookie': `${cookie}; path=/; httponly; samesite=lax` })
+        response.end('A page')
+      }).listen(0, '127.0.0.1')
+      await once(cache, 'listening')
+      t.after(() => cache.close())
+      const address = `http://127.0.0.1:${(cache.address() as AddressInfo).port}/`
+      const findings = await diagnosed(path, '--app', address)
+      assert.ok(await store.load(id))
+      if (says === 'nothing') {
+        assertFound(findings, 'same-store', 'warning', /created before it was asked/)
+      } else {
+        assertFound(findings, 'cache', 'error', /came from a cache/)
+        assert.ok(!findings.some(({ check }) => check === 'same-store'))
+        assert.deepEqual(new Set(sent), new Set([undefined]))
+      }
+    })
+  }
 })
+
+/** A visitor who came a minute ago. */
+async function aVisitor(store: Store): Promise<{ readonly cookie: string; readonly id: string }> {
+  const app = new Koa()
+  app.keys = [KEY]
+  const sessions = Session(app, {
+    store: altered(store, (name, [record]) => {
+      if (name === 'insert') Object.assign(record as object, { created: new Date(Date.now() - 60_000) })
+    }),
+  })
+  return sessions.create({ user_id: 'ada' })
+}
