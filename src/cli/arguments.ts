@@ -2,7 +2,7 @@ import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { milliseconds } from '../duration.ts'
 import { didYouMean } from '../language/calloptions.ts'
 import { type CheckName, checks } from './doctor/finding.ts'
-import { type Names, type Target, targetOf } from './target.ts'
+import { type Kind, type Names, type Target, targetOf } from './target.ts'
 import { repeated, UsageError } from './usage.ts'
 
 type ParseArgsOptionsConfig = NonNullable<ParseArgsConfig['options']>
@@ -58,6 +58,11 @@ export function argumentsIn(args: readonly string[]): Arguments {
     const { name, rawName } = unknown
     throw new UsageError(repeated(name, 'There is no such option', `Unknown option '${rawName}'`))
   }
+  const rawNames = tokens.flatMap(token =>
+    token.kind === 'option' && token.value !== undefined ? token.rawName : [],
+  )
+  const twice = rawNames.find((rawName, index) => rawNames.indexOf(rawName) < index)
+  if (twice !== undefined) throw new UsageError(`${twice} is given twice, and only one counts`)
   const positional = tokens.find(({ kind }) => kind === 'positional')
   const name = positional?.kind === 'positional' ? positional.value : undefined
   const command = name === undefined ? undefined : commandNamed(name)
@@ -105,7 +110,29 @@ export function storeIn(
   const { collection, prefix, schema, table } = options
   const given = { collection, prefix, schema, table }
   const named = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-  return { target: targetOf(address, named), operands: operands.slice(0, before) }
+  const target = targetOf(address, named)
+  for (const [kind, { title, names }] of Object.entries(kinds)) {
+    if (kind !== target.kind) expectNone(options, names, title)
+  }
+  return { target, operands: operands.slice(0, before) }
+}
+
+/** What each kind of store is called, and the options that name its sessions. */
+const kinds: Readonly<Record<Kind, { readonly title: string; readonly names: readonly (keyof Names)[] }>> = {
+  mongodb: { title: 'MongoDB', names: ['collection'] },
+  redis: { title: 'Redis and Valkey', names: ['prefix'] },
+  postgres: { title: 'PostgreSQL', names: ['schema', 'table'] },
+  sqlite: { title: 'SQLite', names: [] },
+}
+
+/** @throws {UsageError} for an option that would be ignored. */
+export function expectNone(
+  options: Options,
+  names: readonly (keyof Options & string)[],
+  place: string,
+): void {
+  const ignored = names.find(name => options[name] !== undefined)
+  if (ignored !== undefined) throw new UsageError(`--${ignored} would be ignored here: it is for ${place}`)
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   type CommandName,
   doctorOptionsIn,
   expectAtMost,
+  expectNone,
   STORE_VARIABLE,
   storeIn,
 } from './arguments.ts'
@@ -111,6 +112,7 @@ async function resultOf(
       expectAtMost(operands, 1)
       const [form = 'sql'] = operands
       const { schema: within, table, unlogged, field } = options
+      if (form === 'drizzle' || form === 'prisma') expectNone(options, ['unlogged'], 'schema sql')
       const text = schema(form, {
         ...(within !== undefined && { schema: within }),
         ...(table !== undefined && { table }),
@@ -126,6 +128,9 @@ async function resultOf(
   }
 }
 
+/** Options of `doctor` that say nothing of the app's page. */
+const ofStoreAlone = ['collection', 'prefix', 'schema', 'table', 'field', 'timeout'] as const
+
 /** By the worst that was found. */
 const codes: Readonly<Record<Severity, number>> = { ok: OK, note: OK, warning: WARNING, error: FAILED }
 
@@ -133,8 +138,12 @@ async function examined(given: Arguments, terminal: Terminal, attempt: Attempt):
   const { app: address, field, cookie } = given.options
   const options = { field, cookie, ...doctorOptionsIn(given) }
   const app = address === undefined ? undefined : appOf(address)
+  if (!app) expectNone(given.options, ['cookie'], 'doctor --app')
   const isStoreGiven = given.operands.length > 0 || terminal.env[STORE_VARIABLE]
   if (!app || isStoreGiven) attempt.target = storeIn(given, 0, terminal.env).target
+  else expectNone(given.options, ofStoreAlone, 'a store, and none is given')
+  const { kind } = attempt.target ?? {}
+  if (kind === 'redis' || kind === 'sqlite') expectNone(given.options, ['timeout'], 'MongoDB and PostgreSQL')
   const diagnosis = await doctor(attempt.target, app, options)
   const { severity, findings } = diagnosis
   return {
@@ -153,6 +162,7 @@ async function ofStore(
   const { options } = given
   const isOfOne = command === 'show' || (command === 'end' && options.user === undefined)
   if (isOfOne && given.operands[0] !== undefined) idIn(given.operands[0])
+  if (isOfOne) expectNone(options, ['field'], 'end --user')
   const { target, operands } = storeIn(given, isOfOne ? 1 : 0, terminal.env)
   attempt.target = target
   const [id = ''] = operands

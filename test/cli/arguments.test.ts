@@ -23,6 +23,18 @@ suite('a command line that cannot be followed does nothing and says why:', () =>
     [['keys', 'x'], /more on the command line/],
     [['schema', 'mongoose'], /no schema for "mongoose"/],
     [['show', id], /Give the store/],
+    [['count', 'a', '--table', 'b'], /--table would be ignored here: it is for PostgreSQL/],
+    [['count', 'a', '--schema', 'b'], /--schema would be ignored here: it is for PostgreSQL/],
+    [['sweep', 'postgres://a/b', '--collection', 'c'], /--collection .* it is for MongoDB/],
+    [['doctor', 'mongodb://a/b', '--prefix', 'c'], /--prefix .* it is for Redis and Valkey/],
+    [['show', id, 'redis://a', '--table', 'b'], /--table .* it is for PostgreSQL/],
+    [['doctor', 'a', '--cookie', 'sid'], /--cookie would be ignored here: it is for doctor --app/],
+    [['doctor', 'a', '--timeout', '5s'], /--timeout .* it is for MongoDB and PostgreSQL/],
+    [['doctor', '--app', 'http://127.0.0.1:1', '--prefix', 'a'], /--prefix .* it is for a store, and none/],
+    [['doctor', '--app', 'http://127.0.0.1:1', '--field', 'a'], /--field .* it is for a store, and none/],
+    [['end', id, 'a', '--field', 'b'], /--field would be ignored here: it is for end --user/],
+    [['schema', 'prisma', '--unlogged'], /--unlogged would be ignored here: it is for schema sql/],
+    [['end', '--user', 'ada', '--user', 'ben', '--yes', 'a'], /--user is given twice/],
   ]
   for (const [args, message] of cases) {
     test(args.map(arg => arg.slice(0, 20)).join(' ') || 'nothing', async () => {
