@@ -6,6 +6,7 @@ import { isEnded, type SessionRecord } from '../store/record.ts'
 import { endOthers } from '../store/signout.ts'
 import type { Store } from '../store/store.ts'
 import type { Bson, OpenedStore } from './opened.ts'
+import { printable } from './printable.ts'
 import { idIn } from './show.ts'
 
 export interface Ended {
@@ -111,6 +112,7 @@ function int64In(text: string): bigint | undefined {
 
 export function endedText({ ended, field, declined }: Ended): string {
   if (declined) return 'Nothing was done'
-  if (ended === 0) return field === undefined ? 'There is no such session' : `There is none by ${field}`
+  if (ended === 0)
+    return field === undefined ? 'There is no such session' : `There is none by ${printable(field)}`
   return `Sessions ended: ${ended}`
 }

@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
+import { censorOf } from './censor.ts'
+import { toldOf } from './failure.ts'
+import { printable } from './printable.ts'
 import { run, type Terminal } from './run.ts'
 
 const { stdin, stdout, stderr } = process
@@ -27,10 +30,12 @@ const terminal: Terminal = {
 // As where the output is read by `head`.
 stdout.on('error', () => {})
 
-// Node says that its SQLite is young, which is nothing to an operator.
+// Nothing to an operator: that SQLite is young in Node.js, and that a driver calls what is old. The latter may repeat an address.
+const unheard = ['ExperimentalWarning', 'DeprecationWarning']
 process.removeAllListeners('warning')
-process.on('warning', ({ name, message }) => {
-  if (name !== 'ExperimentalWarning') stderr.write(`${name}: ${message}\n`)
+process.on('warning', warning => {
+  if (unheard.includes(warning.name)) return
+  stderr.write(`${warning.name}: ${printable(toldOf(warning, censorOf([])))}\n`)
 })
 
 process.exitCode = await run(process.argv.slice(2), terminal)

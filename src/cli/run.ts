@@ -19,6 +19,7 @@ import { toldOf } from './failure.ts'
 import { help } from './help.ts'
 import type { OpenedStore } from './opened.ts'
 import { openStore } from './opening.ts'
+import { jsonOf, printable } from './printable.ts'
 import { randomKey } from './random-key.ts'
 import { schema } from './schema/schema.ts'
 import { idIn, show, shownText } from './show.ts'
@@ -68,8 +69,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
       return given.options.help ? OK : MISUSED
     }
     const { text, json, code } = await resultOf(given.command, given, terminal, attempt)
-    const { command, target } = attempt
-    terminal.print(isJSON ? jsonOf({ command, ...(target && { store: target.shown }), ...json }) : text)
+    terminal.print(isJSON ? documentOf(attempt, json) : text)
     return code
   } catch (error) {
     return failure(error, isJSON, terminal, attempt)
@@ -82,17 +82,18 @@ interface Attempt {
   target: Target | undefined
 }
 
-function failure(error: unknown, isJSON: boolean, terminal: Terminal, { command, target }: Attempt): number {
-  const censor: Censor = target?.censor ?? censorOf([])
+function failure(error: unknown, isJSON: boolean, terminal: Terminal, attempt: Attempt): number {
+  const censor: Censor = attempt.target?.censor ?? censorOf([])
   const message = toldOf(error, censor)
   const isMisuse = error instanceof UsageError
-  if (isJSON) terminal.print(jsonOf({ command, ...(target && { store: target.shown }), error: message }))
-  else terminal.tell(isMisuse ? `${message}\nkoa-atomic-session --help says more` : message)
+  if (isJSON) terminal.print(documentOf(attempt, { error: message }))
+  else terminal.tell(`${printable(message)}${isMisuse ? '\nkoa-atomic-session --help says more' : ''}`)
   return isMisuse ? MISUSED : FAILED
 }
 
-function jsonOf(value: object): string {
-  return JSON.stringify(value, undefined, 2)
+/** For machines. */
+function documentOf({ command, target }: Attempt, members: object): string {
+  return jsonOf({ command, ...(target && { store: target.shown }), ...members }, 2)
 }
 
 async function resultOf(

@@ -5,6 +5,7 @@ import { type Fields, isBSON, isPlain } from '../language/values.ts'
 import { isEnded } from '../store/record.ts'
 import { excerptOf } from './censor.ts'
 import type { Bson, OpenedStore } from './opened.ts'
+import { jsonOf, printable } from './printable.ts'
 import { UsageError } from './usage.ts'
 
 /** What is printed of a session. */
@@ -97,12 +98,11 @@ export function shownText(shown: Shown): string {
     return `Session ${shown.id} ended at ${shown.ended.toISOString()}${successor}`
   }
   const { created, expires, absolute, maxAge, revision, size, fields, values } = shown
-  const names = Object.keys(fields)
-  const width = Math.max(0, ...names.map(name => name.length))
-  const lines = names.map(name => {
-    const what = values ? JSON.stringify(values[name]) : maskText(fields[name] as Masked)
-    return `  ${name.padEnd(width)}  ${what}`
-  })
+  const rows = Object.entries(fields).map(
+    ([name, mask]) => [printable(name), values ? jsonOf(values[name]) : maskText(mask)] as const,
+  )
+  const width = Math.max(0, ...rows.map(([name]) => name.length))
+  const lines = rows.map(([name, what]) => `  ${name.padEnd(width)}  ${what}`)
   return [
     `Session ${shown.id}`,
     `created   ${created.toISOString()}`,
@@ -111,11 +111,11 @@ export function shownText(shown: Shown): string {
     `maxAge    ${maxAge} ms`,
     `revision  ${revision}`,
     `size      ${size} bytes`,
-    names.length === 0 ? 'It has no fields' : 'fields',
+    rows.length === 0 ? 'It has no fields' : 'fields',
     ...lines,
   ].join('\n')
 }
 
 function maskText({ type, length }: Masked): string {
-  return length === undefined ? type : `${type} (${length})`
+  return printable(length === undefined ? type : `${type} (${length})`)
 }

@@ -78,6 +78,21 @@ onEachKind('a session is shown with its values to whoever asks for them', async 
   assert.deepEqual(json.values, { name: 'Ada', user_id: { $oid: String(user_id) }, cart: [{ sku: 'tea' }] })
 })
 
+onEachKind('what a visitor has named and stored cannot control the terminal', async (_t, place) => {
+  const name = '\x1b]0;owned\x07\x1b[2J\nSession\u202e'
+  const { id } = await aSession(place.store, { [name]: '\u009b31m \u202e \u2066 \u061c \x7f', ok: 1 })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is meant
+  const controls = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/
+  for (const more of [[], ['--values'], ['--json'], ['--values', '--json']]) {
+    const { printed } = await given(['show', id, ...place.named, ...more])
+    assert.doesNotMatch(printed, controls)
+    assert.ok(printed.includes('u001b]0;owned'), printed)
+    assert.doesNotMatch(printed, /^Session.?.?$/m)
+  }
+  const { json } = await given(['show', id, '--values', '--json', ...place.named])
+  assert.equal((json.values as Record<string, unknown>)[name], '\u009b31m \u202e \u2066 \u061c \x7f')
+})
+
 onEachKind('a session that has ended, and one that there never was, are told apart', async (_t, place) => {
   const { id } = await anEndedSession(place.store)
   const ended = await given(['show', id, ...place.named, '--json'])

@@ -72,3 +72,22 @@ test('nobody is asked where nobody could answer', async () => {
   assert.match(told, /Nobody can be asked here/)
   assert.equal(code, 64)
 })
+
+test('a warning has no password, and cannot control the terminal', async () => {
+  const address = 'redis://ada:hush@localhost:6379a'
+  // The first is Node.js's, where a driver reads an address whose port is none; it comes before the command.
+  const warned = `import { parse } from 'node:url'
+    const on = process.on
+    process.on = function (name, listener) {
+      on.call(process, name, listener)
+      if (name === 'warning' && String(listener).includes('stderr')) {
+        parse('${address}')
+        process.emitWarning('${address} is \\x1b[2J\\x9b31m odd')
+      }
+      return process
+    }`
+  const NODE_OPTIONS = `--import data:text/javascript,${encodeURIComponent(warned)}`
+  const { code, told } = await ran(['keys'], { NODE_OPTIONS })
+  assert.equal(told, 'Warning: redis://***@localhost:6379a is \\u001b[2J\\u009b31m odd\n')
+  assert.equal(code, 0)
+})

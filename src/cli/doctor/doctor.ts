@@ -5,6 +5,7 @@ import { connectMongoDB } from '../mongodb/open.ts'
 import { orClosed } from '../opened.ts'
 import { checksOfPostgreSQL } from '../postgres/diagnosis.ts'
 import { connectPostgreSQL } from '../postgres/open.ts'
+import { printable } from '../printable.ts'
 import { connectRedis } from '../redis/connection.ts'
 import { checksOfRedis } from '../redis/diagnosis.ts'
 import { checksOfSQLite } from '../sqlite/diagnosis.ts'
@@ -102,7 +103,8 @@ export function diagnosisText({ findings }: Diagnosis): string {
   return findings
     .map(({ severity, check, message, advice }) => {
       const head = `${severity.padEnd('warning'.length)}  ${check.padEnd(width)}  `
-      return `${head}${message}${advice === undefined ? '' : `\n${' '.repeat(head.length)}> ${advice}`}`
+      const below = advice === undefined ? '' : `\n${' '.repeat(head.length)}> ${printable(advice)}`
+      return `${head}${printable(message)}${below}`
     })
     .join('\n')
 }

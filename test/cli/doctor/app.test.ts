@@ -17,6 +17,7 @@ import { KEY } from '../../support/app.ts'
 import { aPath, aStore } from '../../support/sqlite/files.ts'
 import { altered } from '../../support/watchedstore.ts'
 import { assertFound, assertWell, diagnosed, of } from '../diagnosed.ts'
+import { given } from '../terminal.ts'
 
 const withoutTLS = spawnSync('openssl', ['version']).status === 0 ? false : 'NOT TESTED: needs openssl'
 if (withoutTLS && process.env.CI) throw new Error('CI needs openssl')
@@ -211,6 +212,21 @@ suite('of an app over HTTP the doctor', () => {
     failing.insert = () => Promise.reject(new Error('down'))
     const address = await overHTTP(t, { store: failing, proxy: true })
     assertFound(await diagnosed('--app', address), 'app', 'error', /answers with 500/)
+  })
+
+  test('prints nothing of it that could control the terminal', async t => {
+    const cookie = `${'a'.repeat(40)}.a.b.${'s'.repeat(43)}`
+    const server = createPlain((_, response) => {
+      response.writeHead(200, { 'Set-Cookie': `sid\x9b31m=${cookie}` }).end()
+    }).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    t.after(() => server.close())
+    const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
+    for (const more of [[], ['--json']]) {
+      const { printed } = await given(['doctor', '--app', address, ...more])
+      assert.match(printed, /The cookie sid\\u009b31m has no HttpOnly/)
+      assert.doesNotMatch(printed, /[\x7f-\x9f]/)
+    }
   })
 
   test('says so where a page begins no session', async t => {
