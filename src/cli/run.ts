@@ -60,13 +60,17 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     const given = argumentsIn(args)
     attempt.command = given.command
     if (given.options.version) {
-      terminal.print(version())
+      terminal.print(isJSON ? documentOf(attempt, { version: version() }) : version())
       return OK
     }
-    if (given.options.help || given.command === undefined) {
-      if (given.options.help) terminal.print(help)
-      else terminal.tell(help)
-      return given.options.help ? OK : MISUSED
+    if (given.options.help) {
+      terminal.print(isJSON ? documentOf(attempt, { help }) : help)
+      return OK
+    }
+    if (given.command === undefined) {
+      if (isJSON) throw new UsageError('Give a command, such as count')
+      terminal.tell(help)
+      return MISUSED
     }
     const { text, json, code } = await resultOf(given.command, given, terminal, attempt)
     terminal.print(isJSON ? documentOf(attempt, json) : text)

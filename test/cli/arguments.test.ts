@@ -58,6 +58,20 @@ test('help and version are printed, and nothing else is done', async () => {
   assert.match((await given(['--version'])).printed, /^\d+\.\d+\.\d+/)
 })
 
+test('help, the version and what is missing are JSON documents too', async () => {
+  const help = await given(['--help', '--json'])
+  assert.deepEqual([Object.keys(help.json), help.code, help.told], [['help'], 0, ''])
+  assert.match(String(help.json.help), /^ {2}sweep/m)
+  const version = await given(['end', '--version', '--json'])
+  assert.deepEqual([Object.keys(version.json), version.code], [['command', 'version'], 0])
+  assert.match(String(version.json.version), /^\d+\.\d+\.\d+/)
+  const nothing = await given(['--json'])
+  assert.deepEqual(
+    [nothing.json, nothing.code, nothing.told],
+    [{ error: 'Give a command, such as count' }, 64, ''],
+  )
+})
+
 test('a failure is told, with the code 2, to machines too', async t => {
   const path = aPath(t)
   const { told, code } = await given(['count', path])
