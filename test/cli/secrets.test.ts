@@ -107,7 +107,9 @@ test('PostgreSQL: no password is printed', { skip: withoutPostgreSQL }, async t 
 
 test('what an address of the app holds is not printed', async () => {
   const address = `http://ada:${PASSWORD}@127.0.0.1:1/page?token=${VALUE}`
+  const ambiguous = `http://127.0.0.1:1/${PASSWORD}@shop.example/`
   assertNone(await printedFor([['doctor', '--app', address]]), PASSWORD, VALUE)
+  assertNone(await printedFor([['doctor', '--app', ambiguous]]), PASSWORD)
 })
 
 test('what cannot be followed is not repeated where it may be secret', async () => {

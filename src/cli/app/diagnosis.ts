@@ -42,8 +42,12 @@ export function appOf(given: string): App {
     throw new UsageError('--app takes the address of a page: https://…')
   }
   const url = new URL(given)
+  // A password with a slash ends the host, and the rest of it is in the path.
+  const isAmbiguous = url.pathname.includes('@')
+  const path = isAmbiguous ? '/***' : url.pathname
   const secrets = [url.username, url.password, url.search.slice(1), ...url.searchParams.values()]
-  return { url, shown: url.origin + url.pathname, censor: censorOf(secrets) }
+  if (isAmbiguous) secrets.push(url.pathname)
+  return { url, shown: url.origin + path, censor: censorOf(secrets) }
 }
 
 /** Asks the app as visitors and proxies do: at most three requests for one page. */
