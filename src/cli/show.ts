@@ -76,8 +76,22 @@ export function idIn(given: string): SessionId {
   )
 }
 
+/** Relaxed, but of an integer all digits: `end --user` needs them. */
 function inExtendedJSON({ EJSON }: Bson, fields: Fields): Record<string, unknown> {
-  return JSON.parse(EJSON.stringify(fields, { relaxed: true }))
+  const parsed = (relaxed: boolean): unknown => JSON.parse(EJSON.stringify(fields, { relaxed }))
+  return withAllDigits(parsed(true), parsed(false)) as Record<string, unknown>
+}
+
+function withAllDigits(relaxed: unknown, canonical: unknown): unknown {
+  const exact = canonical as Record<string, unknown>
+  if (typeof relaxed === 'number') {
+    return Number.isSafeInteger(relaxed) || exact.$numberLong === undefined ? relaxed : exact
+  }
+  if (Array.isArray(relaxed)) return relaxed.map((one, index) => withAllDigits(one, exact[index]))
+  if (typeof relaxed !== 'object' || relaxed === null) return relaxed
+  return Object.fromEntries(
+    Object.entries(relaxed).map(([name, one]) => [name, withAllDigits(one, exact[name])]),
+  )
 }
 
 function maskOf(value: unknown): Masked {

@@ -78,6 +78,21 @@ onEachKind('a session is shown with its values to whoever asks for them', async 
   assert.deepEqual(json.values, { name: 'Ada', user_id: { $oid: String(user_id) }, cart: [{ sku: 'tea' }] })
 })
 
+onEachKind('of an integer all digits are shown', async (_t, { store, named }) => {
+  const fields = {
+    user_id: 175928847299117063n,
+    list: [{ of: -(2n ** 63n) }, 7n, 1e300, 0.5],
+    seen: new Date(0),
+  }
+  const { id } = await aSession(store, fields)
+  const { json } = await given(['show', id, '--values', '--json', ...named])
+  assert.deepEqual(json.values, {
+    user_id: { $numberLong: '175928847299117063' },
+    list: [{ of: { $numberLong: '-9223372036854775808' } }, 7, 1e300, 0.5],
+    seen: { $date: '1970-01-01T00:00:00Z' },
+  })
+})
+
 onEachKind('what a visitor has named and stored cannot control the terminal', async (_t, place) => {
   const name = '\x1b]0;owned\x07\x1b[2J\nSession\u202e'
   const { id } = await aSession(place.store, { [name]: '\u009b31m \u202e \u2066 \u061c \x7f', ok: 1 })
