@@ -26,6 +26,12 @@ export async function endOthers(
 ): Promise<number> {
   const failed = new Map<SessionId, unknown>()
   let ended = 0
+  /** A call that failed may have ended its session all the same. `rest`: what else is known. */
+  const unfinished = (rest: string, cause?: unknown) => {
+    const unsure = failed.size === 0 ? '' : `, and for ${failed.size} more this could not be confirmed`
+    const message = `${ended} sessions of the user were ended${unsure}${rest} ${again}`
+    return new StoreUnavailableError(message, 'unknown', { cause })
+  }
   for (let passes = 1, quiet = 0, most = Number.POSITIVE_INFINITY; quiet < 2; passes++) {
     const ids: SessionId[] = []
     let isEndless = false
@@ -39,11 +45,9 @@ export async function endOthers(
     } catch (error) {
       // The search changed nothing, but the calls before it may have.
       const isUnchanged = ended === 0 && [...failed.values()].every(isRefused)
-      throw isUnchanged
-        ? error
-        : unfinished(ended, failed.size, ', and whether there are more is not known:', again, error)
+      throw isUnchanged ? error : unfinished(', and whether there are more is not known:', error)
     }
-    if (isEndless) throw unfinished(ended, failed.size, MORE, again)
+    if (isEndless) throw unfinished(MORE)
     if (passes === 1) most = Math.max(MAX_FOUND, 10 * ids.length)
     for (let begin = 0; begin < ids.length; begin += AT_ONCE) {
       const some = ids.slice(begin, begin + AT_ONCE)
@@ -55,24 +59,11 @@ export async function endOthers(
     quiet = ids.length === 0 ? quiet + 1 : 0
   }
   const [cause] = failed.values()
-  if (failed.size > 0) throw unfinished(ended, failed.size, ':', again, cause)
+  if (failed.size > 0) throw unfinished(':', cause)
   return ended
 }
 
 /** Whether the store says that it has not made this call. */
 function isRefused(error: unknown): boolean {
   return error instanceof StoreUnavailableError && error.outcome === 'none'
-}
-
-/** A call that failed may have ended its session all the same. `rest`: what else is known. */
-function unfinished(
-  ended: number,
-  failed: number,
-  rest: string,
-  again: string,
-  cause?: unknown,
-): StoreUnavailableError {
-  const unsure = failed === 0 ? '' : `, and for ${failed} more this could not be confirmed`
-  const message = `${ended} sessions of the user were ended${unsure}${rest} ${again}`
-  return new StoreUnavailableError(message, 'unknown', { cause })
 }
