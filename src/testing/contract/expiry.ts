@@ -95,6 +95,16 @@ export function expiry(test: Test): void {
     }
   })
 
+  test('an absolute limit stays whatever a change does to the lifetime', async store => {
+    const record = await aSession(store, { n: 1 }, { absolute: new Date(Date.now() + 7_200_000) })
+    const expires = new Date(record.expires.getTime() + 1)
+    const change = aChange(inc('n'))
+    const changes = [{ maxAge: 5 }, { maxAge: 6, expires }, { expires, whileMaxAge: 6 }]
+    for (const life of changes) await store.update(record.id, { ...change, ...life })
+    await store.update(record.id, { ...change, maxAge: 7 }, { paths: ['n'], when: 'after' })
+    assert.deepEqual(await store.load(record.id), { ...record, expires, maxAge: 7, rev: 5, fields: { n: 5 } })
+  })
+
   test('a session whose end is moved into the past is over', async store => {
     const { id } = await aSession(store, { a: 1 })
     assert.deepEqual(await store.update(id, { ...aChange(), expires: aSecondAgo(), maxAge: 1000 }), {})
@@ -127,6 +137,17 @@ export function expiry(test: Test): void {
     assert.deepEqual(await store.update(id, { ...aChange(inc('n')), expires: later, whileMaxAge: 5000 }), {})
     const found = await recordOf(store, id)
     assert.deepEqual([found.expires, found.maxAge, found.fields], [later, 5000, { n: 4 }])
+  })
+
+  test('extending a session works as well where the change is answered', async store => {
+    const record = await aSession(store, { n: 1 }, { maxAge: 5000 })
+    const change = { ...aChange(inc('n')), whileMaxAge: 5000 }
+    for (const [index, when] of (['after', 'before'] as const).entries()) {
+      const expires = new Date(record.expires.getTime() + index + 1)
+      const outcome = await store.update(record.id, { ...change, expires }, { paths: ['n'], when })
+      assert.deepEqual(outcome, { rev: 2 + index, fields: { n: when === 'after' ? 2 + index : 1 + index } })
+      assert.deepEqual((await recordOf(store, record.id)).expires, expires)
+    }
   })
 
   test('of many changes at once each is told whether it has extended its session', async store => {

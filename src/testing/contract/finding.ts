@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
+import type { Operation } from '../../language/change.ts'
+import type { Fields } from '../../language/values.ts'
 import type { SessionRecord } from '../../store/record.ts'
 import type { Store } from '../../store/store.ts'
 import type { BSON } from '../../stores/bson.ts'
 import type { Test } from './case.ts'
-import { aChange, aSecondAgo, aSession, inAnHour, recordOf, set } from './records.ts'
+import { aChange, aSecondAgo, aSession, inAnHour, recordOf, set, unset } from './records.ts'
 
 type Finding = Required<Pick<Store, 'find'>>
 
@@ -16,6 +18,23 @@ async function found(store: Finding, path: string, value: unknown): Promise<Sess
 function byId(records: SessionRecord[]): SessionRecord[] {
   return records.toSorted((a, b) => (a.id < b.id ? -1 : 1))
 }
+
+const rename = (path: string, to: string): Operation => ({ op: '$rename', path, to })
+
+/** How a session gets another user than `'ada'`, or none. */
+const moves: [path: string, title: string, Fields, Operation, user: string | undefined][] = [
+  ['user', 'set', { user: 'ada' }, set('user', 'eve'), 'eve'],
+  ['user', 'unset', { user: 'ada' }, unset('user'), undefined],
+  ['user', 'rename', { user: 'ada' }, rename('user', 'name'), undefined],
+  ['user', 'rename of another', { user: 'ada', name: 'eve' }, rename('name', 'user'), 'eve'],
+  ['user', 'max', { user: 'ada' }, { op: '$max', path: 'user', arg: 'eve' }, 'eve'],
+  ['a.user', 'set', { a: { user: 'ada' } }, set('a.user', 'eve'), 'eve'],
+  ['a.user', 'set of the object above it', { a: { user: 'ada' } }, set('a', { user: 'eve' }), 'eve'],
+  ['a.user', 'set of no object above it', { a: { user: 'ada' } }, set('a', 1), undefined],
+  ['a.user', 'unset of the object above it', { a: { user: 'ada' } }, unset('a'), undefined],
+  ['a.user', 'rename of the object above it', { a: { user: 'ada' } }, rename('a', 'b'), undefined],
+  ['a.user', 'rename of another', { a: { user: 'ada' }, b: { user: 'eve' } }, rename('b', 'a'), 'eve'],
+]
 
 /** Only for stores with the optional method `find`. */
 export function finding(test: Test, { ObjectId }: BSON): void {
@@ -37,6 +56,23 @@ export function finding(test: Test, { ObjectId }: BSON): void {
     },
     'find',
   )
+
+  for (const [path, title, fields, operation, user] of moves) {
+    test(
+      `a session is found by the user that it has now, not by an earlier one: ${path}, ${title}`,
+      async store => {
+        await store.ensureIndex?.(path)
+        const { id } = await aSession(store, fields)
+        await store.update(id, aChange(operation))
+        assert.deepEqual(await found(store, path, 'ada'), [])
+        assert.deepEqual(await found(store, path, 'eve'), user === 'eve' ? [await recordOf(store, id)] : [])
+        await store.update(id, aChange(path === 'user' ? set('user', 'ada') : set('a', { user: 'ada' })))
+        assert.deepEqual(await found(store, path, 'ada'), [await recordOf(store, id)])
+        assert.deepEqual(await found(store, path, 'eve'), [])
+      },
+      'find',
+    )
+  }
 
   test(
     'sessions that have ended or expired are not found',

@@ -34,8 +34,8 @@ export function storeContract(): StoreTest[] {
   return [
     ...testsOf('creation', creation),
     ...testsOf('reading', reading),
-    ...testsOf('changing', changing),
-    ...testsOf('guards', guards),
+    ...testsOf('changing', test => changing(test, bson)),
+    ...testsOf('guards', test => guards(test, bson)),
     ...testsOf('answers', answers),
     ...testsOf('ending', ending),
     ...testsOf('expiry', expiry),

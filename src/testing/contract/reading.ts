@@ -76,6 +76,17 @@ export function reading(test: Test): void {
     assert.deepEqual(await store.read(id, ['rooms.12']), { rev: 1, fields: { rooms: { 12: 'blue' } } })
   })
 
+  test('every field asked for is read, however many are', async store => {
+    const fields = Object.fromEntries(Array.from({ length: 300 }, (_, index) => [`n${index}`, index]))
+    const { id } = await aSession(store, { ...fields, other: 'x' })
+    const paths = Object.keys(fields)
+    assert.deepEqual(await store.read(id, paths), { rev: 1, fields })
+    assert.deepEqual(await store.update(id, aChange(inc('n299')), { paths, when: 'before' }), {
+      rev: 2,
+      fields,
+    })
+  })
+
   test('a field may be asked for together with what holds it', async store => {
     const { id } = await aSession(store, { prefs: { theme: 'dark', lang: 'en' }, n: 1 })
     for (const paths of [

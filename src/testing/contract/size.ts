@@ -41,15 +41,32 @@ export function size(test: Test, { calculateObjectSize: sizeOf }: BSON): void {
     assert.deepEqual(await store.load(record.id), record)
   })
 
+  test('neither guards that hold nor a revision that fits make a session larger than it may be', async store => {
+    const record = await aSession(store, { n: 1 })
+    const tooLarge = {
+      ...guarded({ path: 'n', comparator: '=', arg: 1 }, set('n', 'x'.repeat(500))),
+      maxSize: 100,
+    }
+    for (const change of [tooLarge, { ...tooLarge, rev: 1 }, { ...tooLarge, guards: [], rev: 1 }]) {
+      await assert.rejects(store.update(record.id, change), SessionTooLargeError)
+      const answer = { paths: ['n'], when: 'before' } as const
+      await assert.rejects(store.update(record.id, change, answer), SessionTooLargeError)
+    }
+    assert.deepEqual(await store.load(record.id), record)
+  })
+
   test('a session may become as large as it may be, to the byte', async store => {
     const before = { text: 'x' }
-    const after = { text: 'x', more: 'y'.repeat(500) }
-    const { id } = await aSession(store, before)
-    const change = aChange(set('more', after.more))
-    const tooSmall = { ...change, maxSize: sizeOf(after) - 1 }
-    await assert.rejects(store.update(id, tooSmall), SessionTooLargeError)
-    assert.deepEqual(await store.update(id, { ...change, maxSize: sizeOf(after) }), {})
-    assert.deepEqual(await fieldsOf(store, id), after)
+    const numbers = Array.from({ length: 100 }, (_, index) => index / 3)
+    for (const more of ['y'.repeat(500), numbers, 5, 0.5, new Date(0), true, null, { deep: {} }]) {
+      const after = { text: 'x', more }
+      const { id } = await aSession(store, before)
+      const change = aChange(set('more', more))
+      const tooSmall = { ...change, maxSize: sizeOf(after) - 1 }
+      await assert.rejects(store.update(id, tooSmall), SessionTooLargeError)
+      assert.deepEqual(await store.update(id, { ...change, maxSize: sizeOf(after) }), {})
+      assert.deepEqual(await fieldsOf(store, id), after)
+    }
   })
 
   test('what makes a session no larger always works, however large it is', async store => {

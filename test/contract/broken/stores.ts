@@ -9,8 +9,10 @@ import { memoryStore } from '../../../src/stores/memory.ts'
 import { inAnHour } from '../../../src/testing/contract/records.ts'
 import { joinable } from '../../support/joinable.ts'
 import { type BrokenStore, born, broken, joinedWith, livingRecord, refusal, updating } from './breaking.ts'
+import { brokenInCases } from './cases.ts'
 
 export const brokenStores: BrokenStore[] = [
+  ...brokenInCases,
   broken('it counts what has ended', 'counting', 'sessions are counted that live', sound => {
     const ids = new Set<SessionId>()
     return {

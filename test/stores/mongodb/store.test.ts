@@ -100,6 +100,15 @@ async function byHand(collection: Sessions, document: Document): Promise<Session
   return id
 }
 
+/** What mongo-java-server does otherwise than MongoDB, by how the titles of the contract's tests end. */
+const otherwise = [
+  ': push before the beginning',
+  ': addToSet of a bigint',
+  ': pullAll of objects, which differ by the order of their keys',
+  'inc beyond 64 bits',
+  'mul beyond 64 bits',
+]
+
 const everyCall: [name: string, outcome: 'none' | 'unknown', call: (store: Store) => Promise<unknown>][] = [
   ['insert', 'unknown', store => store.insert(aRecord())],
   ['load', 'none', store => store.load('id')],
@@ -168,7 +177,10 @@ test('a server that cannot be reached is reported, and that nothing was written'
 if (withoutMongoDB) {
   test("MongoDB keeps every store's promises", { skip: withoutMongoDB })
 } else {
-  storeContract(async t => opened(t).store, { size: withoutRealMongoDB })
+  storeContract(async t => opened(t).store, {
+    reason: withoutRealMongoDB,
+    isExcused: ({ promise, title }) => promise === 'size' || otherwise.some(result => title.endsWith(result)),
+  })
   alterations(async t => {
     const { store, collection } = opened(t)
     return {
