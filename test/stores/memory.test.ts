@@ -6,7 +6,11 @@ import { memoryStore } from '../../src/stores/memory.ts'
 import { storeContract } from '../contract/index.ts'
 import { aChange, aRecord, aSession, fieldsOf, set } from '../contract/records.ts'
 
-storeContract(async () => memoryStore())
+// Another process has other sessions: what it would do, the same store does.
+storeContract(async () => {
+  const store = memoryStore()
+  return () => store
+})
 
 test('a store in memory goes by the clock it is given', async () => {
   let now = 1_000_000

@@ -9,11 +9,17 @@ import { aChange, aSession, fieldsOf, inc } from '../contract/records.ts'
 import { fieldStore } from '../support/fieldstore.ts'
 
 describe('a store of fields with stamps', () => {
-  storeContract(async () => combined(fieldStore()))
+  storeContract(async () => {
+    const database = fieldStore()
+    return () => combined(database)
+  })
 })
 
 describe('a store of fields that compares revisions and tells nothing', () => {
-  storeContract(async () => combined(fieldStore({ stamps: false, tells: false, slack: 100 })))
+  storeContract(async () => {
+    const database = fieldStore({ stamps: false, tells: false, slack: 100 })
+    return () => combined(database)
+  })
 })
 
 test('changes that take long are made in several steps, in their order, and each has its own outcome', async t => {

@@ -30,13 +30,20 @@ export interface FieldStoreOptions {
   readonly stamps?: boolean
   /** Whether a refused swap tells how the session is. */
   readonly tells?: boolean
+  /** What is compared of a swap, if not all. */
+  readonly compared?: (swap: Swap) => Swap
   /** Bytes by which a size is told too large, unless it is asked for exactly. */
   readonly slack?: number
 }
 
 /** Sessions in memory by their top-level fields, changed by nothing but swaps: what such stores have in common, and no more. */
-export function fieldStore({ stamps = true, tells = true, slack = 0 }: FieldStoreOptions = {}) {
-  return new MemoryFieldStore(stamps, tells, slack)
+export function fieldStore({
+  stamps = true,
+  tells = true,
+  slack = 0,
+  compared = swap => swap,
+}: FieldStoreOptions = {}) {
+  return new MemoryFieldStore(stamps, tells, slack, compared)
 }
 
 export class MemoryFieldStore implements FieldStore, CombinableStore<Standing> {
@@ -44,11 +51,13 @@ export class MemoryFieldStore implements FieldStore, CombinableStore<Standing> {
   readonly #hasStamps: boolean
   readonly #tells: boolean
   readonly #slack: number
+  readonly #compared: (swap: Swap) => Swap
 
-  constructor(hasStamps: boolean, tells: boolean, slack: number) {
+  constructor(hasStamps: boolean, tells: boolean, slack: number, compared: (swap: Swap) => Swap) {
     this.#hasStamps = hasStamps
     this.#tells = tells
     this.#slack = slack
+    this.#compared = compared
   }
 
   async insert({ fields, ...record }: SessionRecord): Promise<void> {
@@ -101,7 +110,7 @@ export class MemoryFieldStore implements FieldStore, CombinableStore<Standing> {
     const found = this.#standing(id)
     if (!found) return 'absent'
     if ('ended' in found) return 'ended'
-    if (!this.#isAsSeen(found, swap)) {
+    if (!this.#isAsSeen(found, this.#compared(swap))) {
       return {
         isMoved: true,
         ...(this.#tells && { standing: this.#told(found, [...swap.seen.keys()], false) }),

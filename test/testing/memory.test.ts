@@ -8,7 +8,10 @@ import { anApp } from '../support/app.ts'
 
 const HOUR = 3_600_000
 
-storeContract(async () => memoryStore())
+storeContract(async () => {
+  const store = memoryStore()
+  return () => store
+})
 
 test('a session ends when a test lets its time pass, and those that begin later live on', async t => {
   const store = memoryStore()

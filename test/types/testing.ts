@@ -35,6 +35,14 @@ export function holding() {
 export function contract() {
   for (const { promise, run } of storeContract()) {
     if (promise === 'expiry') is<Promise<string | undefined>>()(run(() => store))
+    is<Promise<string | undefined>>()(
+      run(
+        () => store,
+        async () => store,
+      ),
+    )
+    // @ts-expect-error: no store
+    run(() => store, store)
     // @ts-expect-error: no such part
     if (promise === 'expiring') run(async () => store)
   }

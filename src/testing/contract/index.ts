@@ -1,6 +1,6 @@
 import { bsonFor } from '../../stores/bson.ts'
 import { answers } from './answers.ts'
-import { type StoreTest, testsOf } from './case.ts'
+import { type StoreTest, testsOf, testsOfTwo } from './case.ts'
 import { changing } from './changing.ts'
 import { concurrency } from './concurrency.ts'
 import { counting } from './counting.ts'
@@ -11,6 +11,7 @@ import { finding } from './finding.ts'
 import { guards } from './guards.ts'
 import { isolation } from './isolation.ts'
 import { joining } from './joining.ts'
+import { processes } from './processes.ts'
 import { reading } from './reading.ts'
 import { size } from './size.ts'
 import { sweeping } from './sweeping.ts'
@@ -22,7 +23,9 @@ import { values } from './values.ts'
  *
  *     for (const { title, run } of storeContract()) {
  *       test(title, async t => {
- *         const skipped = await run(() => myStore())
+ *         const data = await emptyData()
+ *         const open = () => myStore(data)
+ *         const skipped = await run(open, open)
  *         if (skipped) t.skip(skipped)
  *       })
  *     }
@@ -44,6 +47,7 @@ export function storeContract(): StoreTest[] {
     ...testsOf('sweeping', sweeping),
     ...testsOf('concurrency', concurrency),
     ...testsOf('joining', joining),
+    ...testsOfTwo('processes', test => processes(test, bson)),
     ...testsOf('isolation', test => isolation(test, bson)),
     ...testsOf('values', test => values(test, bson)),
     ...testsOf('size', test => size(test, bson)),

@@ -16,7 +16,8 @@ export interface BrokenStore {
   readonly promise: StorePromise
   /** The test that has to fail, or how its title begins; others may. */
   readonly caughtBy: string
-  readonly open: () => Store
+  /** Makes data, and gives what opens a store over it: each process has one. */
+  readonly prepare: () => () => Store
 }
 
 /** A store in memory of which some methods are other ones. */
@@ -26,7 +27,16 @@ export function broken(
   caughtBy: string,
   other: (sound: Store) => Partial<Store>,
 ): BrokenStore {
-  return { fault, promise, caughtBy, open: () => altered(memoryStore(), other) }
+  const prepare = () => {
+    const database = memoryStore()
+    return () => altered(database, other)
+  }
+  return { fault, promise, caughtBy, prepare }
+}
+
+/** What opens the one store that all processes have. */
+export function over(store: Store): () => Store {
+  return () => store
 }
 
 function altered(sound: Store, other: (sound: Store) => Partial<Store>): Store {

@@ -8,11 +8,22 @@ import type { Outcome, Store } from '../../../src/store/store.ts'
 import { memoryStore } from '../../../src/stores/memory.ts'
 import { inAnHour } from '../../../src/testing/contract/records.ts'
 import { joinable } from '../../support/joinable.ts'
-import { type BrokenStore, born, broken, joinedWith, livingRecord, refusal, updating } from './breaking.ts'
+import {
+  type BrokenStore,
+  born,
+  broken,
+  joinedWith,
+  livingRecord,
+  over,
+  refusal,
+  updating,
+} from './breaking.ts'
 import { brokenInCases } from './cases.ts'
+import { brokenAcrossProcesses } from './processes.ts'
 
 export const brokenStores: BrokenStore[] = [
   ...brokenInCases,
+  ...brokenAcrossProcesses,
   broken('it counts what has ended', 'counting', 'sessions are counted that live', sound => {
     const ids = new Set<SessionId>()
     return {
@@ -145,19 +156,19 @@ export const brokenStores: BrokenStore[] = [
     fault: 'it forgets expiry',
     promise: 'expiry',
     caughtBy: 'a session whose time has come does not exist',
-    open: () => memoryStore({ clock: () => Number.NEGATIVE_INFINITY }),
+    prepare: () => over(memoryStore({ clock: () => Number.NEGATIVE_INFINITY })),
   },
   {
     fault: 'its clock is a tenth of a second behind',
     promise: 'expiry',
     caughtBy: 'a session lives until the very millisecond of its end',
-    open: () => memoryStore({ clock: () => Date.now() - 100 }),
+    prepare: () => over(memoryStore({ clock: () => Date.now() - 100 })),
   },
   {
     fault: 'it lets a session live a millisecond too long',
     promise: 'expiry',
     caughtBy: 'a session lives until the very millisecond of its end',
-    open: () => memoryStore({ clock: () => Date.now() - 1 }),
+    prepare: () => over(memoryStore({ clock: () => Date.now() - 1 })),
   },
   broken('it forgets the absolute limit', 'expiry', 'an absolute limit is kept as it was given', sound => ({
     insert: ({ absolute: _, ...record }) => sound.insert(record),

@@ -22,7 +22,10 @@ function storeOf(collection: Collection<{ _id: string }>) {
 }
 
 suite('on a sharded cluster', { skip: withoutShards }, () => {
-  storeContract(async t => storeOf(await aShardedCollection(t)))
+  storeContract(async t => {
+    const collection = await aShardedCollection(t)
+    return () => storeOf(collection)
+  })
 
   test('sessions are on every shard, and each change finds its own', async t => {
     const collection = await aShardedCollection(t)

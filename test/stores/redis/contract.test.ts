@@ -9,12 +9,16 @@ let prefixes = 0
 
 /** Each test has keys of its own, so that it is alone on a server that all share. */
 function contractOf(connect: () => Promise<Connected>): void {
-  let connected: Connected
+  let connected: Connected[]
   before(async () => {
-    connected = await connect()
+    connected = [await connect(), await connect()]
   })
-  after(() => connected.close())
-  storeContract(async () => redisStore({ client: connected.client, prefix: `test ${++prefixes}:` }))
+  after(() => Promise.all(connected.map(one => one.close())))
+  storeContract(async () => {
+    const prefix = `test ${++prefixes}:`
+    const clients = connected.values()
+    return () => redisStore({ client: (clients.next().value as Connected).client, prefix })
+  })
 }
 
 describe('one server', { skip: withoutRedis }, () => {

@@ -38,7 +38,12 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 const sweeping = { sweepEvery: 5 }
 
 for (const durability of ['process', 'disk'] as const) {
-  describe(durability, () => storeContract(async t => aStore(t, aPath(t), { durability })))
+  describe(durability, () =>
+    storeContract(async t => {
+      const path = aPath(t)
+      return () => aStore(t, path, { durability })
+    }),
+  )
 }
 
 async function found(store: SQLiteStore, path: string, value: unknown): Promise<string[]> {

@@ -141,15 +141,22 @@ export async function aStore(t: Ending, options: Options = {}): Promise<PostgreS
   return store
 }
 
-/** Gives one store, whose tables have been emptied: making some takes long. */
-export function emptied(open: () => Promise<Options>): () => Promise<PostgreSQLStore> {
+/**
+ * Empties the tables of two stores, and gives what opens the first one and then the other: making some takes long. Each has a pool of
+ * its own.
+ */
+export function emptied(open: () => Promise<Options>): () => Promise<() => Promise<PostgreSQLStore>> {
   const table = aTable()
-  let store: Promise<PostgreSQLStore> | undefined
+  const stores: Promise<PostgreSQLStore>[] = []
+  const storeAt = (place: number) => {
+    stores[place] ??= open().then(options => aStore(theFile, { ...options, table }))
+    return stores[place]
+  }
   return async () => {
-    store ??= open().then(options => aStore(theFile, { ...options, table }))
-    const opened = await store
+    await storeAt(0)
     await query(`DELETE FROM public.${table}; UPDATE public.${table}_meta SET user_path = NULL`)
-    return opened
+    let opened = 0
+    return () => storeAt(opened++)
   }
 }
 

@@ -2,6 +2,8 @@ const { memoryStore, storeContract } = require('koa-atomic-session/testing')
 
 for (const { title, run } of storeContract()) {
   test(title, async () => {
-    expect(await run(() => memoryStore())).toBeUndefined()
+    const store = memoryStore()
+    const open = () => store
+    expect(await run(open, open)).toBeUndefined()
   })
 }
