@@ -59,8 +59,8 @@ const faults = {
 function broken(method: string): string {
   return `
 import { myStore as soundStore } from './my-store.js'
-export function myStore() {
-  const sound = soundStore()
+export function myStore(memory) {
+  const sound = soundStore(memory)
   const kept = new Map()
   return { ...sound, ${method} }
 }`
