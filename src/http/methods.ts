@@ -15,7 +15,7 @@ const promising = {
   close: [0, Number.POSITIVE_INFINITY],
 } satisfies Record<string, [needed: number, most: number]>
 
-const others = { csrf: 1, find: 1, open: 1 }
+const others = { find: 1, open: 1 }
 
 type Method = (...args: never[]) => unknown
 type Bindable = { [Name in keyof typeof promising | keyof typeof others]: Method }

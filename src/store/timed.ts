@@ -181,11 +181,8 @@ class Line {
         if (!settle()) return
         ended = performance.now()
         // A caller may call again at once, and for ever. The event loop must turn meanwhile.
-        if (error instanceof StoreUnavailableError) {
-          // Its own, since the store may have given it to several callers, which may add properties such as headers.
-          const { message, outcome, cause } = error
-          setImmediate(reject, new StoreUnavailableError(message, outcome, { cause }))
-        } else reject(error)
+        if (error instanceof StoreUnavailableError) setImmediate(reject, error)
+        else reject(error)
       }
       const expire = () => {
         const where = made ? 'did not answer' : 'was not there'

@@ -50,7 +50,6 @@ test('arguments that would be ignored are refused at the call', async t => {
     ['at most 1 argument, and got 2', 'end', id, id],
     ['at most 1 argument, and got 2', 'open', id, { extend: true }],
     ['at most 1 argument, and got 2', 'open', id, () => {}],
-    ['at most 1 argument, and got 2', 'csrf', { origins: [] }, { exempt: ['/hook'] }],
     ['at most 1 argument, and got 2', 'find', 'ada', { limit: 1 }],
     ['at most 1 argument, and got 2', 'find', 'ada', () => {}],
     ['at most 2 arguments, and got 3', 'endAll', 'ada', {}, { except: id }],

@@ -38,19 +38,6 @@ test('each of overlapping calls is waited for as long, whatever becomes of other
   for (const each of took) assert.ok(each >= ms - 1 && each < 100 * ms, `${each} ms`)
 })
 
-test('each caller gets an error of its own, even where the store gives all of them the same', async () => {
-  const cause = new Error('the connection was lost')
-  const shared = new StoreUnavailableError('The store could not be reached', 'none', { cause })
-  const store = Object.assign(aStore(), { load: () => Promise.reject(shared) })
-  const line = timed(() => store, 5000)
-  const errors = await Promise.all(['1', '2', '3'].map(id => line.load(id).catch((error: unknown) => error)))
-  assert.equal(new Set([shared, ...errors]).size, 4)
-  for (const error of errors) {
-    assert.ok(error instanceof StoreUnavailableError)
-    assert.deepEqual([error.message, error.outcome, error.cause], [shared.message, 'none', cause])
-  }
-})
-
 test('a call that comes long after another is waited for as long', async () => {
   const ms = 100
   const store = aStore()
