@@ -5,7 +5,7 @@ import type { SessionId } from '../ids.ts'
 import type { Update } from './joining.ts'
 import type { Outcome, Store } from './store.ts'
 import { tracedCall } from './tracing.ts'
-import { callerContext, passingOn } from './wrapping.ts'
+import { callerContext, ownError, passingOn } from './wrapping.ts'
 
 /**
  * A store that can apply several changes of one session in one step, for `combined`. `Told` is the type of a hint about the session
@@ -226,10 +226,4 @@ function pathsIn({ change, answer }: Update): number {
 function checked<Told>({ results }: Together<Told>, count: number): readonly PromiseSettledResult<Outcome>[] {
   if (results?.length === count) return results
   throw new ConfigurationError('A store that combines changes must give one result for each')
-}
-
-/** An error object for each caller, since a caller may add properties to it. */
-function ownError(error: unknown): unknown {
-  if (!(error instanceof StoreUnavailableError)) return error
-  return new StoreUnavailableError(error.message, error.outcome, { cause: error.cause })
 }

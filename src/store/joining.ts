@@ -5,7 +5,7 @@ import type { Change } from '../language/change.ts'
 import { ownText, type Path } from '../language/paths.ts'
 import type { SessionRecord, Tombstone } from './record.ts'
 import type { Answer, Excerpt, Outcome, Store } from './store.ts'
-import { callerContext, passingOn } from './wrapping.ts'
+import { callerContext, ownError, passingOn } from './wrapping.ts'
 
 /**
  * A store that can do several reads in one round trip, for `joined`.
@@ -183,7 +183,7 @@ class Joiner<Call, Result> {
         for (const [index, one] of next.entries()) settle(one, areAll ? results[index] : undefined)
       },
       error => {
-        for (const { reject } of next) reject(error)
+        for (const { reject } of next) reject(ownError(error))
       },
     )
   }

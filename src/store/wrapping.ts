@@ -1,4 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
+import { StoreUnavailableError } from '../errors.ts'
 import type { Store } from './store.ts'
 
 /** The store with all of its methods, for a store around it to replace some. */
@@ -36,4 +37,11 @@ export function callsOf(store: Calls, within: <T>(call: () => T) => T): Calls {
 export function callerContext(name: string): AsyncResource {
   // Emits no event when it is garbage-collected: that would cost as much as all the rest.
   return new AsyncResource(name, { requireManualDestroy: true })
+}
+
+/** An error object for each of the callers that fail together, since a caller may add properties to it, such as headers. */
+export function ownError(error: unknown): unknown {
+  if (!(error instanceof StoreUnavailableError)) return error
+  const { message, outcome, cause } = error
+  return new StoreUnavailableError(message, outcome, cause === undefined ? {} : { cause })
 }

@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigurationError, type StoreUnavailableError } from '../../errors.ts'
+import { ownError } from '../../store/wrapping.ts'
 import type { Driver, Parameter, Row } from './driver.ts'
 import { failureOf, isLost, isRefusal, isUnknownStatement } from './errors.ts'
 import { isPool, type PgPool, PoolOfPg } from './pg.ts'
@@ -95,7 +96,9 @@ export class Connection {
         throw this.#failureOf(error, 'none')
       },
     )
-    await this.#deciding
+    await this.#deciding.catch(error => {
+      throw ownError(error)
+    })
   }
 
   #stopPreparing(): void {

@@ -8,6 +8,7 @@ import { givenBy, givenIn } from '../../store/encoding.ts'
 import { joined, type Loaded, type Read, type Update } from '../../store/joining.ts'
 import { otherLifetime, type SessionRecord, type Tombstone } from '../../store/record.ts'
 import type { Answer, Outcome, Store } from '../../store/store.ts'
+import { ownError } from '../../store/wrapping.ts'
 import { assertEncodable, bsonFor, sound } from '../bson.ts'
 import {
   type CombinableStore,
@@ -247,17 +248,17 @@ class PostgreSQLStore implements CombinableStore<Standing>, FieldStore {
 
   /** Asks again each time until the server has answered. `anew`: asks even then, since the answer may have changed. */
   async #known(anew = false): Promise<Server> {
-    if (!anew && this.#server) return this.#server
-    const server = serverOf(this.#connection, this.#names)
-    this.#server = server
+    const known = anew ? undefined : this.#server
+    const asked = known ?? serverOf(this.#connection, this.#names)
+    this.#server = asked
     try {
-      const { user } = await server
-      this.#prefixes = user === undefined ? [] : [prefixOf(user)]
+      const server = await asked
+      if (!known) this.#prefixes = server.user === undefined ? [] : [prefixOf(server.user)]
+      return server
     } catch (error) {
-      if (this.#server === server) this.#server = undefined
-      throw error
+      if (this.#server === asked) this.#server = undefined
+      throw ownError(error)
     }
-    return server
   }
 
   /** Another process may have changed the user's field since, or this session is not indexed by the new field yet. */

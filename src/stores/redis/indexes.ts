@@ -1,4 +1,5 @@
 import { type Path, partsOf } from '../../language/paths.ts'
+import { ownError } from '../../store/wrapping.ts'
 import type { Commands } from './commands.ts'
 import { redisError } from './errors.ts'
 import { pairsOf } from './replies.ts'
@@ -70,7 +71,9 @@ export class Indexes {
     this.#asking ??= this.#run(look, []).finally(() => {
       this.#asking = undefined
     })
-    return this.#asking
+    return this.#asking.catch(error => {
+      throw ownError(error)
+    })
   }
 
   /** From soon on, writes of all processes keep an index by this path. */

@@ -1,4 +1,5 @@
 import { IdTakenError, SessionError, StoreUnavailableError } from '../../errors.ts'
+import { ownError } from '../../store/wrapping.ts'
 import { isLocked, locked } from './errors.ts'
 
 /** As they are now, since tests put timers of their own in their place, which would never run. */
@@ -93,7 +94,7 @@ export class Group {
       if (isLocked(error)) this.#retryLater(calls, error)
       // One of the calls failed the transaction. The others must not fail with it, so each gets its own.
       else if (calls.length > 1 && isUndone(error)) for (const call of calls) this.#write([call])
-      else for (const { reject } of calls) reject(error)
+      else for (const { reject } of calls) reject(ownError(error))
       return
     }
     const rest = calls.slice(results.length)

@@ -81,7 +81,9 @@ test('nothing is tried again after a transaction of which it is not known whethe
       tries++
       return lost
     })
-    assert.deepEqual(await numbers.add(1, 2, 3), [lost, lost, lost])
+    const results = await numbers.add(1, 2, 3)
+    assert.deepEqual(results, [lost, lost, lost])
+    if (lost instanceof StoreUnavailableError) assert.equal(new Set(results).size, 3)
     assert.equal(tries, 1)
   }
 })
