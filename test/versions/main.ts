@@ -45,8 +45,6 @@ async function main(): Promise<number> {
     )
     return 1
   }
-  await rm(logs, { recursive: true, force: true })
-  await mkdir(logs, { recursive: true })
   const temporary = await mkdtemp(join(tmpdir(), 'versions-'))
   const mongodb = await startGlobalMongoDB()
   try {
@@ -77,15 +75,19 @@ async function tryOut(
   env: Record<string, string>,
 ): Promise<string[]> {
   const failures: string[] = []
+  // Those of other pairs stay: a failure that is seldom seen may be known from them alone.
+  const own = join(logs, pair.name)
+  await rm(own, { recursive: true, force: true })
+  await mkdir(own, { recursive: true })
   for (const [name, check] of Object.entries(checks)) {
     const printed = await check(folder)
     if (printed === '') continue
     failures.push(name)
-    await writeFile(join(logs, `${pair.name}-${name.replaceAll(' ', '-')}.log`), printed)
+    await writeFile(join(own, `${name.replaceAll(' ', '-')}.log`), printed)
   }
   const { counts, printed } = await runTests(files, { env, quiet: true, cwd: folder.path, node: folder.node })
   failures.push(...counts.failures)
-  await writeFile(join(logs, `${pair.name}.log`), printed)
+  await writeFile(join(own, 'tests.log'), printed)
 
   const versions = Object.entries(folder.versions).map(([name, version]) => `${name} ${version}`)
   const { passed, failed, skipped } = counts
@@ -97,5 +99,5 @@ async function tryOut(
       `tests ${passed} passed, ${failed} failed, ${skipped} skipped`,
     ].join(' · '),
   )
-  return failures.length > 0 ? [...failures, `see ${relative(root, logs)}`] : []
+  return failures.length > 0 ? [...failures, `see ${relative(root, own)}`] : []
 }
