@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { Agent, request } from 'node:http'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppProcess } from '../test/chaos/app.ts'
+import { median } from '../test/support/median.ts'
 import { startMongoDB } from '../test/support/mongodb/server.ts'
 
 // How fast routes that use no session are served while the store is down, beside the same app with its store, in turns.
@@ -84,8 +85,4 @@ function ask(path: string): Promise<number | undefined> {
       .once('error', reject)
       .end()
   })
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }

@@ -3,6 +3,7 @@ import { Agent, createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import Koa from 'koa'
 import { Pool, type PoolConfig } from 'pg'
+import { median } from '../test/support/median.ts'
 import { startPostgreSQL } from '../test/support/postgres/server.ts'
 import { build, library } from './built.ts'
 import { aWire } from './wire.ts'
@@ -151,10 +152,6 @@ async function rate(app: App, act: Act, clients: number): Promise<{ rate: number
   )
   const count = shares.reduce((sum, share) => sum + share)
   return { rate: (1000 * count) / (performance.now() - begun), shares }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 async function beside(title: string, one: App, other: App, clients: number): Promise<void> {

@@ -5,6 +5,7 @@ import { serialize } from 'bson'
 import { idOf, newSecret } from '../src/ids.ts'
 import type { Change, SessionRecord, Store } from '../src/index.ts'
 import { loadDriver } from '../src/stores/sqlite/driver.ts'
+import { median } from '../test/support/median.ts'
 import { build, library } from './built.ts'
 
 // What the SQLite store does in a second, next to the same statements by hand: npx tsx bench/sqlite.ts [rounds]
@@ -132,10 +133,6 @@ async function perSecond({ calls, run }: Candidate): Promise<number> {
   const begun = performance.now()
   await run(calls)
   return (calls * 1000) / (performance.now() - begun)
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 const row = (...columns: string[]) =>

@@ -5,6 +5,7 @@ import { MongoClient } from 'mongodb'
 import { type MongoDBCollection, StoreUnavailableError } from '../../src/index.ts'
 import { anApp, type RunningApp } from '../support/app.ts'
 import { aFaultyApp, eventually, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
+import { median } from '../support/median.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { proxied } from '../support/mongodb/proxy.ts'
 import type { Answer, Visitor } from '../support/visitor.ts'
@@ -22,10 +23,6 @@ interface Timed {
 async function timing(asked: Promise<Answer>): Promise<Timed> {
   const begun = performance.now()
   return { answer: await asked, ms: performance.now() - begun }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }
 
 function assertUnavailable({ status, text, headers, setCookies }: Answer): void {

@@ -3,6 +3,7 @@ import { presentedIn } from '../../src/http/cookie-value.ts'
 import { Keys } from '../../src/http/keys.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, KEY, onEachStore, test } from '../support/frameworks.ts'
+import { median } from '../support/median.ts'
 import type { Visitor } from '../support/visitor.ts'
 import { watched } from '../support/watchedstore.ts'
 
@@ -55,10 +56,6 @@ test('how long a wrong signature takes to be refused does not tell where it is w
   const [first, last] = took.map(median) as [number, number]
   assert.ok(Math.abs(first / last - 1) < 0.1, `medians of ${first} and ${last} ns`)
 })
-
-function median(numbers: number[]): number {
-  return numbers.sort((a, b) => a - b)[numbers.length >> 1] as number
-}
 
 onEachStore('a session keeps its id, however often it is changed', async (t, { store }) => {
   const { visitor } = await anApp(t, { store }, ctx => ctx.session.inc('n'))

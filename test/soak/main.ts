@@ -5,6 +5,7 @@ import { aPlace } from '../chaos/place.ts'
 import type { Measurement } from '../chaos/process.ts'
 import { ChaosVisitor, type Traffic } from '../chaos/visitor.ts'
 import { Random } from '../support/linearizability/random.ts'
+import { median } from '../support/median.ts'
 
 // npm run soak -- --minutes 30 [--outage 10] [--store mongodb|sqlite] [--seed 1]
 // With --outage the store is away for the last so many of the minutes but the very last two.
@@ -109,8 +110,4 @@ function growths(): string[] {
 
 function peak(some: readonly Measurement[]): number {
   return Math.max(...some.map(({ handles }) => handles))
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
 }

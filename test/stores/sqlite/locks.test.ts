@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { StoreUnavailableError } from '../../../src/errors.ts'
 import { sqliteStore } from '../../../src/stores/sqlite/store.ts'
 import { aChange, aSession, fieldsOf, inAnHour, inc, recordOf, together } from '../../contract/records.ts'
+import { median } from '../../support/median.ts'
 import { builtStore } from '../../support/sqlite/counter.ts'
 import { aPath, aStore, type SQLiteStore, theDatabase, until } from '../../support/sqlite/files.ts'
 
@@ -86,22 +87,18 @@ test('of four processes that change one session at once each gets its share, and
   const built = builtStore()
   const processes = await together(4, () => aNeighbour(t, built, path, id))
   const at = Date.now() + 200
-  for (const one of processes) one.send({ clients: 16, milliseconds: 3000, at })
+  for (const one of processes) one.send({ clients: 16, spans: 12, milliseconds: 250, at })
   const told = (await Promise.all(processes.map(one => once(one, 'message')))) as [number[]][]
-  const shares = told.map(([made]) => made.reduce((sum, changes) => sum + changes, 0))
   assert.equal(
     (await fieldsOf(store, id)).n,
-    shares.reduce((sum, share) => sum + share),
+    told.flatMap(([made]) => made).reduce((sum, changes) => sum + changes),
   )
-  t.diagnostic(`changes of each process: ${shares.join(', ')}; least and most of a client: ${range(told)}`)
+  // Of the middle span: in a span in which the machine runs one process alone, that one makes many times as many.
+  const shares = told.map(([made]) => median(made))
+  t.diagnostic(`changes of each process in a quarter of a second: ${shares.join(', ')}`)
   // Within 1.2 on a machine of their own; here tests run beside them.
-  assert.ok(Math.max(...shares) < 4 * Math.min(...shares), `${shares}`)
+  assert.ok(Math.max(...shares) < 4 * Math.min(...shares), JSON.stringify(told))
 })
-
-function range(told: readonly [number[]][]): string {
-  const all = told.flatMap(([made]) => made)
-  return `${Math.min(...all)}, ${Math.max(...all)}`
-}
 
 test('while a change waits for others, reads go on to see all that they have acknowledged', async t => {
   const path = aPath(t)

@@ -4,17 +4,20 @@ const { sqliteStore } = await import(built)
 const store = sqliteStore({ path })
 const count = { guards: [], operations: [{ op: '$inc', path: 'n', arg: 1 }] }
 
-/** Changes the session for so long with so many clients, each as fast as it can, and tells how often each did. */
-async function compete({ clients, milliseconds, at }) {
+/** Changes the session with so many clients, each as fast as it can, and tells how often it did in each of so many spans of time. */
+async function compete({ clients, spans, milliseconds, at }) {
   while (Date.now() < at) await new Promise(resolve => setTimeout(resolve, 1))
-  const end = performance.now() + milliseconds
-  const made = await Promise.all(
-    Array.from({ length: clients }, async () => {
-      let changes = 0
-      for (; performance.now() < end; changes++) await store.update(id, count)
-      return changes
-    }),
-  )
+  const begun = performance.now()
+  const span = () => Math.floor((performance.now() - begun) / milliseconds)
+  const made = new Array(spans).fill(0)
+  const client = async () => {
+    while (span() < spans) {
+      await store.update(id, count)
+      // What was begun in time counts for the last span.
+      made[Math.min(span(), spans - 1)]++
+    }
+  }
+  await Promise.all(Array.from({ length: clients }, client))
   process.send(made)
 }
 
