@@ -25,22 +25,17 @@ export type Transaction = (work: () => void, isRemoving: boolean) => void
 /** How long a transaction goes on with more calls, in milliseconds: it keeps other processes, and this one's event loop, waiting. */
 const LONGEST = 50
 
-/** For how long after a lock other processes count as writing too, in milliseconds. */
-const CONTENDED = 50
-
 /**
  * The calls of one turn of the event loop, written in one transaction to share its cost, or in a few if they take long. Each call is
  * applied as a whole or not at all, and is answered after the commit.
  *
  * While another process writes, the calls are tried again in later turns. Waiting for SQLite's lock would block the event loop, and
- * SQLite gives the lock to any process that asks, perhaps to the same one each time. So a process that met a lock recently pauses
- * between its transactions, and more calls go into the next one.
+ * SQLite gives the lock to any process that asks, perhaps to the same one each time.
  */
 export class Group {
   readonly #transaction: Transaction
   #calls: Call[] = []
   #isScheduled = false
-  #metLockAt = Number.NEGATIVE_INFINITY
 
   constructor(transaction: Transaction) {
     this.#transaction = transaction
@@ -61,8 +56,7 @@ export class Group {
   #schedule(): void {
     if (this.#isScheduled) return
     this.#isScheduled = true
-    if (performance.now() - this.#metLockAt < CONTENDED) setTimeout(this.#due, 1)
-    else setImmediate(this.#due)
+    setImmediate(this.#due)
   }
 
   /** Writes the waiting calls now, before the end of the turn, or as many of them as one transaction takes. */
@@ -111,7 +105,6 @@ export class Group {
 
   #retryLater(calls: readonly Call[], error: unknown): void {
     const now = performance.now()
-    this.#metLockAt = now
     for (const call of calls) {
       if (now < call.until) this.#calls.push(call)
       else call.reject(locked(error))
