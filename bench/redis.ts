@@ -9,6 +9,7 @@ import Koa from 'koa'
 import { createClient } from 'redis'
 import type { Store } from '../src/index.ts'
 import type { RedisStoreOptions } from '../src/stores/redis/store.ts'
+import { median } from '../test/support/median.ts'
 import { RedisServer } from '../test/support/redis/server.ts'
 import { build, library } from './built.ts'
 import type { Measured, Order } from './load.ts'
@@ -167,15 +168,12 @@ async function compare(rounds: number, milliseconds: number): Promise<void> {
               ?.push({ rate: (1000 * found.requests) / found.milliseconds, app, server: ofServer })
           }
         }
-        const median = (name: string, of: (one: Cost) => number) => {
-          const sorted = (rates.get(name) ?? []).map(of).sort((a, b) => a - b)
-          return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
-        }
+        const middle = (name: string, of: (one: Cost) => number) => median((rates.get(name) ?? []).map(of))
         const shown = apps.map(({ name }) => {
-          const rate = median(name, one => one.rate) / median('by hand', one => one.rate)
-          const [app, ofServer] = [median(name, one => one.app), median(name, one => one.server)]
+          const rate = middle(name, one => one.rate) / middle('by hand', one => one.rate)
+          const [app, ofServer] = [middle(name, one => one.app), middle(name, one => one.server)]
           const cpu =
-            median('by hand', one => one.app + one.server) / median(name, one => one.app + one.server)
+            middle('by hand', one => one.app + one.server) / middle(name, one => one.app + one.server)
           return `${name}: rate ${rate.toFixed(2)}, per CPU ${cpu.toFixed(2)} (${app.toFixed(0)} + ${ofServer.toFixed(0)} µs)`
         })
         const where = `${bytes / 1024} KiB, ${clients} ${isHot ? 'of one session' : 'clients'}`

@@ -96,7 +96,7 @@ test('of four processes that change one session at once each gets its share, and
   // Of the middle span: in a span in which the machine runs one process alone, that one makes many times as many.
   const shares = told.map(([made]) => median(made))
   t.diagnostic(`changes of each process in a quarter of a second: ${shares.join(', ')}`)
-  // Within 1.2 on a machine of their own; here tests run beside them.
+  // Within 1.6 on a machine of their own; here tests run beside them.
   assert.ok(Math.max(...shares) < 4 * Math.min(...shares), JSON.stringify(told))
 })
 
