@@ -61,6 +61,11 @@ function postgreSQL(
     pool.on('error', () => {})
     return { store: postgresStore({ pool, table }), close: () => pool.end() }
   }
-  const sql = postgres(uri, { connect_timeout: timeout / 1000, max: 5, backoff: () => 0.1 })
+  const sql = postgres(uri, {
+    connect_timeout: timeout / 1000,
+    max: 5,
+    fetch_types: false,
+    backoff: () => 0.1,
+  })
   return { store: postgresStore({ pool: sql, table }), close: () => sql.end({ timeout: timeout / 1000 }) }
 }

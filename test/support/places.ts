@@ -59,7 +59,7 @@ export const kinds = {
   'redis-cluster': aRedis('a Redis cluster', () => startCluster()),
   pg: aPostgreSQL('PostgreSQL by pg', withoutPostgreSQL, thePostgreSQL, poolOf),
   postgres: aPostgreSQL('PostgreSQL by postgres', withoutPostgreSQL, thePostgreSQL, uri =>
-    postgres(uri, { max: 4 }),
+    postgres(uri, { max: 4, fetch_types: false }),
   ),
   pgbouncer: aPostgreSQL('PostgreSQL behind PgBouncer', withoutPgBouncer, thePgBouncer, poolOf),
 } satisfies Record<string, Kind>

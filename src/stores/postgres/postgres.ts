@@ -2,7 +2,11 @@ import type { Driver, Parameter, Row } from './driver.ts'
 
 /** The members of the client of the package postgres, version 3, that the store uses. */
 export interface PostgresSql {
-  readonly options: { readonly connect_timeout?: number | undefined; readonly prepare?: boolean | undefined }
+  readonly options: {
+    readonly connect_timeout?: number | undefined
+    readonly fetch_types?: boolean | undefined
+    readonly prepare?: boolean | undefined
+  }
   readonly begin: unknown
   readonly reserve: unknown
   unsafe(
@@ -65,7 +69,15 @@ export class SqlOfPostgres implements Driver {
 
   useTimeout(): void {}
 
-  warn(): void {}
+  /** Nobody can catch that rejection: https://github.com/porsager/postgres/issues/1192 */
+  warn(): void {
+    if (this.#sql.options.fetch_types === false) return
+    process.emitWarning(
+      'The package postgres ends the process if a connection is lost while it asks for types there, which it does on each new one, as ' +
+        "when PostgreSQL restarts. Sessions need no types: give them a client of their own, postgres('postgres://…', { fetch_types: false })",
+      'SessionWarning',
+    )
+  }
 }
 
 function isUnsent(error: unknown): boolean {

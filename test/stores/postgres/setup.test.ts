@@ -45,7 +45,7 @@ test('one client, a transaction and a reserved connection are refused, since a c
 }, async t => {
   const pool = await aPgPool(t)
   const client = await pool.connect()
-  const sql = await aPostgresSql(t)
+  const sql = await aPostgresSql(t, { fetch_types: true })
   const reserved = await sql.reserve()
   const refused = (one: unknown, words: RegExp) =>
     assert.throws(
@@ -196,6 +196,19 @@ test('a pool that would end the process when a connection is lost is warned of',
   await nextTurn()
   assert.equal(given.length, 1)
   assert.match(given[0] ?? '', /pool\.on\('error'/)
+})
+
+test('a client of postgres that would end the process when a new connection is lost is warned of', {
+  skip,
+}, async t => {
+  const given = warnings(t)
+  await aStore(t, { pool: await aPostgresSql(t) })
+  await nextTurn()
+  assert.deepEqual(given, [])
+  await aStore(t, { pool: await aPostgresSql(t, { fetch_types: true }) })
+  await nextTurn()
+  assert.equal(given.length, 1)
+  assert.match(given[0] ?? '', /fetch_types: false/)
 })
 
 test('settings by which a crash loses what was acknowledged are warned of', { skip }, async t => {

@@ -120,7 +120,7 @@ export async function aPostgresSql(
   options: SqlOptions<Record<string, never>> = {},
   uri?: string,
 ): Promise<Sql> {
-  const sql = postgres(uri ?? (await thePostgreSQL()).uri, { max: 10, ...options })
+  const sql = postgres(uri ?? (await thePostgreSQL()).uri, { max: 10, fetch_types: false, ...options })
   t.after(() => sql.end({ timeout: 1 }))
   return sql
 }
