@@ -32,6 +32,7 @@ export async function connectPostgreSQL(
   const postgres = 'default' in loaded.driver ? loaded.driver.default : (loaded.driver as typeof Postgres)
   const sql = postgres(address, {
     connect_timeout: PATIENCE / 1000,
+    fetch_types: false,
     max: 2,
     onnotice: () => {},
   })
