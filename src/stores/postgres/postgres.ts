@@ -73,8 +73,8 @@ export class SqlOfPostgres implements Driver {
   warn(): void {
     if (this.#sql.options.fetch_types === false) return
     process.emitWarning(
-      'The package postgres ends the process if a connection is lost while it asks for types there, which it does on each new one, as ' +
-        "when PostgreSQL restarts. Sessions need no types: give them a client of their own, postgres('postgres://…', { fetch_types: false })",
+      'The package postgres asks for types on each new connection, and ends the process if that connection is lost meanwhile, as when ' +
+        "PostgreSQL restarts. Sessions need no types: give them a client of their own, postgres('postgres://…', { fetch_types: false })",
       'SessionWarning',
     )
   }
