@@ -45,6 +45,7 @@ test('one client, a transaction and a reserved connection are refused, since a c
 }, async t => {
   const pool = await aPgPool(t)
   const client = await pool.connect()
+  // Without types `reserve` never returns.
   const sql = await aPostgresSql(t, { fetch_types: true })
   const reserved = await sql.reserve()
   const refused = (one: unknown, words: RegExp) =>
