@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Document } from 'mongodb'
 import { StoreUnavailableError } from '../../src/index.ts'
 import type { Handler } from '../support/app.ts'
-import { aFaultyApp, eventually, type FaultyApp } from '../support/faultyapp.ts'
+import { aFaultyApp, eventually, type FaultyApp, signedIn } from '../support/faultyapp.ts'
 import { Random } from '../support/linearizability/random.ts'
 import { commandsOf, theClient, withoutMongoDB, withoutReplicaSet } from '../support/mongodb/collection.ts'
 import { type Alter, altering } from '../support/mongodb/wire.ts'
@@ -45,8 +45,7 @@ async function fieldsIn({ collection }: FaultyApp): Promise<Document> {
 
 test('a connection that dies while nobody uses it costs nobody a change', { skip }, async t => {
   const app = await aFaultyApp(t, { routes })
-  const ada = app.visitor()
-  await ada.get('/begin')
+  const ada = await signedIn(app, '/begin')
   for (let time = 1; time <= 3; time++) {
     const noticed = once(app.client, 'connectionClosed')
     await app.proxy.cut()
@@ -63,8 +62,7 @@ test('of 300 increments over a line that is cut now and then, each that was ackn
   const seed = Date.now() % 1_000_000
   const random = new Random(seed)
   const app = await aFaultyApp(t, { routes })
-  const ada = app.visitor()
-  await ada.get('/begin')
+  const ada = await signedIn(app, '/begin')
   app.proxy.loseAnswers(() => random.chance(0.03))
   const told: Told[] = []
   const clients = Array.from({ length: 10 }, async () => {
@@ -89,8 +87,7 @@ for (const [path, applied] of [
     skip,
   }, async t => {
     const app = await aFaultyApp(t, { routes })
-    const ada = app.visitor()
-    await ada.get('/begin')
+    const ada = await signedIn(app, '/begin')
     const sent = commandsOf(t, app.client, app.collection)
     app.proxy.cutAnswersAfter(0)
     const { json, setCookies } = await ada.get(path)
@@ -116,8 +113,7 @@ for (const [path, applied] of [
 test('half an answer is no answer', { skip }, async t => {
   for (const bytes of [1, 15, 20, 40]) {
     const app = await aFaultyApp(t, { routes })
-    const ada = app.visitor()
-    await ada.get('/begin')
+    const ada = await signedIn(app, '/begin')
     app.proxy.cutAnswersAfter(bytes)
     assert.deepEqual((await ada.get('/inc')).json, { outcome: 'unknown' })
     await app.proxy.heal()
@@ -146,8 +142,7 @@ test('what the server did and the others did not confirm is no success, and is n
     original => ({ ...original, writeConcernError: notConfirmed }),
   )
   const app = await aFaultyApp(t, { routes, tap: altering(alter) })
-  const ada = app.visitor()
-  await ada.get('/begin')
+  const ada = await signedIn(app, '/begin')
   fails = true
   for (let time = 1; time <= 3; time++) {
     assert.deepEqual((await ada.get('/inc')).json, { outcome: 'unknown' })
@@ -190,8 +185,7 @@ for (const [what, refusal, outcome] of refusals) {
       () => ({ ok: 0, errmsg: 'no', ...refusal }),
     )
     const app = await aFaultyApp(t, { routes, tap: altering(alter) })
-    const ada = app.visitor()
-    await ada.get('/begin')
+    const ada = await signedIn(app, '/begin')
     fails = true
     assert.deepEqual((await ada.get('/inc')).json, { outcome })
     fails = false
@@ -213,8 +207,7 @@ test('a write that the driver tries once more in vain may have been made the fir
   skip: skip || (!withoutReplicaSet && 'only on a server that is alone, which this one says of itself'),
 }, async t => {
   const app = await aFaultyApp(t, { routes, tap: altering(primary) })
-  const ada = app.visitor()
-  await ada.get('/begin')
+  const ada = await signedIn(app, '/begin')
   await ada.get('/inc')
   const sent = commandsOf(t, app.client, app.collection)
   app.proxy.loseAnswers(() => {
@@ -233,8 +226,7 @@ test('when the primary steps down, what was acknowledged is there afterwards', {
   skip: withoutReplicaSet,
 }, async t => {
   const app = await aFaultyApp(t, { routes, client: { directConnection: false } })
-  const ada = app.visitor()
-  await ada.get('/begin')
+  const ada = await signedIn(app, '/begin')
   let done = 0
   let unknown = 0
   let isOver = false

@@ -3,8 +3,8 @@ import { type TestContext, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { MongoClient } from 'mongodb'
 import { type MongoDBCollection, StoreUnavailableError } from '../../src/index.ts'
-import { anApp, type RunningApp } from '../support/app.ts'
-import { aFaultyApp, eventually, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
+import { anApp } from '../support/app.ts'
+import { aFaultyApp, eventually, signedIn, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
 import { median } from '../support/median.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { proxied } from '../support/mongodb/proxy.ts'
@@ -41,12 +41,6 @@ async function knownToBeDown(visitor: Visitor): Promise<void> {
       assert.ok(ms < TIMEOUT + TOLERANCE, `${ms} ms`)
     }),
   )
-}
-
-async function signedIn({ visitor }: RunningApp): Promise<Visitor> {
-  const ada = visitor()
-  assert.equal((await ada.get('/write')).status, 200)
-  return ada
 }
 
 test('an app whose store is down when it starts serves, and has sessions once the store is there', {

@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, type RunningApp } from '../support/app.ts'
-import { aFaultyApp, type FaultyApp } from '../support/faultyapp.ts'
+import { aFaultyApp, type FaultyApp, signedIn } from '../support/faultyapp.ts'
 import { gate } from '../support/gate.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
 import type { Visitor } from '../support/visitor.ts'
@@ -60,8 +60,7 @@ test('a change made while a body flows is kept, and close() waits for it', { ski
       },
     },
   })
-  const ada = app.visitor()
-  await ada.get('/write')
+  const ada = await signedIn(app)
   const [response] = await once(asking(app, ada, '/stream'), 'response')
   let isClosed = false
   const closed = app.sessions.close().then(() => {
@@ -92,8 +91,7 @@ test('a change that fails while a body flows is reported, and the body flows on'
       },
     },
   })
-  const ada = app.visitor()
-  await ada.get('/write')
+  const ada = await signedIn(app)
   const [response] = await once(asking(app, ada, '/stream'), 'response')
   await app.proxy.refuse()
   const reported = once(app.app, 'error')
@@ -122,8 +120,7 @@ test('what was begun for a visitor who has gone is done to its end', { skip }, a
       },
     },
   })
-  const ada = app.visitor()
-  await ada.get('/write')
+  const ada = await signedIn(app)
   const asked = asking(app, ada, '/long')
   await begun.opened
   asked.destroy()
@@ -217,8 +214,7 @@ test('visitors who leave while the store hangs leave nothing behind', { skip }, 
       },
     },
   })
-  const ada = app.visitor()
-  await ada.get('/write')
+  const ada = await signedIn(app)
   app.proxy.stall()
   const asked = Array.from({ length: 100 }, (_, index) =>
     asking(app, ada, index % 2 === 0 ? '/reading' : '/writing'),

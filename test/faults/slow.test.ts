@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { StoreUnavailableError } from '../../src/index.ts'
 import type { Handler } from '../support/app.ts'
-import { aFaultyApp, eventually, type FaultyApp, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
+import { aFaultyApp, eventually, type FaultyApp, signedIn, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
 
 const skip = withoutMongoDB
@@ -16,8 +16,7 @@ test('a store that is slow is waited for no longer than the timeout, and its lat
   skip,
 }, async t => {
   const app = await aFaultyApp(t)
-  const ada = app.visitor()
-  await ada.get('/count')
+  const ada = await signedIn(app, '/count')
   app.proxy.slowDown(30_000)
   for (const [path, outcome] of [
     ['/count', 'unknown'],
@@ -60,8 +59,7 @@ test('of 1000 changes at once on a pool of 5 connections each is made, refused o
     }
   }
   const app = await aFaultyApp(t, { client: { maxPoolSize: 5 }, routes: { '/timed': timedCount } })
-  const ada = app.visitor()
-  await ada.get('/count')
+  const ada = await signedIn(app, '/count')
   app.proxy.slowDown(50)
   const answers = await Promise.all(Array.from({ length: 1000 }, () => ada.get('/timed')))
   assert.equal(times.length, 1000)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { aFaultyApp } from '../support/faultyapp.ts'
+import { aFaultyApp, signedIn } from '../support/faultyapp.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
 
 const HOUR = 60 * 60 * 1000
@@ -9,8 +9,7 @@ test('what a later version keeps beside the fields is left as it is, and its ses
   skip: withoutMongoDB,
 }, async t => {
   const app = await aFaultyApp(t, { touchAfter: 1 })
-  const ada = app.visitor()
-  await ada.get('/write')
+  const ada = await signedIn(app)
   const later = { format: 3, device: { name: 'phone' }, seen: [new Date(1)] }
   await app.collection.updateOne({}, { $set: later })
   for (const path of ['/read', '/count', '/write', '/count']) {
@@ -26,8 +25,7 @@ test('a record of a later form is nobody’s session, and is left to who underst
   skip: withoutMongoDB,
 }, async t => {
   const app = await aFaultyApp(t)
-  const ada = app.visitor()
-  await ada.get('/write')
+  const ada = await signedIn(app)
   const [stored] = await app.collection.find().toArray()
   assert.ok(stored)
   const { _id } = stored

@@ -7,12 +7,15 @@ import { type AppOptions, anApp, type Handler, type RunningApp } from './app.ts'
 import { aCollection } from './mongodb/collection.ts'
 import { aProxy, type ProxiedMongoDB } from './mongodb/proxy.ts'
 import type { Tap } from './proxy.ts'
+import type { Visitor } from './visitor.ts'
 
 export type Sessions = Collection<{ _id: string }>
 
 export interface FaultyApp extends RunningApp, ProxiedMongoDB {
   /** Where the app's sessions are, reached without the proxy. */
   readonly collection: Sessions
+  /** The same sessions, asked without the proxy, and with a limit that no busy machine reaches. */
+  readonly patient: RunningApp
 }
 
 export interface FaultyOptions extends AppOptions {
@@ -49,10 +52,25 @@ export async function aFaultyApp(
   { client, tap, routes, ...options }: FaultyOptions = {},
 ): Promise<FaultyApp> {
   const collection = aCollection<{ _id: string }>(t)
+  const all = { ...usual, ...routes }
+  const patient = await anApp(t, { ...options, timeout: TOLERANCE }, all)
+  patient.sessions.collection = collection as unknown as MongoDBCollection
   const proxied = await aProxy(t, { ...within, monitorCommands: true, ...client }, tap)
-  const running = await anApp(t, { timeout: TIMEOUT, ...options }, { ...usual, ...routes })
+  const running = await anApp(t, { timeout: TIMEOUT, ...options }, all)
   running.sessions.collection = proxied.behind(collection) as MongoDBCollection
-  return { ...running, ...proxied, collection }
+  return { ...running, ...proxied, collection, patient }
+}
+
+/** Somebody whose session is stored, and whom the app has answered: a busy machine may take longer to begin than the app waits. */
+export async function signedIn({ patient, visitor }: FaultyApp, path = '/write'): Promise<Visitor> {
+  const beginning = patient.visitor()
+  assert.equal((await beginning.get(path)).status, 200)
+  const ada = visitor().withCookiesOf(beginning)
+  await eventually(
+    () => ada.get('/read'),
+    ({ status }) => status === 200,
+  )
+  return ada
 }
 
 /** Milliseconds: who has waited so long waits in vain. */
