@@ -82,15 +82,31 @@ const small: Record<string, { isExplained: boolean; steps: Step<number>[] }> = {
   'an answered write has happened': { isExplained: false, steps: [writing(1, 0, 1), reading(0, 2, 3)] },
   'an unanswered write may happen late': {
     isExplained: true,
-    steps: [writing(1, 0, NEVER), reading(0, 2, 3), reading(1, 4, 5)],
+    steps: [trying(1, 0, NEVER), reading(0, 2, 3), reading(1, 4, 5)],
   },
   'an unanswered write may not happen at all': {
     isExplained: true,
-    steps: [writing(1, 0, NEVER), reading(0, 2, 3)],
+    steps: [trying(1, 0, NEVER), reading(0, 2, 3)],
   },
   'an unanswered write happens no more than once': {
     isExplained: false,
-    steps: [writing(1, 0, NEVER), writing(2, 1, 2), reading(1, 3, 4), writing(3, 5, 6), reading(1, 7, 8)],
+    steps: [trying(1, 0, NEVER), writing(2, 1, 2), reading(1, 3, 4), writing(3, 5, 6), reading(1, 7, 8)],
+  },
+  'a write whose answer was lost may have happened': {
+    isExplained: true,
+    steps: [trying(1, 0, 1), reading(1, 2, 3)],
+  },
+  'a write whose answer was lost may not have happened': {
+    isExplained: true,
+    steps: [trying(1, 0, 1), reading(0, 2, 3)],
+  },
+  'a write whose answer was lost does not happen later': {
+    isExplained: false,
+    steps: [trying(1, 0, 1), reading(0, 2, 3), reading(1, 4, 5)],
+  },
+  'a write whose answer was lost may have come before a read that does not show it': {
+    isExplained: true,
+    steps: [trying(1, 0, 1), { ...reading(0, 2, 3), next: state => state }, reading(1, 4, 5)],
   },
   'the steps of one request come in their order': {
     isExplained: false,
@@ -104,18 +120,24 @@ const small: Record<string, { isExplained: boolean; steps: Step<number>[] }> = {
 
 for (const [title, { isExplained, steps }] of Object.entries(small)) {
   test(`checker: ${title}`, () => {
-    const failure = new Checker(steps, String).check(0)
+    const failure = new Checker(steps, String, () => 0).check(0)
     assert.equal(failure === undefined, isExplained, failure?.reason)
   })
 }
 
 function writing(value: number, begun = 0, answered = 1): Step<number> {
-  return { begun, answered, isSilent: false, shown: `write ${value}`, next: () => value }
+  const shown = `write ${value}`
+  return { highestRank: 0, begun, answered, isDoubtful: false, isSilent: false, shown, next: () => value }
+}
+
+/** A write of which nobody was told whether it happened. */
+function trying(value: number, begun: number, answered: number): Step<number> {
+  return { ...writing(value, begun, answered), isDoubtful: true }
 }
 
 function reading(value: number, begun = 0, answered = 1): Step<number> {
   const next = (state: number) => (state === value ? state : undefined)
-  return { begun, answered, isSilent: true, shown: `read ${value}`, next }
+  return { highestRank: 0, begun, answered, isDoubtful: false, isSilent: true, shown: `read ${value}`, next }
 }
 
 function inOrder(first: Step<number>, second: Step<number>): Step<number>[] {

@@ -6,7 +6,7 @@ import Koa from 'koa'
 import Session, { type OnceOptions, SessionError, type Store } from '../../../src/index.ts'
 import { commands } from '../../../src/language/commands.ts'
 import { unhurried } from '../unhurried.ts'
-import { losses } from './forgetful.ts'
+import { isLost, losses } from './forgetful.ts'
 import type { Call, Request } from './requests.ts'
 
 type Commands = Record<string, (...args: unknown[]) => Commands & PromiseLike<unknown>>
@@ -66,7 +66,7 @@ async function errorsByCode(ctx: Koa.Context, next: Koa.Next): Promise<void> {
   } catch (error) {
     if (!(error instanceof SessionError)) throw error
     ctx.status = error.status
-    ctx.body = { code: error.code }
+    ctx.body = { code: error.code, isOver: isLost(error) || isLost(error.cause) }
   }
 }
 

@@ -4,9 +4,12 @@ import { type Request, routeOf } from './requests.ts'
 
 /**
  * `done`, with the body of the answer; `refused`: a `CommandError`; `ended`: a `SessionEndedError`; `unknown`: whatever was
- * asked may have been done or not, even later.
+ * asked may have been done or not, even later if it is not over.
  */
-export type Answer = Done | { readonly outcome: 'refused' | 'ended' | 'unknown' }
+export type Answer =
+  | Done
+  | { readonly outcome: 'refused' | 'ended' }
+  | { readonly outcome: 'unknown'; readonly isOver: boolean }
 
 export interface Done {
   readonly outcome: 'done'
@@ -58,7 +61,7 @@ function answerOf({ statusCode }: IncomingMessage, body: unknown): Answer {
   if (statusCode === 200) return { outcome: 'done', body: fields }
   const outcome = outcomes[String(fields.code)]
   if (!outcome) throw new Error(`An answer that nobody expects: ${statusCode} ${JSON.stringify(body)}`)
-  return { outcome }
+  return outcome === 'unknown' ? { outcome, isOver: fields.isOver === true } : { outcome }
 }
 
 function cookieOf({ headers }: IncomingMessage): string | undefined {

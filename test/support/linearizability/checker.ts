@@ -1,10 +1,14 @@
 /** One atomic step of a request, as its client saw it. */
 export interface Step<State> {
-  /** When its request was begun and answered, by one clock. `Infinity`: the step may have happened since, or not. */
+  /** When its request was begun and answered, by one clock. `Infinity`: the step may happen at any time since. */
   readonly begun: number
   readonly answered: number
+  /** Whether the answer says no more than that the step may have happened, or not. */
+  readonly isDoubtful: boolean
   /** The step of the same request that comes before this one. */
   readonly after?: Step<State>
+  /** No state of a higher rank could have given its answer. */
+  readonly highestRank: number
   /** Its answer says that it changed nothing, whatever the state was. */
   readonly isSilent: boolean
   readonly shown: string
@@ -20,9 +24,9 @@ export interface Failure {
 
 /** What was done so far of one attempt to put all steps in an order. */
 interface Attempt {
-  /** All answered steps before this one are done. */
+  /** All certain steps before this one are done. */
   readonly base: number
-  /** Those done beyond `base`, and the unanswered ones done; each in ascending order. */
+  /** Those done beyond `base`, and the doubtful ones done; each in ascending order. */
   readonly ahead: readonly number[]
   readonly open: readonly number[]
   readonly state: number
@@ -53,23 +57,30 @@ const MOST_ATTEMPTS = 3_000_000
  */
 export class Checker<State> {
   /** By when they were begun. */
-  readonly #answered: readonly Step<State>[]
-  readonly #unanswered: readonly Step<State>[]
+  readonly #certain: readonly Step<State>[]
+  readonly #doubtful: readonly Step<State>[]
   readonly #before: readonly (number | undefined)[]
   readonly #keyOf: (state: State) => string
+  readonly #rankOf: (state: State) => number
   readonly #states: State[] = []
   readonly #ids = new Map<string, number>()
   /** What each step makes of each state, as far as it was asked; -1: it cannot be. */
   readonly #nexts: number[][] = []
   readonly #made = new Set<string>()
 
-  constructor(steps: readonly Step<State>[], keyOf: (state: State) => string) {
+  /** No step may lower a state's rank. */
+  constructor(
+    steps: readonly Step<State>[],
+    keyOf: (state: State) => string,
+    rankOf: (state: State) => number,
+  ) {
     const sorted = [...steps].sort((a, b) => a.begun - b.begun)
-    this.#answered = sorted.filter(isAnswered)
-    this.#unanswered = sorted.filter(step => !isAnswered(step))
-    const places = new Map(this.#answered.map((step, index) => [step, index]))
-    this.#before = this.#answered.map(({ after }) => after && places.get(after))
+    this.#certain = sorted.filter(step => !step.isDoubtful)
+    this.#doubtful = sorted.filter(step => step.isDoubtful)
+    const places = new Map(this.#certain.map((step, index) => [step, index]))
+    this.#before = this.#certain.map(({ after }) => after && places.get(after))
     this.#keyOf = keyOf
+    this.#rankOf = rankOf
   }
 
   /** How many different attempts were made. */
@@ -78,7 +89,7 @@ export class Checker<State> {
   }
 
   check(initial: State): Failure | undefined {
-    const total = this.#answered.length
+    const total = this.#certain.length
     const stack = [this.#frame({ base: 0, ahead: [], open: [], state: this.#idOf(initial) }, undefined)]
     let best = stack[0] as Frame
     for (let frame = stack.at(-1); frame; frame = stack.at(-1)) {
@@ -92,19 +103,22 @@ export class Checker<State> {
       const attempt = this.#with(frame.attempt, candidate)
       if (!attempt) continue
       const next = this.#frame(attempt, trailOf(this.#step(candidate), frame.trail))
-      if (!this.#isNew(next.attempt)) continue
+      if (!this.#isNew(next.attempt) || this.#isInVain(next)) continue
       if (next.deadline > best.deadline) best = next
       stack.push(next)
     }
     return this.#failure(best, false)
   }
 
-  /** Unanswered steps are numbered below zero. */
+  /** Doubtful steps are numbered below zero. */
   #step(candidate: number): Step<State> {
-    return (candidate < 0 ? this.#unanswered[-1 - candidate] : this.#answered[candidate]) as Step<State>
+    return (candidate < 0 ? this.#doubtful[-1 - candidate] : this.#certain[candidate]) as Step<State>
   }
 
-  /** A step that changes nothing is done as soon as its answer fits: whatever comes later loses nothing by it. */
+  /**
+   * A step that changes nothing is done as soon as its answer fits: whatever comes later loses nothing by it, unless it is
+   * the last moment of a doubtful step.
+   */
   #frame(attempt: Attempt, trail: Trail | undefined): Frame {
     let [reached, path] = [attempt, trail]
     let before = doneIn(reached)
@@ -113,9 +127,10 @@ export class Checker<State> {
       const loud: number[] = []
       for (const index of candidates) {
         const step = this.#step(index)
-        const next = step.isSilent ? this.#with(reached, index) : undefined
+        const isFree = step.isSilent && !this.#isLast(step, reached)
+        const next = isFree ? this.#with(reached, index) : undefined
         if (next) [reached, path] = [next, trailOf(step, path)]
-        else if (!step.isSilent) loud.push(index)
+        else if (!isFree) loud.push(index)
       }
       if (doneIn(reached) > before) {
         before = doneIn(reached)
@@ -127,22 +142,47 @@ export class Checker<State> {
   }
 
   /** Whatever was begun before the first answer that is still to be explained. */
-  #candidates({ base, ahead, open }: Attempt): { candidates: number[]; deadline: number } {
+  #candidates(attempt: Attempt): { candidates: number[]; deadline: number } {
+    const { base, ahead, open } = attempt
     const candidates: number[] = []
     let deadline = Number.POSITIVE_INFINITY
-    for (let index = base; index < this.#answered.length; index++) {
-      const step = this.#answered[index] as Step<State>
+    for (let index = base; index < this.#certain.length; index++) {
+      const step = this.#certain[index] as Step<State>
       if (step.begun > deadline) break
       if (ahead.includes(index)) continue
       deadline = Math.min(deadline, step.answered)
       const before = this.#before[index]
       if (before === undefined || before < base || ahead.includes(before)) candidates.push(index)
     }
-    for (const [index, step] of this.#unanswered.entries()) {
+    for (const [index, step] of this.#doubtful.entries()) {
       if (step.begun > deadline) break
-      if (!open.includes(index)) candidates.push(-1 - index)
+      if (!open.includes(index) && !this.#isOver(step, attempt)) candidates.push(-1 - index)
     }
     return { candidates, deadline }
+  }
+
+  /** Whether a step that has to come soon would have had to come earlier. */
+  #isInVain({ attempt: { base, ahead, state }, deadline }: Frame): boolean {
+    const rank = this.#rankOf(this.#states[state] as State)
+    for (let index = base; index < this.#certain.length; index++) {
+      const step = this.#certain[index] as Step<State>
+      if (step.begun > deadline) return false
+      if (step.highestRank < rank && !ahead.includes(index)) return true
+    }
+    return false
+  }
+
+  /** Whether a doubtful step that is not done can only come before this one. */
+  #isLast({ begun }: Step<State>, attempt: Attempt): boolean {
+    return this.#doubtful.some(
+      (step, index) => step.answered < begun && !attempt.open.includes(index) && !this.#isOver(step, attempt),
+    )
+  }
+
+  /** Once a later one is done. */
+  #isOver({ answered }: Step<State>, { base, ahead }: Attempt): boolean {
+    const last = this.#certain[ahead.at(-1) ?? base - 1]
+    return last !== undefined && answered < last.begun
   }
 
   #with({ base, ahead, open, state }: Attempt, candidate: number): Attempt | undefined {
@@ -168,7 +208,7 @@ export class Checker<State> {
   #next(state: number, candidate: number): number {
     this.#nexts[state] ??= []
     const known = this.#nexts[state] as number[]
-    const at = candidate < 0 ? this.#answered.length - candidate : candidate
+    const at = candidate < 0 ? this.#certain.length - candidate : candidate
     known[at] ??= this.#idOf(this.#step(candidate).next(this.#states[state] as State))
     return known[at]
   }
@@ -182,7 +222,9 @@ export class Checker<State> {
     return this.#states.push(state) - 1
   }
 
-  #isNew({ base, ahead, open, state }: Attempt): boolean {
+  #isNew(attempt: Attempt): boolean {
+    const { base, ahead, state } = attempt
+    const open = attempt.open.filter(index => !this.#isOver(this.#doubtful[index] as Step<State>, attempt))
     const size = this.#made.size
     this.#made.add(`${base}|${ahead.join()}|${open.join()}|${state}`)
     return this.#made.size > size
@@ -194,7 +236,7 @@ export class Checker<State> {
       isUndecided
         ? `No order was found in ${MOST_ATTEMPTS} attempts; the longest got stuck:`
         : 'No order of the steps explains the answers. The longest attempt got stuck:',
-      `after ${doneIn(attempt)} of ${this.#answered.length} answered steps, the last of them`,
+      `after ${doneIn(attempt)} of ${this.#certain.length} certain steps, the last of them`,
       ...lastOf(trail, 12).map(step => `  ${step}`),
       'with',
       `  ${this.#keyOf(this.#states[attempt.state] as State)}`,
@@ -203,10 +245,6 @@ export class Checker<State> {
     ]
     return { reason: lines.join('\n'), isUndecided }
   }
-}
-
-function isAnswered({ answered }: Step<unknown>): boolean {
-  return answered !== Number.POSITIVE_INFINITY
 }
 
 function ascending(a: number, b: number): number {

@@ -5,6 +5,13 @@ import type { Random } from './random.ts'
 /** Of each request, whether it has lost an answer. */
 export const losses = new AsyncLocalStorage<{ hasLost: boolean }>()
 
+const lost = new WeakSet<object>()
+
+/** Whether it is the error of a lost answer: the call was made, and nothing of it comes later. */
+export function isLost(error: unknown): boolean {
+  return lost.has(error as object)
+}
+
 /** A store over a bad line: now and then a call is made, and its answer is lost. */
 export function forgetful(store: Store, random: Random, probability: number): Store {
   const lossy = async <T>(answer: Promise<T>): Promise<T> => {
@@ -12,7 +19,9 @@ export function forgetful(store: Store, random: Random, probability: number): St
     if (!random.chance(probability)) return found
     const loss = losses.getStore()
     if (loss) loss.hasLost = true
-    throw new StoreUnavailableError('The answer was lost', 'unknown')
+    const error = new StoreUnavailableError('The answer was lost', 'unknown')
+    lost.add(error)
+    throw error
   }
   return {
     insert: record => lossy(store.insert(record)),

@@ -64,7 +64,8 @@ class Recording {
 
   async run(): Promise<SessionHistory[]> {
     const [origin] = this.#plan.origins
-    await this.#begin(origin as string)
+    // The very first answer may be lost too.
+    while (this.#sessions.length === 0) await this.#begin(origin as string)
     await Promise.all(Array.from({ length: this.#plan.clients }, (_, client) => this.#client(client)))
     return this.#sessions
   }

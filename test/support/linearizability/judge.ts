@@ -1,6 +1,6 @@
 import { Checker } from './checker.ts'
 import type { SessionHistory } from './history.ts'
-import { keyOf, type State, stepsOf } from './model.ts'
+import { keyOf, rankOf, type State, stepsOf } from './model.ts'
 
 export interface Verdict {
   /** Why a session's history is not linearizable; empty if all are. */
@@ -17,7 +17,7 @@ export function judged(histories: readonly SessionHistory[]): Verdict {
   const failures: string[] = []
   let attempts = 0
   for (const [index, { initial, observations }] of histories.entries()) {
-    const checker = new Checker<State>(observations.flatMap(stepsOf), keyOf)
+    const checker = new Checker<State>(observations.flatMap(stepsOf), keyOf, rankOf)
     const failure = checker.check(initial)
     attempts += checker.attempts
     if (failure) failures.push(`Session ${index + 1} of ${histories.length}: ${failure.reason}`)

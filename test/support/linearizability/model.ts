@@ -27,17 +27,37 @@ export function keyOf(state: State): string {
   return known
 }
 
+/** How many counted changes a state has seen; `ops` only rises, and nothing comes after the end. */
+export function rankOf(state: State): number {
+  return state === 'ended' ? Number.POSITIVE_INFINITY : Number(state.ops)
+}
+
+/** The most of them that the state has which gives the answer, where it shows them. */
+function highestRank(request: Request, answer: Answer): number {
+  if (answer.outcome !== 'done') return Number.POSITIVE_INFINITY
+  const { fields, after, result, values, hasLost } = answer.body
+  // A loaded session that was not read again shows what was before.
+  if (result === null || hasLost) return Number.POSITIVE_INFINITY
+  const ops =
+    request.kind === 'get'
+      ? (values as unknown[])[request.paths.indexOf('ops')]
+      : ((fields ?? after ?? result) as Fields | undefined)?.ops
+  return typeof ops === 'number' ? ops : Number.POSITIVE_INFINITY
+}
+
 /** The atomic steps that a request consists of, which must explain its answer. */
 export function stepsOf(observation: Observation): Step<State>[] {
   const { request, answer, begun, client } = observation
-  const answered = answer.outcome === 'unknown' ? Number.POSITIVE_INFINITY : observation.answered
+  const isDoubtful = answer.outcome === 'unknown'
+  const answered = isDoubtful && !answer.isOver ? Number.POSITIVE_INFINITY : observation.answered
   const asShown = `[${begun}-${observation.answered}] client ${client}: ${shown(request)} -> ${JSON.stringify(
     answer.outcome === 'done' ? answer.body : answer.outcome,
   )}`
+  const common = { begun, answered, isDoubtful, shown: asShown, highestRank: highestRank(request, answer) }
   const steps: Step<State>[] = []
   for (const [next, isSilent] of partsOf(request, answer)) {
     const after = steps.at(-1)
-    steps.push({ begun, answered, next, isSilent, shown: asShown, ...(after && { after }) })
+    steps.push({ ...common, next, isSilent, ...(after && { after }) })
   }
   return steps
 }
