@@ -54,7 +54,7 @@ export async function aFaultyApp(
   const collection = aCollection<{ _id: string }>(t)
   const all = { ...usual, ...routes }
   const patient = await anApp(t, { ...options, timeout: TOLERANCE }, all)
-  patient.sessions.collection = collection as unknown as MongoDBCollection
+  patient.sessions.collection = collection as MongoDBCollection
   const proxied = await aProxy(t, { ...within, monitorCommands: true, ...client }, tap)
   const running = await anApp(t, { timeout: TIMEOUT, ...options }, all)
   running.sessions.collection = proxied.behind(collection) as MongoDBCollection

@@ -36,6 +36,8 @@ interface Frame {
   readonly attempt: Attempt
   /** Every answer that came before is explained. */
   readonly deadline: number
+  /** The lowest of those that have to come soon: from a state of a higher rank, one of them would have had to come earlier. */
+  readonly highestRank: number
   readonly trail: Trail | undefined
   readonly candidates: readonly number[]
   tried: number
@@ -103,7 +105,8 @@ export class Checker<State> {
       const attempt = this.#with(frame.attempt, candidate)
       if (!attempt) continue
       const next = this.#frame(attempt, trailOf(this.#step(candidate), frame.trail))
-      if (!this.#isNew(next.attempt) || this.#isInVain(next)) continue
+      if (!this.#isNew(next.attempt)) continue
+      if (this.#rankOf(this.#states[next.attempt.state] as State) > next.highestRank) continue
       if (next.deadline > best.deadline) best = next
       stack.push(next)
     }
@@ -123,7 +126,7 @@ export class Checker<State> {
     let [reached, path] = [attempt, trail]
     let before = doneIn(reached)
     for (;;) {
-      const { candidates, deadline } = this.#candidates(reached)
+      const { candidates, deadline, highestRank } = this.#candidates(reached)
       const loud: number[] = []
       for (const index of candidates) {
         const step = this.#step(index)
@@ -137,20 +140,22 @@ export class Checker<State> {
         continue
       }
       loud.sort((a, b) => this.#step(a).answered - this.#step(b).answered)
-      return { attempt: reached, deadline, trail: path, candidates: loud, tried: 0 }
+      return { attempt: reached, deadline, highestRank, trail: path, candidates: loud, tried: 0 }
     }
   }
 
   /** Whatever was begun before the first answer that is still to be explained. */
-  #candidates(attempt: Attempt): { candidates: number[]; deadline: number } {
+  #candidates(attempt: Attempt): Pick<Frame, 'deadline' | 'highestRank'> & { candidates: number[] } {
     const { base, ahead, open } = attempt
     const candidates: number[] = []
     let deadline = Number.POSITIVE_INFINITY
+    let highestRank = Number.POSITIVE_INFINITY
     for (let index = base; index < this.#certain.length; index++) {
       const step = this.#certain[index] as Step<State>
       if (step.begun > deadline) break
       if (ahead.includes(index)) continue
       deadline = Math.min(deadline, step.answered)
+      highestRank = Math.min(highestRank, step.highestRank)
       const before = this.#before[index]
       if (before === undefined || before < base || ahead.includes(before)) candidates.push(index)
     }
@@ -158,18 +163,7 @@ export class Checker<State> {
       if (step.begun > deadline) break
       if (!open.includes(index) && !this.#isOver(step, attempt)) candidates.push(-1 - index)
     }
-    return { candidates, deadline }
-  }
-
-  /** Whether a step that has to come soon would have had to come earlier. */
-  #isInVain({ attempt: { base, ahead, state }, deadline }: Frame): boolean {
-    const rank = this.#rankOf(this.#states[state] as State)
-    for (let index = base; index < this.#certain.length; index++) {
-      const step = this.#certain[index] as Step<State>
-      if (step.begun > deadline) return false
-      if (step.highestRank < rank && !ahead.includes(index)) return true
-    }
-    return false
+    return { candidates, deadline, highestRank }
   }
 
   /** Whether a doubtful step that is not done can only come before this one. */
