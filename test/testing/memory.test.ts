@@ -70,9 +70,9 @@ test('a tombstone ages too, and is gone when its time has passed', async () => {
 })
 
 test('fake timers move the time of the store too', async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
   const store = memoryStore()
   const { id } = await aSession(store)
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
   t.mock.timers.tick(HOUR / 2)
   store.advance(HOUR / 2 - 1000)
   assert.ok(await store.load(id))

@@ -32,6 +32,7 @@ test('fields that a session cannot hold are refused, and nobody is signed in', a
 test('the cookie for a browser has the attributes that the app gives it', async t => {
   const cookie = { domain: 'shop.example', path: '/my', sameSite: 'strict', secure: true } as const
   const { sessions } = await anApp(t, { store: memoryStore(), cookie, maxAge: '1h' }, routes)
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() })
   const before = Math.floor(Date.now() / 1000)
   const ada = await signedIn(sessions, { user_id: 'ada' })
   const { expires, ...rest } = ada.browserCookie('https://www.shop.example/')
