@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { suite, type TestContext, test } from 'node:test'
+import { freePort } from '../support/ports.ts'
 import { aFolder, startShop } from '../support/shop.ts'
 
 suite('a shop that cannot open says why and what to do, in one line, and ends with 1', () => {
@@ -56,11 +57,7 @@ suite('a shop that cannot open says why and what to do, in one line, and ends wi
     ['REDIS_URL', 'redis'],
   ] as const) {
     test(`the database of ${variable} is away`, async t => {
-      const server = createServer().listen(0, '127.0.0.1')
-      await once(server, 'listening')
-      const { port } = server.address() as AddressInfo
-      server.close()
-      await once(server, 'close')
+      const port = await freePort()
       await refuses(t, { [variable]: `${scheme}://127.0.0.1:${port}` }, [
         `connect ECONNREFUSED 127.0.0.1:${port}`,
         `Start the database, correct ${variable}, or leave it out to keep sessions in files`,

@@ -6,7 +6,7 @@ import { StoreUnavailableError } from '../../src/index.ts'
 import { postgresStore } from '../../src/stores/postgres/store.ts'
 import { redisStore } from '../../src/stores/redis/store.ts'
 import { aChange, aRecord, inc, together } from '../contract/records.ts'
-import { aFreePort } from '../support/postgres/server.ts'
+import { freePort } from '../support/ports.ts'
 import { ioredis6 } from '../support/redis/clients.ts'
 import { RedisServer, withoutRedis } from '../support/redis/server.ts'
 
@@ -33,7 +33,7 @@ const stores: Record<string, { readonly skip: string | false; open(t: TestContex
 }
 
 async function aDeadPool(t: TestContext): Promise<Pool> {
-  const pool = new Pool({ host: '127.0.0.1', port: await aFreePort() })
+  const pool = new Pool({ host: '127.0.0.1', port: await freePort() })
   t.after(() => pool.end())
   return pool
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
+import { listenSomewhere } from './ports.ts'
 
 /** Sees, and may alter, what goes over one connection. */
 export interface Tap {
@@ -44,7 +45,7 @@ export class FaultProxy {
 
   static async to(target: Target, tap?: () => Tap): Promise<FaultProxy> {
     const proxy = new FaultProxy(target, tap)
-    await proxy.#listen()
+    proxy.#port = await listenSomewhere(proxy.#server)
     return proxy
   }
 
@@ -67,7 +68,9 @@ export class FaultProxy {
       connection.passing = this.#passing
       connection.flush()
     }
-    if (!this.#server.listening) await this.#listen()
+    if (this.#server.listening) return
+    this.#server.listen(this.#port, '127.0.0.1')
+    await once(this.#server, 'listening')
   }
 
   /** Cuts all connections, once: new ones are welcome. */
@@ -119,12 +122,6 @@ export class FaultProxy {
     const closed = once(this.#server, 'close')
     this.#server.close()
     await closed
-  }
-
-  async #listen(): Promise<void> {
-    this.#server.listen(this.#port, '127.0.0.1')
-    await once(this.#server, 'listening')
-    this.#port = (this.#server.address() as AddressInfo).port
   }
 
   #connect(near: Socket): void {

@@ -4,8 +4,9 @@ import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
+import { freePort } from '../ports.ts'
 import { folderOf, theUser } from './programs.ts'
-import { aFreePort, watched } from './server.ts'
+import { watched } from './server.ts'
 
 export interface Pooler {
   readonly uri: string
@@ -18,7 +19,7 @@ export async function startPgBouncer(serverPort: number): Promise<Pooler | undef
   if (bin === undefined) return undefined
   const user = await theUser()
   const folder = await mkdtemp(join(tmpdir(), 'pgbouncer-'))
-  const port = await aFreePort()
+  const port = await freePort()
   const file = join(folder, 'pgbouncer.ini')
   await writeFile(
     file,
@@ -57,7 +58,7 @@ ignore_startup_parameters = extra_float_digits
 }
 
 async function answers(uri: string): Promise<boolean> {
-  const client = new Client({ connectionString: uri })
+  const client = new Client({ connectionString: uri, connectionTimeoutMillis: 2000 })
   client.on('error', () => {})
   try {
     await client.connect()

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
+import { freePort } from '../ports.ts'
 
 /** For tests' options: why there is no Redis to test with, if there is none. In CI that is a failure. */
 export const withoutRedis = ((): string | false => {
@@ -141,18 +142,4 @@ function isWhole(reply: string): boolean {
   if (!reply.includes('\r\n')) return false
   if (!first.startsWith('$') || first === '$-1') return true
   return reply.length >= first.length + 4 + Number(first.slice(1))
-}
-
-/** Nodes of a cluster of Redis 6 speak to each other on a port that is larger by 10,000. */
-const LARGEST_PORT = 55_000
-
-export async function freePort(): Promise<number> {
-  for (;;) {
-    const server = createServer().listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    const { port } = server.address() as AddressInfo
-    server.close()
-    await once(server, 'close')
-    if (port <= LARGEST_PORT) return port
-  }
 }

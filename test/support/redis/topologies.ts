@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { freePort, RedisServer, type Settings, version } from './server.ts'
+import { freePort } from '../ports.ts'
+import { RedisServer, type Settings, version } from './server.ts'
 
 /** A server of the test's own. */
 export async function aServer(t: TestContext, settings: Settings = {}): Promise<RedisServer> {
