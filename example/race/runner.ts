@@ -62,14 +62,17 @@ export class Runner {
     return lanes
   }
 
-  /** A slow request is under way while its visitor signs out. */
-  signOut(): Promise<Lanes> {
-    return this.#onBoth(async send => {
-      const slow = send(`/add/1?work=${SLOW_WORK}`, 'Slow request')
-      await setTimeout(BEFORE_SIGNING_OUT)
-      await send('/sign-out', 'Sign out')
-      await slow
-    })
+  /** A slow request is under way while its visitor signs out. Again where the machine was so busy that it was over by then. */
+  async signOut(): Promise<Lanes> {
+    for (;;) {
+      const lanes = await this.#onBoth(async send => {
+        const slow = send(`/add/1?work=${SLOW_WORK}`, 'Slow request')
+        await setTimeout(BEFORE_SIGNING_OUT)
+        await send('/sign-out', 'Sign out')
+        await slow
+      })
+      if ([lanes.atomic, lanes.ordinary].every(isOvertaken)) return lanes
+    }
   }
 
   /** Twenty requests at once find that the access token has expired. */
@@ -120,6 +123,11 @@ async function laneOf(sender: Sender): Promise<Lane> {
   } = sender
   const { visitor, lines: kept } = await sender.signOut()
   return { requests, commands, refreshes, kept, visitor }
+}
+
+/** Whether the first request was still under way when the second was answered. */
+function isOvertaken({ requests: [first, second] }: Lane): boolean {
+  return first !== undefined && second !== undefined && second.ended < first.ended
 }
 
 function atOnce(times: number, send: (number: number) => Promise<unknown>): Promise<unknown> {
