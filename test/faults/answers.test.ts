@@ -8,6 +8,7 @@ import { aFaultyApp, eventually, type FaultyApp, signedIn } from '../support/fau
 import { Random } from '../support/linearizability/random.ts'
 import { commandsOf, theClient, withoutMongoDB, withoutReplicaSet } from '../support/mongodb/collection.ts'
 import { type Alter, altering } from '../support/mongodb/wire.ts'
+import { repeatedly } from '../support/repeatedly.ts'
 
 const skip = withoutMongoDB
 
@@ -229,22 +230,20 @@ test('when the primary steps down, what was acknowledged is there afterwards', {
   const ada = await signedIn(app, '/begin')
   let done = 0
   let unknown = 0
-  let isOver = false
-  const clients = Array.from({ length: 10 }, async () => {
-    while (!isOver) {
+  const stops = Array.from({ length: 10 }, () =>
+    repeatedly(t, async () => {
       const told = (await ada.get('/inc')).json as Told
       if ('done' in told) done++
       else if (told.outcome === 'unknown') unknown++
-    }
-  })
+    }),
+  )
   await theClient().db('admin').command({ replSetStepDown: 2, force: true })
   const before = done
   await eventually(
     async () => done,
     now => now > before + 100,
   )
-  isOver = true
-  await Promise.all(clients)
+  await Promise.all(stops.map(stop => stop()))
   const { n } = await fieldsIn(app)
   assert.ok(done <= n && n <= done + unknown, `${n} with ${done} done, ${unknown} unknown`)
 })

@@ -10,6 +10,7 @@ import { anApp } from '../support/app.ts'
 import { eventually } from '../support/faultyapp.ts'
 import { gate } from '../support/gate.ts'
 import { theClient, withoutMongoDB } from '../support/mongodb/collection.ts'
+import { repeatedly } from '../support/repeatedly.ts'
 import { altered, watched } from '../support/watchedstore.ts'
 
 const skip = withoutMongoDB
@@ -51,24 +52,22 @@ test('a process that is told to end under load first does what it has begun', { 
   const [leaving, staying] = processes.apps as [AppProcess, AppProcess]
   const clients = await someClients(t, processes, 20)
   const replies = new Map<string, Reply>()
-  let isOver = false
-  const asking = clients.map(async (client, index) => {
-    for (let time = 0; !isOver; time++) {
+  const stops = clients.map((client, index) =>
+    repeatedly(t, async time => {
       const token = `t${index}-${time}`
       const path = time % 2 === 0 ? '/push' : '/unawaited'
       // A balancer that finds nobody at one process goes to the other.
       const reply = await client.ask(`${leaving.origin}${path}?token=${token}`)
       replies.set(token, reply)
       if (reply.status === 0) await client.ask(`${staying.origin}/count`)
-    }
-  })
+    }),
+  )
   await eventually(
     () => delay(10, replies.size),
     size => size > 100,
   )
   await leaving.stop('SIGTERM')
-  isOver = true
-  await Promise.all(asking)
+  await Promise.all(stops.map(stop => stop()))
   const log = new Set((await processes.fields()).log)
   for (const [token, { fate, status }] of replies) {
     // Who comes too late, over a connection that is still open, is told so.
@@ -97,20 +96,18 @@ test('processes that are killed while they write lose nothing that they acknowle
   const processes = await someProcesses(t, 2)
   const clients = await someClients(t, processes, 10)
   const fates = { acknowledged: 0, unknown: 0, refused: 0 }
-  let isOver = false
-  const asking = clients.map(async (client, index) => {
-    for (let time = 0; !isOver; time++) {
+  const stops = clients.map((client, index) =>
+    repeatedly(t, async time => {
       const app = processes.apps[(index + time) % 2] as AppProcess
       fates[(await client.ask(`${app.origin}/count`)).fate]++
-    }
-  })
+    }),
+  )
   for (let kill = 0; kill < 3; kill++) {
     const app = processes.apps[kill % 2] as AppProcess
     await app.stop('SIGKILL')
     await app.start(0)
   }
-  isOver = true
-  await Promise.all(asking)
+  await Promise.all(stops.map(stop => stop()))
   const { n = 0 } = await processes.fields()
   const { acknowledged, unknown } = fates
   assert.ok(acknowledged > 0 && unknown > 0, JSON.stringify(fates))
@@ -124,13 +121,10 @@ test('10,000 changes of one session by four processes are all made, and others a
   const clients = await someClients(t, processes, 40)
   const other = new Client()
   t.after(() => other.leave())
-  let isOver = false
-  const besides = (async () => {
-    while (!isOver) {
-      const { status } = await other.ask(`${processes.apps[0]?.origin}/count`)
-      assert.equal(status, 200)
-    }
-  })()
+  const stop = repeatedly(t, async () => {
+    const { status } = await other.ask(`${processes.apps[0]?.origin}/count`)
+    assert.equal(status, 200)
+  })
   await Promise.all(
     clients.map(async (client, index) => {
       for (let time = 0; time < 250; time++) {
@@ -139,8 +133,7 @@ test('10,000 changes of one session by four processes are all made, and others a
       }
     }),
   )
-  isOver = true
-  await besides
+  await stop()
   assert.equal((await processes.fields()).n, 10_000)
 })
 

@@ -19,6 +19,7 @@ import {
   set,
   together,
 } from '../../contract/records.ts'
+import { freePort } from '../../support/ports.ts'
 import {
   aPgPool,
   aPostgresSql,
@@ -30,8 +31,9 @@ import {
   withoutPostgreSQL,
 } from '../../support/postgres/database.ts'
 import { aProxy } from '../../support/postgres/proxy.ts'
-import { aFreePort, startPostgreSQL } from '../../support/postgres/server.ts'
+import { startPostgreSQL } from '../../support/postgres/server.ts'
 import { startStandby } from '../../support/postgres/standby.ts'
+import { repeatedly } from '../../support/repeatedly.ts'
 
 const skip = withoutPostgreSQL
 
@@ -194,7 +196,7 @@ for (const [name, connected] of Object.entries(drivers)) {
 }
 
 test('of several addresses none of which answers, nothing has been done', { skip }, async t => {
-  const port = await aFreePort()
+  const port = await freePort()
   const lookup: LookupFunction = (_, __, told) =>
     told(null, [
       { address: '127.0.0.1', family: 4 },
@@ -275,13 +277,12 @@ test('a server that crashes has kept all that it acknowledged', { skip }, async 
   const [first] = stores as [PostgreSQLStore]
   const sessions = await Promise.all(Array.from({ length: 8 }, () => aSession(first, { n: 0, list: [] })))
   for (let crash = 0; crash < 3; crash++) {
-    let isOver = false
     const counts = sessions.map(() => ({ least: 0, most: 0 }))
     const before = await Promise.all(sessions.map(async ({ id }) => Number((await fieldsOf(first, id)).n)))
-    const counting = sessions.map(async ({ id }, index) => {
+    const stops = sessions.map(({ id }, index) => {
       const count = counts[index] as { least: number; most: number }
       const store = stores[index % 2] as PostgreSQLStore
-      while (!isOver) {
+      return repeatedly(t, async () => {
         count.most++
         const change = index % 3 ? aChange(inc('n')) : aChange(inc('n'), set('text', 'x'.repeat(3000)))
         const isDone = await store.update(id, change).then(
@@ -294,13 +295,12 @@ test('a server that crashes has kept all that it acknowledged', { skip }, async 
         )
         if (isDone) count.least++
         else await delay(5)
-      }
+      })
     })
-    await delay(200)
+    while (counts.some(({ least }) => least === 0)) await delay(5)
     await server.crash()
     await delay(100)
-    isOver = true
-    await Promise.all(counting)
+    await Promise.all(stops.map(stop => stop()))
     for (const [index, { id }] of sessions.entries()) {
       const n = Number((await eventually(() => fieldsOf(first, id))).n) - Number(before[index])
       const { least, most } = counts[index] as { least: number; most: number }
