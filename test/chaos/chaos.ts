@@ -75,13 +75,13 @@ export async function chaos({ place, disk, seconds, seed, breakage }: Plan): Pro
 
 /** Has the store find sessions by their label. */
 async function prepared(place: Place): Promise<void> {
-  const { store, close } = opened(place)
+  const { store, close } = opened(place, 60_000)
   await store.ensureIndex?.('visitor').finally(close)
 }
 
 /** Compares what visitors were told with what the store has. */
 async function judged(place: Place, visitors: readonly ChaosVisitor[]): Promise<string[]> {
-  const { store, close } = opened(place)
+  const { store, close } = opened(place, 60_000)
   try {
     const faults: string[] = []
     for (const ledger of visitors.flatMap(({ ledgers }) => ledgers)) {

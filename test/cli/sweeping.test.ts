@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { openStore } from '../../src/cli/opening.ts'
 import { bar, sweep } from '../../src/cli/sweep.ts'
 import { targetOf } from '../../src/cli/target.ts'
-import { aSession } from '../contract/records.ts'
+import { aSession, beforeItsEnd } from '../contract/records.ts'
 import { RedisServer, withoutRedis } from '../support/redis/server.ts'
 import { onEachKind, redisAt } from './places.ts'
 import { given } from './terminal.ts'
@@ -25,7 +25,7 @@ test('Redis: sessions that were copied without their end are swept', { skip: wit
   const server = await RedisServer.start()
   t.after(() => server.stop())
   const { store, url } = await redisAt(t, server)
-  const { id } = await aSession(store, {}, { expires: new Date(Date.now() + 2000) })
+  const { done: id } = await beforeItsEnd(async expires => (await aSession(store, {}, { expires })).id)
   assert.equal(await server.command('PERSIST', `session:${id}`), ':1\r\n')
   const opened = await openStore(targetOf(url))
   t.after(() => opened.close())

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { suite, test } from 'node:test'
 import { withoutChromium } from '../support/chromium.ts'
 import { demo, drawn, phone } from '../support/demo.ts'
+import { gate } from '../support/gate.ts'
 import { median } from '../support/median.ts'
 
 suite('the race of the demo', { skip: withoutChromium }, () => {
@@ -122,9 +123,12 @@ suite('the race of the demo', { skip: withoutChromium }, () => {
     })
     await page.goto('/race')
     const button = page.getByRole('button', { name: 'Sign out during a slow request' })
+    const looked = gate()
+    await page.route('**/race/sign-out', route => looked.opened.then(() => route.continue()))
     await button.click({ clickCount: 2 })
     await page.getByRole('status').getByText('The slow request takes a second and a half').waitFor()
     assert.equal(await button.getAttribute('aria-busy'), 'true')
+    looked.open()
     await page.getByRole('heading', { name: 'Ada signed out.' }).waitFor()
     assert.equal(await button.getAttribute('aria-busy'), null)
     assert.equal(await page.locator('output', { hasText: /./ }).count(), 0)

@@ -95,7 +95,13 @@ const runners: Record<string, Runner> = {
     program: inVitest,
     packages: ['vitest@3'],
     results: (path, files) =>
-      resultsAsJSON(path, ['node_modules/vitest/vitest.mjs', 'run', '--reporter=json', ...files]),
+      resultsAsJSON(path, [
+        'node_modules/vitest/vitest.mjs',
+        'run',
+        '--reporter=json',
+        '--testTimeout=60000',
+        ...files,
+      ]),
   },
 }
 

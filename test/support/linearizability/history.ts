@@ -63,9 +63,11 @@ class Recording {
   }
 
   async run(): Promise<SessionHistory[]> {
-    const [origin] = this.#plan.origins
-    // The very first answer may be lost too.
-    while (this.#sessions.length === 0) await this.#begin(origin as string)
+    // The very first answer may be lost too. A process that connects late would lose the first answers of all its clients.
+    for (const origin of this.#plan.origins) {
+      this.#sessions.length = 0
+      while (this.#sessions.length === 0) await this.#begin(origin)
+    }
     await Promise.all(Array.from({ length: this.#plan.clients }, (_, client) => this.#client(client)))
     return this.#sessions
   }

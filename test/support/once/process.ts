@@ -16,7 +16,7 @@ interface Signed {
 const app = new Koa<Koa.DefaultState, SessionContext<Signed>>()
 app.keys = ['the same long key for every process of the app']
 app.silent = true
-Session<Signed>(app, { store: await openedAt(placeIn(process.argv.slice(2))) })
+Session<Signed>(app, { store: await openedAt(placeIn(process.argv.slice(2))), timeout: '1m' })
 /** How often the provider was asked, by visitor. */
 const asked = new Map<string, number>()
 

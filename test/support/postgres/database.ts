@@ -149,7 +149,8 @@ export function emptied(open: () => Promise<Options>): () => Promise<() => Promi
   const table = aTable()
   const stores: Promise<PostgreSQLStore>[] = []
   const storeAt = (place: number) => {
-    stores[place] ??= open().then(options => aStore(theFile, { ...options, table }))
+    // Of expired sessions a test counts those that it removes itself.
+    stores[place] ??= open().then(options => aStore(theFile, { sweepEvery: '1 day', ...options, table }))
     return stores[place]
   }
   return async () => {

@@ -21,10 +21,10 @@ export type Step =
 export async function stepsOf(program: readonly string[], database: string, folder: string): Promise<Step[]> {
   const args = ['-ff', '-xx', '-y', '-s', '1000000', '-e', `trace=${CALLS}`, '-o', join(folder, 'thread')]
   await promisify(execFile)('strace', [...args, process.execPath, ...program])
-  const [first] = readdirSync(folder).sort((a, b) => Number(a.split('.')[1]) - Number(b.split('.')[1]))
-  return readFileSync(join(folder, first as string), 'latin1')
-    .split('\n')
-    .flatMap(line => stepOf(line, database) ?? [])
+  const threads = readdirSync(folder).map(name => readFileSync(join(folder, name), 'latin1').split('\n'))
+  // Only the main one writes to the standard output.
+  const main = threads.find(lines => lines.some(line => line.startsWith('write(1<'))) ?? []
+  return main.flatMap(line => stepOf(line, database) ?? [])
 }
 
 function stepOf(line: string, database: string): Step | undefined {
