@@ -498,7 +498,7 @@ test('no body and no message tells where the database is', async t => {
   const { port, server } = await aSilentServer(t)
   server.close()
   const store = mongoStore({ collection: theCollectionAt(t, port) })
-  const { visitor, errors } = await anApp(t, { store, timeout: '2s' }, routes)
+  const { visitor, errors } = await anApp(t, { store }, routes)
   const { status, text } = await visitor().get('/write')
   assert.equal(status, 503)
   assert.ok(!text.includes(String(port)))

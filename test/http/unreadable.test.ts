@@ -124,11 +124,13 @@ const inHand: InHand[] = [
   {
     what: 'what another request does once',
     async get(session, meanwhile, other) {
-      const joined = gate()
+      const [producing, joined] = [gate(), gate()]
       const first = other.once('token', async () => {
+        producing.open()
         await joined.opened
         return 'secret'
       })
+      await producing.opened
       const second = session.once('token', () => 'another')
       await setImmediate()
       await meanwhile()

@@ -42,7 +42,7 @@ test('the usage of 1.0.0 works as its README has it', { skip: withoutMongoDB }, 
   )
   const { visitor } = await listening(t, app)
   MongoDBSession.collection = collection
-  MongoDBSession.ensureIndex()
+  const indexed = MongoDBSession.ensureIndex()
 
   const ada = visitor()
   const first = await ada.get('/')
@@ -54,6 +54,7 @@ test('the usage of 1.0.0 works as its README has it', { skip: withoutMongoDB }, 
   const stored = await collection.find().toArray()
   assert.equal(stored.length, 1)
   assert.deepEqual(stored[0]?.data, { user_id: user })
+  await indexed
 })
 
 onEachStore('a cookie has the name given as `key`', async (t, { store }) => {

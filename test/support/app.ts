@@ -33,6 +33,9 @@ export interface RunningApp {
 
 export const KEY = 'a key that is known to the tests only, and long enough'
 
+/** The store's time limit where a test gives none, so that a busy machine does not decide a test that is about something else. */
+export const PATIENCE = '1m'
+
 /** An app with sessions, listening on a free port of the loopback interface until the test ends. */
 export async function anApp(
   t: TestContext,
@@ -42,7 +45,7 @@ export async function anApp(
   const app = new Koa()
   if (keys) app.keys = keys
   prepare?.(app)
-  const sessions = Session(app, options)
+  const sessions = Session(app, { timeout: PATIENCE, ...options })
   if (csrf) app.use(bodyParser()).use(sessions.csrf(csrf))
   app.use(answering(routes))
   return { app, sessions, ...(await listening(t, app)) }

@@ -76,7 +76,7 @@ export async function anApp(
   const app = new ListeningApp()
   if (keys) app.keys = keys
   prepare?.(app as unknown as App)
-  const sessions = nodeSessions(app, options)
+  const sessions = nodeSessions(app, { timeout: koa.PATIENCE, ...options })
   const guard = csrf && sessions.csrf(csrf)
   app.serve = (req, res) => {
     const ctx = new ServedContext(app, req, res)
