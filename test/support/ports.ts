@@ -3,14 +3,17 @@ import { createServer, type Server } from 'node:net'
 
 /**
  * Lower than those that systems give to whoever asks for any, so that no connection and no other server gets a port that is free for a
- * moment. Nodes of a cluster of Redis 6 speak to each other on a port that is larger by 10,000, which must be one of these too.
+ * moment. A process has a part of them, from which few others take any, so that its server may stop and start again. Nodes of a cluster
+ * of Redis 6 speak to each other on a port that is larger by 10,000, which must be one of these too.
  */
-const [FIRST, LAST] = [10_000, 22_000]
+const PARTS = 40
+const SIZE = 300
+const FIRST = 10_000 + (process.pid % PARTS) * SIZE
 
 /** Has a server listen on a free port, and gives that. */
 export async function listenSomewhere(server: Server): Promise<number> {
   for (;;) {
-    const port = FIRST + Math.floor(Math.random() * (LAST - FIRST))
+    const port = FIRST + Math.floor(Math.random() * SIZE)
     server.listen(port, '127.0.0.1')
     try {
       await once(server, 'listening')

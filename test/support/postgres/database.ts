@@ -132,10 +132,10 @@ export function aTable(): string {
 
 type Options = Omit<PostgreSQLStoreOptions, 'pool'> & { readonly pool?: PostgreSQLStoreOptions['pool'] }
 
-/** A store with tables of its own. */
+/** A store with tables of its own. By itself it sweeps while no test runs: those that sweep count what they remove. */
 export async function aStore(t: Ending, options: Options = {}): Promise<PostgreSQLStore> {
   const pool = options.pool ?? (await aPgPool(t))
-  const store = postgresStore({ table: aTable(), ...options, pool })
+  const store = postgresStore({ table: aTable(), sweepEvery: '1 day', ...options, pool })
   t.after(() => store.close?.())
   await store.ensureIndex?.()
   return store
@@ -149,8 +149,7 @@ export function emptied(open: () => Promise<Options>): () => Promise<() => Promi
   const table = aTable()
   const stores: Promise<PostgreSQLStore>[] = []
   const storeAt = (place: number) => {
-    // Of expired sessions a test counts those that it removes itself.
-    stores[place] ??= open().then(options => aStore(theFile, { sweepEvery: '1 day', ...options, table }))
+    stores[place] ??= open().then(options => aStore(theFile, { ...options, table }))
     return stores[place]
   }
   return async () => {

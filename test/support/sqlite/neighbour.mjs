@@ -2,6 +2,8 @@
 const [built, path, id] = process.argv.slice(2)
 const { sqliteStore } = await import(built)
 const store = sqliteStore({ path })
+// On a busy machine a process may have to wait for the lock for long.
+store.useTimeout(60_000)
 const count = { guards: [], operations: [{ op: '$inc', path: 'n', arg: 1 }] }
 
 /** Changes the session with so many clients, each as fast as it can, and tells how often it did in each of so many spans of time. */
