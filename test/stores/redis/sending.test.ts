@@ -200,6 +200,8 @@ for (const kind of kinds.filter(({ isIoredis }) => isIoredis)) {
     if (replicas > 0) await aReplica(t, server)
     const proxy = await aProxy(t, server)
     const store = redisStore({ client: await closing(t, kind.single(proxy.port)), replicas })
+    // The client may be slow to send again on a busy machine.
+    store.useTimeout?.(60_000)
     await knownScripts(store)
     return { server, store, twice: <T>(act: () => Promise<T>) => sentTwice(proxy, server, act) }
   }

@@ -44,7 +44,7 @@ export async function startSentinel(settings: Settings = {}): Promise<Sentinel> 
   await until(async () => /master_link_status:up/.test(await replica.command('INFO replication')))
   await sentinel.command('SENTINEL MONITOR', 'sessions', primary.host, String(primary.port), '1')
   await sentinel.command('SENTINEL SET sessions down-after-milliseconds', '60000')
-  await sentinel.command('SENTINEL SET sessions failover-timeout', '3000')
+  await sentinel.command('SENTINEL SET sessions failover-timeout', '60000')
   await until(async () =>
     new RegExp(`:${replica.port}|slaves=1`).test(await sentinel.command('INFO sentinel')),
   )
