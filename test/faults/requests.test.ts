@@ -7,7 +7,7 @@ import { type TestContext, test } from 'node:test'
 import { StoreUnavailableError } from '../../src/index.ts'
 import { memoryStore } from '../../src/stores/memory.ts'
 import { anApp, type RunningApp } from '../support/app.ts'
-import { aFaultyApp, type FaultyApp, signedIn } from '../support/faultyapp.ts'
+import { aFaultyApp, type FaultyApp, signedIn, TOLERANCE } from '../support/faultyapp.ts'
 import { gate } from '../support/gate.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
 import type { Visitor } from '../support/visitor.ts'
@@ -45,6 +45,7 @@ function noneForgotten(t: TestContext): void {
 test('a change made while a body flows is kept, and close() waits for it', { skip }, async t => {
   const write = gate()
   const app = await aFaultyApp(t, {
+    timeout: TOLERANCE,
     routes: {
       '/stream': async ctx => {
         const name = await ctx.session.get('name')
@@ -108,6 +109,7 @@ test('what was begun for a visitor who has gone is done to its end', { skip }, a
   const gone = gate()
   const finished = gate()
   const app = await aFaultyApp(t, {
+    timeout: TOLERANCE,
     routes: {
       '/long': async ctx => {
         await ctx.session.set('before', 1)
@@ -232,6 +234,7 @@ for (const caught of [false, true]) {
     skip,
   }, async t => {
     const app = await aFaultyApp(t, {
+      timeout: TOLERANCE,
       prepare: koa => {
         if (!caught) return
         koa.use(async (ctx, next) => {

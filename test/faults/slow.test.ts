@@ -4,6 +4,7 @@ import { StoreUnavailableError } from '../../src/index.ts'
 import type { Handler } from '../support/app.ts'
 import { aFaultyApp, eventually, type FaultyApp, signedIn, TIMEOUT, TOLERANCE } from '../support/faultyapp.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
+import type { Answer } from '../support/visitor.ts'
 
 const skip = withoutMongoDB
 
@@ -39,10 +40,12 @@ test('a store that is slow is waited for no longer than the timeout, and its lat
     () => countIn(app),
     n => n === 2,
   )
-  const { json } = await eventually(
-    () => ada.get('/count'),
+  await eventually(
+    () => ada.get('/read'),
     ({ status }) => status === 200,
   )
+  // Not by the app itself, which may again count and not be answered in time.
+  const { json } = await app.patient.visitor().withCookiesOf(ada).get('/count')
   assert.equal(json, 3)
 })
 
@@ -61,8 +64,16 @@ test('of 1000 changes at once on a pool of 5 connections each is made, refused o
   const app = await aFaultyApp(t, { client: { maxPoolSize: 5 }, routes: { '/timed': timedCount } })
   const ada = await signedIn(app, '/count')
   app.proxy.slowDown(50)
-  const answers = await Promise.all(Array.from({ length: 1000 }, () => ada.get('/timed')))
-  assert.equal(times.length, 1000)
+  const answers: Answer[] = []
+  // On a busy machine, none of the first 1000 may be answered in time.
+  await eventually(
+    async () => {
+      answers.push(...(await Promise.all(Array.from({ length: 1000 }, () => ada.get('/timed')))))
+      return answers.map(({ status }) => status)
+    },
+    statuses => statuses.includes(200),
+  )
+  assert.equal(times.length, answers.length)
   assert.ok(Math.max(...times) < TIMEOUT + TOLERANCE, `${Math.max(...times)} ms`)
   const done = answers.filter(({ status }) => status === 200).length
   assert.ok(done > 0)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { aFaultyApp, signedIn } from '../support/faultyapp.ts'
+import { aFaultyApp, signedIn, TOLERANCE } from '../support/faultyapp.ts'
 import { withoutMongoDB } from '../support/mongodb/collection.ts'
 
 const HOUR = 60 * 60 * 1000
@@ -8,7 +8,7 @@ const HOUR = 60 * 60 * 1000
 test('what a later version keeps beside the fields is left as it is, and its sessions are read', {
   skip: withoutMongoDB,
 }, async t => {
-  const app = await aFaultyApp(t, { touchAfter: 1 })
+  const app = await aFaultyApp(t, { touchAfter: 1, timeout: TOLERANCE })
   const ada = await signedIn(app)
   const later = { format: 3, device: { name: 'phone' }, seen: [new Date(1)] }
   await app.collection.updateOne({}, { $set: later })
@@ -24,7 +24,7 @@ test('what a later version keeps beside the fields is left as it is, and its ses
 test('a record of a later form is nobody’s session, and is left to who understands it', {
   skip: withoutMongoDB,
 }, async t => {
-  const app = await aFaultyApp(t)
+  const app = await aFaultyApp(t, { timeout: TOLERANCE })
   const ada = await signedIn(app)
   const [stored] = await app.collection.find().toArray()
   assert.ok(stored)
