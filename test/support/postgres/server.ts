@@ -10,8 +10,6 @@ import { folderOf, theUser } from './programs.ts'
 
 const run = promisify(execFile)
 
-const MAX_TRIES = 5
-
 export interface PostgreSQLServer {
   readonly uri: string
   readonly port: number
@@ -42,8 +40,10 @@ export async function startPostgreSQL(options: ServerOptions = {}): Promise<Post
     const args = ['-D', data, '-U', 'tests', '-A', 'trust', '-E', 'UTF8', '--no-sync', '--no-instructions']
     await run(join(bin, 'initdb'), args, as)
   }
+  const port = await freePort()
   const settings = [
     "listen_addresses = '127.0.0.1'",
+    `port = ${port}`,
     `unix_socket_directories = ''`,
     'max_connections = 200',
     'shared_buffers = 64MB',
@@ -51,20 +51,15 @@ export async function startPostgreSQL(options: ServerOptions = {}): Promise<Post
     ...(options.settings ?? []),
   ]
   await writeFile(join(data, 'postgresql.auto.conf'), `${settings.join('\n')}\n`)
-  const start = (port: number) => started(join(bin, 'postgres'), ['-D', data, '-p', String(port)], as, port)
-  let port = 0
-  let server = await untilStarted(async () => {
-    port = await freePort()
-    return start(port)
-  })
-  const uri = uriAt(port)
+  const uri = `postgres://tests@127.0.0.1:${port}/postgres`
+  let server = await started(join(bin, 'postgres'), data, as, uri)
   return {
     uri,
     port,
     name: await nameOf(uri),
     async crash() {
       await ended(server, 'QUIT')
-      server = await untilStarted(() => start(port))
+      server = await started(join(bin, 'postgres'), data, as, uri)
     },
     async stop() {
       await ended(server, 'INT')
@@ -76,40 +71,18 @@ export async function startPostgreSQL(options: ServerOptions = {}): Promise<Post
 /** Runs a server until it reads the signal to end it with, or the process that has started it is gone, however that ended. */
 export const watched = '"$0" "$@" & read -r signal || signal=QUIT; kill -"$signal" $!; wait $!'
 
-/** Again where it fails: somebody may have taken the port between its being found and its use. */
-async function untilStarted(start: () => Promise<ChildProcess>): Promise<ChildProcess> {
-  for (let tries = 1; ; tries++) {
-    try {
-      return await start()
-    } catch (error) {
-      if (tries === MAX_TRIES) throw error
-    }
-  }
-}
-
-async function started(
-  program: string,
-  options: readonly string[],
-  as: object,
-  port: number,
-): Promise<ChildProcess> {
-  const server = spawn('sh', ['-c', watched, program, ...options], {
-    ...as,
-    stdio: ['pipe', 'ignore', 'pipe'],
-  })
+async function started(program: string, data: string, as: object, uri: string): Promise<ChildProcess> {
+  const args = ['-c', watched, program, '-D', data]
+  const server = spawn('sh', args, { ...as, stdio: ['pipe', 'ignore', 'pipe'] })
   let said = ''
-  server.stderr.on('data', chunk => {
+  server.stderr?.on('data', chunk => {
     said = `${said}${chunk}`.slice(-4000)
   })
-  for (let tries = 0; !(await answers(uriAt(port))); tries++) {
-    if (tries === 300 || server.exitCode !== null) throw new Error(`PostgreSQL did not start: ${said}`)
+  for (let tries = 0; !(await answers(uri)); tries++) {
+    if (tries === 300) throw new Error(`PostgreSQL did not start: ${said}`)
     await new Promise(resolve => setTimeout(resolve, 50))
   }
   return server
-}
-
-function uriAt(port: number): string {
-  return `postgres://tests@127.0.0.1:${port}/postgres`
 }
 
 /** `INT`: a fast shutdown; `QUIT`: an immediate one, after which it has to recover. */
