@@ -122,7 +122,7 @@ for (const [path, applied] of [
 
 test('half an answer is no answer', { skip }, async t => {
   for (const bytes of [1, 15, 20, 40]) {
-    const app = await aFaultyApp(t, { routes })
+    const app = await aFaultyApp(t, { routes, timeout: TOLERANCE })
     const ada = await signedIn(app, '/begin')
     app.proxy.cutAnswersAfter(bytes)
     assert.deepEqual((await ada.get('/inc')).json, { outcome: 'unknown' })
