@@ -3,8 +3,10 @@ import { MongoClient } from 'mongodb'
 import { Pool } from 'pg'
 import { createClient } from 'redis'
 import { mongoStore, type Store } from '../../src/index.ts'
+import type { SessionRecord } from '../../src/store/record.ts'
 import { postgresStore } from '../../src/stores/postgres/store.ts'
 import { redisStore } from '../../src/stores/redis/store.ts'
+import { aSession, soon } from '../contract/records.ts'
 import { aCollection, withoutMongoDB } from '../support/mongodb/collection.ts'
 import { clientOptions } from '../support/mongodb/options.ts'
 import { aTable, thePostgreSQL, withoutPostgreSQL } from '../support/postgres/database.ts'
@@ -40,6 +42,15 @@ const mongodb: PlaceKind = {
     const store = mongoStore({ collection: client.db().collection(collectionName) })
     return { store, named: [mongodbAddress(), '--collection', collectionName] }
   },
+}
+
+/** A session that Redis does not remove, and that ends soon. */
+export async function aTimelessSession(server: RedisServer, store: Store): Promise<SessionRecord> {
+  for (;;) {
+    const record = await aSession(store, {}, { expires: soon() })
+    // Those that have ended by then are gone.
+    if ((await server.command('PERSIST', `session:${record.id}`)) === ':1\r\n') return record
+  }
 }
 
 /** A store on a server of the test's own. */

@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { openStore } from '../../src/cli/opening.ts'
 import { bar, sweep } from '../../src/cli/sweep.ts'
 import { targetOf } from '../../src/cli/target.ts'
-import { aSession, beforeItsEnd } from '../contract/records.ts'
+import { aSession } from '../contract/records.ts'
 import { RedisServer, withoutRedis } from '../support/redis/server.ts'
-import { onEachKind, redisAt } from './places.ts'
+import { aTimelessSession, onEachKind, redisAt } from './places.ts'
 import { given } from './terminal.ts'
 
 onEachKind('expired sessions are swept, and no others', async (_t, { store, named }) => {
@@ -25,8 +25,7 @@ test('Redis: sessions that were copied without their end are swept', { skip: wit
   const server = await RedisServer.start()
   t.after(() => server.stop())
   const { store, url } = await redisAt(t, server)
-  const { done: id } = await beforeItsEnd(async expires => (await aSession(store, {}, { expires })).id)
-  assert.equal(await server.command('PERSIST', `session:${id}`), ':1\r\n')
+  const { id } = await aTimelessSession(server, store)
   const opened = await openStore(targetOf(url))
   t.after(() => opened.close())
   while ((await opened.countExpired()) === 0) await new Promise(setImmediate)

@@ -3,12 +3,11 @@ import { suite, type TestContext, test } from 'node:test'
 import { createClient } from 'redis'
 import { connectionFound, infoIn } from '../../../src/cli/redis/diagnosis.ts'
 import { idOf, newSecret } from '../../../src/ids.ts'
-import type { SessionRecord } from '../../../src/store/record.ts'
 import { aSession } from '../../contract/records.ts'
 import { RedisServer, type Settings, withoutRedis } from '../../support/redis/server.ts'
 import { until } from '../../support/redis/topologies.ts'
 import { assertFound, assertWell, diagnosed } from '../diagnosed.ts'
-import { aCluster, redisAt } from '../places.ts'
+import { aCluster, aTimelessSession, redisAt } from '../places.ts'
 
 const HOUR = 3_600_000
 
@@ -121,10 +120,7 @@ suite('in Redis the doctor', { skip: withoutRedis }, () => {
     const { id } = await aSession(store)
     await server.command('PERSIST', `session:${id}`)
     assertFound(await diagnosed(url), 'expired', 'warning', /lost the time .*: 1/)
-    let short: SessionRecord
-    // Redis removes those that have expired by then.
-    do short = await aSession(store, {}, { expires: new Date(Date.now() + 50) })
-    while ((await server.command('PERSIST', `session:${short.id}`)) !== ':1\r\n')
+    const short = await aTimelessSession(server, store)
     while (Date.now() < short.expires.getTime() + 10) await new Promise(setImmediate)
     assertFound(await diagnosed(url), 'expired', 'warning', /^Expired sessions .*: 1/)
   })

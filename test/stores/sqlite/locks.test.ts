@@ -26,6 +26,16 @@ function isUnavailable(error: unknown): boolean {
   return error instanceof StoreUnavailableError && error.outcome === 'none' && /locked/.test(error.message)
 }
 
+/** The first measure below the bound, or else the least of five: a busy machine spoils some, and what the store does shows in each. */
+async function leastBelow(bound: number, measure: () => Promise<number>): Promise<number> {
+  let least = Number.POSITIVE_INFINITY
+  for (let round = 0; round < 5 && least >= bound; round++) {
+    const measured = await measure()
+    if (measured < least) least = measured
+  }
+  return least
+}
+
 /** Of a process; `T` while it is stopped. */
 function stateOf({ pid }: ChildProcess): string {
   return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.[0] ?? ''
@@ -47,8 +57,7 @@ test('while another process is stopped in the middle of a change, others read, a
     () => store.end(id, { ended: new Date() }, inAnHour()),
     () => store.delete(id),
   ]
-  const delays: number[] = []
-  while (delays.length < 5) {
+  const longest = await leastBelow(300, async () => {
     const loop = monitorEventLoopDelay({ resolution: 5 })
     loop.enable()
     // By a timer as callers have it, which comes later too where the machine is busy.
@@ -57,11 +66,10 @@ test('while another process is stopped in the middle of a change, others read, a
     assert.equal(await Promise.race([refused.then(() => 'in time'), callers]), 'in time')
     assert.equal((await fieldsOf(store, id)).n, 0)
     loop.disable()
-    delays.push(loop.max / 1e6)
-  }
-  t.diagnostic(`longest delays of the event loop ${delays.map(ms => ms.toFixed(1)).join(', ')} ms`)
-  // A busy machine holds up some rounds, and a store that does so each.
-  assert.ok(Math.min(...delays) < 300, 'the event loop was held up')
+    t.diagnostic(`longest delay of the event loop ${(loop.max / 1e6).toFixed(1)} ms`)
+    return loop.max / 1e6
+  })
+  assert.ok(longest < 300, 'the event loop was held up')
 
   store.useTimeout(5000)
   const waiting = store.update(id, aChange(inc('n')))
@@ -92,9 +100,7 @@ test('of four processes that change one session at once each gets its share, and
   const built = builtStore()
   const processes = await together(4, () => aNeighbour(t, built, path, id))
   let total = 0
-  const ratios: number[] = []
-  // A busy machine starves a process in some rounds, and a store that does so in each.
-  while (ratios.length < 5 && !ratios.some(ratio => ratio < 4)) {
+  const ratio = await leastBelow(4, async () => {
     const at = Date.now() + 200
     for (const one of processes) one.send({ clients: 16, spans: 12, milliseconds: 250, at })
     const told = (await Promise.all(processes.map(one => once(one, 'message')))) as [number[]][]
@@ -103,10 +109,10 @@ test('of four processes that change one session at once each gets its share, and
     // Of the middle span: in a span in which the machine runs one process alone, that one makes many times as many.
     const shares = told.map(([made]) => median(made))
     t.diagnostic(`changes of each process in a quarter of a second: ${shares.join(', ')}`)
-    ratios.push(Math.max(...shares) / Math.min(...shares))
-  }
+    return Math.max(...shares) / Math.min(...shares)
+  })
   // Within 1.6 on a machine of their own; here tests run beside them.
-  assert.ok(Math.min(...ratios) < 4, ratios.join(', '))
+  assert.ok(ratio < 4, `${ratio} times as many`)
 })
 
 test('while a change waits for others, reads go on to see all that they have acknowledged', async t => {
