@@ -73,15 +73,18 @@ export async function chaos({ place, disk, seconds, seed, breakage }: Plan): Pro
   return { counts, violations, sessions }
 }
 
+/** For who prepares and who judges, milliseconds: a busy machine may be slow to connect. */
+const PATIENCE = 60_000
+
 /** Has the store find sessions by their label. */
 async function prepared(place: Place): Promise<void> {
-  const { store, close } = opened(place, 60_000)
+  const { store, close } = opened(place, PATIENCE)
   await store.ensureIndex?.('visitor').finally(close)
 }
 
 /** Compares what visitors were told with what the store has. */
 async function judged(place: Place, visitors: readonly ChaosVisitor[]): Promise<string[]> {
-  const { store, close } = opened(place, 60_000)
+  const { store, close } = opened(place, PATIENCE)
   try {
     const faults: string[] = []
     for (const ledger of visitors.flatMap(({ ledgers }) => ledgers)) {

@@ -23,7 +23,7 @@ export interface OpenStore {
 /** Milliseconds that a call may take. */
 export const TIMEOUT = 1000
 
-export function opened(place: Place, timeout = TIMEOUT): OpenStore {
+export function opened(place: Place, timeout: number): OpenStore {
   if (place.store === 'sqlite') {
     const store = sqliteStore({ path: place.path })
     return { store, close: async () => store.close?.() }

@@ -5,7 +5,7 @@ import { idOf, newSecret } from '../../ids.ts'
 import type { Change, Guard, Operation } from '../../language/change.ts'
 import type { Fields } from '../../language/values.ts'
 import type { SessionRecord, Tombstone } from '../../store/record.ts'
-import type { Store } from '../../store/store.ts'
+import type { Outcome, Store } from '../../store/store.ts'
 
 const HOUR = 3_600_000
 
@@ -107,6 +107,23 @@ export async function beforeItsEnd<T>(act: (end: Date) => Promise<T>): Promise<{
     const done = await act(end)
     if (Date.now() < end.getTime()) return { end, done }
   }
+}
+
+/** A session whose end, which was near, was moved an hour away in time. `outcome`: what the change was told. */
+export async function anExtendedSession(
+  store: Store,
+): Promise<{ end: Date; record: SessionRecord; outcome: Outcome }> {
+  let late: SessionId | undefined
+  const { end, done } = await beforeItsEnd(async near => {
+    // It may have been extended all the same.
+    if (late !== undefined) await store.delete(late)
+    const record = await aSession(store, { a: 1 }, { expires: near })
+    late = record.id
+    const expires = inAnHour()
+    const outcome = await store.update(record.id, { ...aChange(), expires })
+    return { record: { ...record, expires, rev: 2 }, outcome }
+  })
+  return { end, ...done }
 }
 
 /** Starts all at once. */

@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import type { Test } from './case.ts'
 import {
-  aChange,
   anEndedSession,
+  anExtendedSession,
   aRecord,
   aSecondAgo,
   aSession,
-  beforeItsEnd,
   inAnHour,
   recordOf,
   together,
@@ -20,14 +19,7 @@ export function sweeping(test: Test): void {
       assert.equal(await store.sweep(), 0)
       const living = await aSession(store, { user: 'ada', text: 'x'.repeat(5000) }, { absolute: inAnHour() })
       const standing = await anEndedSession(store)
-      let late: string | undefined
-      const { done: extended } = await beforeItsEnd(async end => {
-        if (late !== undefined) await store.delete(late)
-        const record = await aSession(store, {}, { expires: end })
-        late = record.id
-        await store.update(record.id, { ...aChange(), expires: inAnHour() })
-        return record
-      })
+      const { record: extended } = await anExtendedSession(store)
       const gone = await together(50, () =>
         aSession(store, { text: 'x'.repeat(5000) }, { expires: aSecondAgo() }),
       )
